@@ -1,0 +1,312 @@
+//! The vocabulary of a run: what happened, where, when.
+//!
+//! Pure values. Every engine speaks only these; every rendering is made only
+//! from these. The serialized form is the JSON Lines format that `--json`
+//! prints: one event a line, field names stable, every time in nanoseconds
+//! since the run began.
+
+mod sink;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::flow::{Direction, FiveTuple, Kind, TcpState};
+use crate::packet::LinkType;
+
+pub use sink::{Recording, Silence, Sink, Tee, Topic};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event<'a> {
+    /// When, counted from the start of the run.
+    #[serde(rename = "at_ns", serialize_with = "nanoseconds")]
+    pub at: Duration,
+    /// Where.
+    pub host: Place,
+    /// What.
+    #[serde(flatten)]
+    pub what: What<'a>,
+}
+
+impl Event<'_> {
+    /// The same event, owning its bytes, so that a sink may keep it.
+    pub fn into_owned(self) -> Event<'static> {
+        Event {
+            at: self.at,
+            host: self.host,
+            what: match self.what {
+                What::Packet(packet) => What::Packet(Packet {
+                    bytes: Cow::Owned(packet.bytes.into_owned()),
+                    ..packet
+                }),
+                What::Call(call) => What::Call(call),
+                What::State(change) => What::State(change),
+                What::Delivery(delivery) => What::Delivery(delivery),
+                What::Note(note) => What::Note(note),
+            },
+        }
+    }
+
+    /// The topic a sink chooses by.
+    pub fn topic(&self) -> Topic {
+        match self.what {
+            What::Call(_) => Topic::Call,
+            What::State(_) => Topic::State,
+            What::Packet(_) => Topic::Packet,
+            What::Delivery(_) => Topic::Delivery,
+            What::Note(_) => Topic::Note,
+        }
+    }
+}
+
+/// Where something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// The host that opens the conversation.
+    Client,
+    /// The host that waits for it.
+    Server,
+    /// Between the two.
+    Wire,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Place::Client => "client",
+            Place::Server => "server",
+            Place::Wire => "wire",
+        })
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum What<'a> {
+    /// A program called into the kernel.
+    Call(Call),
+    /// A TCP connection changed its state.
+    State(StateChange),
+    /// A packet crossed the wire, or failed to.
+    Packet(Packet<'a>),
+    /// What the receiving program got of one message.
+    Delivery(Delivery),
+    /// One sentence for the reader.
+    Note(Note),
+}
+
+/// One system call on a socket.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Call {
+    /// Which socket: a name that stays the same from run to run, not a
+    /// descriptor number.
+    pub socket: SocketName,
+    /// The system call's name.
+    pub name: &'static str,
+    /// Its arguments without the descriptor, as `strace(1)` would shorten them.
+    pub arguments: String,
+    /// What it returned.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// How long the program was inside the call.
+    #[serde(rename = "took_ns", serialize_with = "nanoseconds")]
+    pub took: Duration,
+}
+
+/// A socket's name within a run, such as `listener` or `connection`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct SocketName(pub Cow<'static, str>);
+
+impl From<&'static str> for SocketName {
+    fn from(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+}
+
+impl From<String> for SocketName {
+    fn from(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+}
+
+impl fmt::Display for SocketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// It succeeded.
+    Returned {
+        /// The return value: a count of bytes, or 0.
+        returned: i64,
+        /// What came with it: a peer's address, the bytes read, flags.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
+    /// It failed.
+    Failed {
+        /// The errno's name, such as `ECONNREFUSED`.
+        errno: String,
+    },
+}
+
+/// A TCP connection went from one state to the next in its host's kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StateChange {
+    /// The connection as this host names it.
+    #[serde(flatten)]
+    pub connection: FiveTuple,
+    /// The state before.
+    pub from: TcpState,
+    /// The state now.
+    pub to: TcpState,
+}
+
+/// One packet and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Packet<'a> {
+    /// Its number on this wire, from 1.
+    pub id: u64,
+    /// Which way it went.
+    pub direction: Direction,
+    /// What the first byte of `bytes` belongs to.
+    #[serde(rename = "link_type")]
+    pub link: LinkType,
+    /// The bytes as they were sent.
+    #[serde(rename = "bytes_hex", serialize_with = "hexadecimal")]
+    pub bytes: Cow<'a, [u8]>,
+    /// When it entered the wire.
+    #[serde(rename = "sent_at_ns", serialize_with = "nanoseconds")]
+    pub sent_at: Duration,
+    /// What became of it.
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// When it left the wire, if it did.
+    #[serde(
+        rename = "delivered_at_ns",
+        serialize_with = "optional_nanoseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delivered_at: Option<Duration>,
+}
+
+/// What the wire did with a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "fate", rename_all = "lowercase")]
+pub enum Fate {
+    /// Handed over unchanged.
+    Delivered,
+    /// Never handed over.
+    Lost {
+        /// Why.
+        cause: Cow<'static, str>,
+    },
+    /// A copy that the wire made.
+    Duplicate {
+        /// The packet it is a copy of.
+        of: u64,
+    },
+    /// Handed over with a changed bit.
+    Corrupted {
+        /// Which bit, counted from the packet's first.
+        bit: u64,
+    },
+    /// Handed over without its tail.
+    Truncated {
+        /// How many bytes were handed over.
+        length: usize,
+    },
+    /// Handed over late on purpose.
+    Delayed,
+    /// Handed over ahead of packets that were sent before it.
+    Reordered,
+    /// Handed over with the ECN field set to Congestion Experienced (RFC 3168).
+    Marked,
+    /// Seen by a capture on a real interface, where no fate can be known.
+    Unknown,
+}
+
+/// What the receiving program got of one message.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Delivery {
+    /// Through which kind of socket.
+    pub kind: Kind,
+    /// The message's number, from 1.
+    pub number: u64,
+    /// How it arrived.
+    #[serde(flatten)]
+    pub arrival: Arrival,
+    /// From the sender's call to the receiver's return, where it arrived.
+    #[serde(
+        rename = "latency_ns",
+        serialize_with = "optional_nanoseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub latency: Option<Duration>,
+}
+
+/// How a message arrived, judged by the program that received it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "arrival", rename_all = "snake_case")]
+pub enum Arrival {
+    /// Whole, for the first time.
+    Delivered {
+        /// Payload bytes received.
+        bytes: usize,
+    },
+    /// Again, after an earlier copy.
+    Duplicate,
+    /// Whole, but after a message that was sent later.
+    OutOfOrder {
+        /// Payload bytes received.
+        bytes: usize,
+    },
+    /// Cut to the receiver's buffer (`MSG_TRUNC`).
+    Truncated {
+        /// Bytes that fitted.
+        bytes: usize,
+        /// Bytes that were sent.
+        sent: usize,
+    },
+    /// With a checksum that does not match.
+    Corrupted,
+    /// Answered by an ICMP error.
+    Refused,
+    /// Never.
+    Lost,
+}
+
+/// One sentence for the reader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// The sentence.
+    pub text: String,
+}
+
+fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+fn optional_nanoseconds<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => nanoseconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex::encode(bytes))
+}

@@ -1,0 +1,36 @@
+//! socklab: a socket protocol playground for TCP, UDP and raw sockets.
+//!
+//! Every run is a stream of [`event::Event`]s: the socket calls of both ends,
+//! the TCP states of both kernels, and every packet on the wire with its fate.
+//! All that a person or a program sees is a rendering of those events. Engines
+//! never print; renderers never open a socket.
+//!
+//! # The map of this house
+//!
+//! | room | what it owns | pure |
+//! |---|---|---|
+//! | [`event`] | what happened, where, when; the sinks that take it | yes |
+//! | [`flow`] | protocol, five-tuple, TCP state: the names of a conversation | yes |
+//! | [`packet`] | dissection by layer, checksums, hex dump, pcapng | yes |
+//! | [`probe`] | the numbered, timestamped, checksummed message delivery is judged by | yes |
+//! | [`stats`] | loss, duplicates, reordering, percentiles | yes |
+//! | [`error`] | operation, target, cause, remedy | |
+//! | [`recorder`] | the run's clock and the sink, in the hand of whoever sees something happen | |
+//! | [`socket`] | thin recorded wrappers over the kernel's sockets; `TCP_INFO`; `sock_diag` | |
+//! | [`capture`] | packets seen on a real interface | |
+//! | [`link`] | two private hosts and the wire between them | |
+//! | [`tcp`], [`udp`], [`ping`] | one engine each | |
+//! | [`compare`] | the same messages through all three kinds of socket | |
+//! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng: renderings of events | |
+//! | [`cli`] | what was typed → what it means; the only room that knows clap | |
+//!
+//! # The import law
+//!
+//! Imports point down only:
+//! `main → cli → {compare, report} → {tcp, udp, ping} → link → {socket, capture} → recorder → pure`.
+//! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
+//! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
+
+pub mod event;
+pub mod flow;
+pub mod packet;
