@@ -31,6 +31,10 @@
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
+pub mod error;
 pub mod event;
 pub mod flow;
+pub mod link;
 pub mod packet;
+pub mod recorder;
+pub mod socket;

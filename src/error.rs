@@ -1,0 +1,191 @@
+//! What went wrong: the operation, the address, the cause with its errno name,
+//! and a remedy. Printed once, by `main`; the exit code travels with it.
+//!
+//! Owns no policy: whoever fails says what failed and what would help.
+
+use std::fmt;
+use std::io;
+
+use nix::errno::Errno;
+
+/// A failure as the user reads it:
+/// `bind 0.0.0.0:80: permission denied (EACCES); ports below 1024 need …`.
+#[derive(Debug, thiserror::Error)]
+pub struct Error {
+    operation: String,
+    target: String,
+    cause: Cause,
+    remedy: Option<String>,
+    exit: Exit,
+}
+
+/// What a failure means for the exit code, as `ping(8)` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The network said no: refused, unreachable, no reply.
+    Network,
+    /// Wrong usage or anything else.
+    Other,
+}
+
+impl Exit {
+    /// The process exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Network => 1,
+            Exit::Other => 2,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Cause {
+    Io(io::Error),
+    Said(String),
+}
+
+impl Error {
+    /// A call into the kernel that failed. The exit code follows from the errno:
+    /// 1 where the network said no, else 2.
+    pub fn io(operation: impl Into<String>, target: impl fmt::Display, cause: io::Error) -> Self {
+        let exit = match cause.raw_os_error().map(Errno::from_raw) {
+            Some(
+                Errno::ECONNREFUSED
+                | Errno::ECONNRESET
+                | Errno::ECONNABORTED
+                | Errno::EHOSTUNREACH
+                | Errno::ENETUNREACH
+                | Errno::ENETDOWN
+                | Errno::EPIPE
+                | Errno::ETIMEDOUT,
+            ) => Exit::Network,
+            _ => Exit::Other,
+        };
+        Self {
+            operation: operation.into(),
+            target: target.to_string(),
+            cause: Cause::Io(cause),
+            remedy: None,
+            exit,
+        }
+    }
+
+    /// A failure that no errno describes.
+    pub fn new(
+        operation: impl Into<String>,
+        target: impl fmt::Display,
+        cause: impl fmt::Display,
+    ) -> Self {
+        Self {
+            operation: operation.into(),
+            target: target.to_string(),
+            cause: Cause::Said(cause.to_string()),
+            remedy: None,
+            exit: Exit::Other,
+        }
+    }
+
+    /// Adds what would help.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Changes what the failure means for the exit code.
+    #[must_use]
+    pub fn exiting(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// What the failure means for the exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The errno, where the kernel gave one.
+    pub fn errno(&self) -> Option<Errno> {
+        match &self.cause {
+            Cause::Io(error) => error.raw_os_error().map(Errno::from_raw),
+            Cause::Said(_) => None,
+        }
+    }
+
+    /// Whether the failure is a closed pipe on standard output, which is how
+    /// `| head` says that it has seen enough.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(&self.cause, Cause::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.operation)?;
+        if !self.target.is_empty() {
+            write!(f, " {}", self.target)?;
+        }
+        match &self.cause {
+            Cause::Io(error) => write!(f, ": {}", explain(error))?,
+            Cause::Said(text) => write!(f, ": {text}")?,
+        }
+        match &self.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An I/O error in the house form: `connection refused (ECONNREFUSED)`.
+pub fn explain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => {
+            let errno = Errno::from_raw(number);
+            format!("{} ({errno:?})", uncapitalised(errno.desc()))
+        }
+        None => uncapitalised(&error.to_string()),
+    }
+}
+
+/// An errno's name, such as `ECONNREFUSED`; the text itself where the error did
+/// not come from the kernel.
+pub fn errno_name(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => format!("{:?}", Errno::from_raw(number)),
+        None => error.to_string(),
+    }
+}
+
+fn uncapitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_operation_target_cause_and_remedy() {
+        let error = Error::io(
+            "bind",
+            "0.0.0.0:80",
+            io::Error::from_raw_os_error(Errno::EACCES as i32),
+        )
+        .remedy("ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080");
+        assert_eq!(
+            error.to_string(),
+            "bind 0.0.0.0:80: permission denied (EACCES); \
+             ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080"
+        );
+        assert_eq!(error.exit(), Exit::Other);
+    }
+
+    #[test]
+    fn a_refusal_is_the_networks_no() {
+        let refused = io::Error::from_raw_os_error(Errno::ECONNREFUSED as i32);
+        assert_eq!(Error::io("connect", "::1", refused).exit().code(), 1);
+    }
+}

@@ -1,0 +1,206 @@
+//! Two private hosts, `client` and `server`, and the wire between them.
+//!
+//! ```text
+//!   client's namespace            the wire             server's namespace
+//!   10.77.0.1 fd77::1  wire0 ◄── one thread ──► wire0  10.77.0.2 fd77::2
+//! ```
+//!
+//! Everything is owned by values of this process: threads that live in their
+//! own network namespaces, and devices that vanish with their descriptors. So
+//! nothing is left behind, however the process ends.
+
+mod device;
+mod namespace;
+mod netlink;
+mod tun;
+mod veth;
+mod wire;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::event::{Place, Sink, Topic};
+use crate::recorder::{Clock, Recorder};
+use crate::socket::diag::Diagnosis;
+
+pub use device::{DeviceDrops, DeviceKind};
+pub use namespace::{Host, Privilege, enter_private_user_namespace};
+pub use wire::{Account, Traffic};
+
+use device::Port;
+use wire::{Watch, Wire};
+
+/// What the link is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// The client's addresses.
+    pub client: Addresses,
+    /// The server's addresses.
+    pub server: Addresses,
+    /// The maximum transmission unit in bytes, IP header included.
+    pub mtu: u32,
+    /// The device to build on; `None` tries TUN first, then veth.
+    pub device: Option<DeviceKind>,
+}
+
+/// One host's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// Its IPv4 address, in a /24.
+    pub v4: Ipv4Addr,
+    /// Its IPv6 address, in a /64.
+    pub v6: Ipv6Addr,
+}
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    #[default]
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Addresses {
+    /// The address of one family.
+    pub fn of(self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => self.v4.into(),
+            Family::V6 => self.v6.into(),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            client: Addresses {
+                v4: Ipv4Addr::new(10, 77, 0, 1),
+                v6: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1),
+            },
+            server: Addresses {
+                v4: Ipv4Addr::new(10, 77, 0, 2),
+                v6: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2),
+            },
+            mtu: 1500,
+            device: None,
+        }
+    }
+}
+
+/// Two private hosts joined by a wire that forwards every packet and records it.
+///
+/// Dropping the link tears it down; [`Link::finish`] does so and tells what the
+/// wire carried.
+pub struct Link {
+    client: Host,
+    server: Host,
+    // Held for its namespace: the wire's ends of veth pairs live there.
+    _middle: Option<Host>,
+    wire: Wire,
+    device: DeviceKind,
+}
+
+impl Link {
+    /// Builds the link. An ordinary user's process must have called
+    /// [`enter_private_user_namespace`] before it started a second thread.
+    pub fn build(config: &Config, clock: Clock, sink: Arc<dyn Sink>) -> Result<Self, Error> {
+        let recorder = Recorder::new(Place::Wire, clock, sink);
+        match config.device {
+            Some(kind) => Self::build_on(kind, config, &recorder),
+            None => Self::build_on(DeviceKind::Tun, config, &recorder).or_else(|tun| {
+                Self::build_on(DeviceKind::Veth, config, &recorder).map_err(|veth| {
+                    if veth.to_string() == tun.to_string() {
+                        tun
+                    } else {
+                        veth
+                    }
+                })
+            }),
+        }
+    }
+
+    /// The client's host.
+    pub fn client(&self) -> &Host {
+        &self.client
+    }
+
+    /// The server's host.
+    pub fn server(&self) -> &Host {
+        &self.server
+    }
+
+    /// What the wire's ends are.
+    pub fn device(&self) -> DeviceKind {
+        self.device
+    }
+
+    /// Lets the wire deliver what is still in the devices, tears everything
+    /// down, and tells what was carried and what the devices dropped.
+    pub fn finish(self) -> Result<Account, Error> {
+        let (mut account, ends) = self.wire.stop()?;
+        for host in [&self.client, &self.server] {
+            let place = host.place();
+            account.devices.push(
+                host.run(move || device::drops(place)).map_err(|error| {
+                    Error::io("read /proc/thread-self/net/dev of", place, error)
+                })?,
+            );
+        }
+        drop(ends);
+        Ok(account)
+    }
+
+    fn build_on(kind: DeviceKind, config: &Config, recorder: &Recorder) -> Result<Self, Error> {
+        let client = Host::create(&recorder.at(Place::Client), config.client)?;
+        let server = Host::create(&recorder.at(Place::Server), config.server)?;
+        let (middle, ports) = match kind {
+            DeviceKind::Tun => (
+                None,
+                [&client, &server].map(|host| tun_port(host, config.mtu)),
+            ),
+            DeviceKind::Veth => {
+                let middle = Host::create(recorder, config.client)?;
+                let ports = [&client, &server].map(|host| veth_port(host, &middle, config.mtu));
+                (Some(middle), ports)
+            }
+        };
+        let [client_port, server_port] = ports;
+        let watch = if recorder.wants(Topic::State) {
+            Some(Watch::new([diagnosis(&client)?, diagnosis(&server)?]))
+        } else {
+            None
+        };
+        let wire = Wire::start([client_port?, server_port?], recorder.clone(), watch)?;
+        Ok(Self {
+            client,
+            server,
+            _middle: middle,
+            wire,
+            device: kind,
+        })
+    }
+}
+
+fn tun_port(host: &Host, mtu: u32) -> Result<Port, Error> {
+    let addresses = host.addresses();
+    host.run(move || tun::create(addresses, mtu)).map(Port::Tun)
+}
+
+fn veth_port(host: &Host, middle: &Host, mtu: u32) -> Result<Port, Error> {
+    let addresses = host.addresses();
+    let end = veth::End::of(host.place());
+    let namespace = middle.run(namespace::current)?;
+    host.run(move || veth::create(end, addresses, mtu, &namespace))?;
+    middle.run(move || veth::attach(end)).map(Port::Veth)
+}
+
+fn diagnosis(host: &Host) -> Result<Diagnosis, Error> {
+    host.run(Diagnosis::open)
+        .map_err(|error| Error::io("open sock_diag on", host.place(), error))
+}

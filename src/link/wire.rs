@@ -1,0 +1,350 @@
+//! The wire: one thread that forwards packets both ways and records each with
+//! the time it entered and the time it left.
+//!
+//! It stamps a packet's departure before handing it over, so that whatever the
+//! receiver does with it comes later. Where TCP states are wanted, it asks the
+//! sender's kernel before forwarding and the receiver's after, by the packet's
+//! own five-tuple: so it sees SYN_RECV, LAST_ACK and TIME_WAIT, which no
+//! descriptor shows.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use serde::Serialize;
+
+use super::device::{DeviceDrops, Port};
+use crate::error::Error;
+use crate::event::{Fate, Packet, Place, StateChange, Topic, What};
+use crate::flow::{Direction, FiveTuple, Kind, TcpState};
+use crate::packet::LinkType;
+use crate::recorder::Recorder;
+use crate::socket::diag::Diagnosis;
+
+/// What went over the wire in one direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Packets that entered.
+    pub offered: u64,
+    /// Bytes of those packets, IP headers included.
+    pub offered_bytes: u64,
+    /// Packets handed over.
+    pub delivered: u64,
+    /// Packets the receiving device refused.
+    pub refused: u64,
+}
+
+/// What the wire carried, and what was lost around it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// From client to server.
+    pub client_to_server: Traffic,
+    /// From server to client.
+    pub server_to_client: Traffic,
+    /// Packets lost between a device and the wire.
+    pub overrun: u64,
+    /// The devices' own counters.
+    pub devices: Vec<DeviceDrops>,
+}
+
+impl Account {
+    /// Packets lost by the link itself rather than on purpose. On a healthy
+    /// run, none.
+    pub fn unmodelled_loss(&self) -> u64 {
+        let devices: u64 = self
+            .devices
+            .iter()
+            .map(|device| device.receive_dropped + device.transmit_dropped)
+            .sum();
+        let refused = self.client_to_server.refused + self.server_to_client.refused;
+        refused + self.overrun + devices
+    }
+}
+
+/// The running wire; dropping it stops it.
+pub(super) struct Wire {
+    stop: Arc<EventFd>,
+    thread: Option<JoinHandle<(io::Result<Account>, [Port; 2])>>,
+}
+
+impl Wire {
+    /// Starts forwarding between the client's port and the server's.
+    pub(super) fn start(
+        ports: [Port; 2],
+        recorder: Recorder,
+        watch: Option<Watch>,
+    ) -> Result<Self, Error> {
+        let begin = || {
+            let stop = Arc::new(EventFd::new()?);
+            let signal = Arc::clone(&stop);
+            let thread = std::thread::Builder::new()
+                .name("wire".into())
+                .spawn(move || {
+                    let mut ports = ports;
+                    let records_packets = recorder.wants(Topic::Packet);
+                    let forwarder = Forwarder {
+                        recorder,
+                        records_packets,
+                        watch,
+                        packets: 0,
+                        account: Account::default(),
+                        buffer: vec![0; LARGEST],
+                    };
+                    (forwarder.run(&mut ports, &signal), ports)
+                })?;
+            Ok(Self {
+                stop,
+                thread: Some(thread),
+            })
+        };
+        begin().map_err(|error| Error::io("start", "the wire", error))
+    }
+
+    /// Forwards what still waits in the devices, then stops, and gives the
+    /// ports back: the devices live until those are closed.
+    pub(super) fn stop(mut self) -> Result<(Account, Ends), Error> {
+        self.end()
+            .map_err(|error| Error::io("forward on", "the wire", error))
+    }
+
+    fn end(&mut self) -> io::Result<(Account, Ends)> {
+        let Some(thread) = self.thread.take() else {
+            return Ok((Account::default(), Ends(Vec::new())));
+        };
+        self.stop.write(1)?;
+        let (account, ports) = thread
+            .join()
+            .map_err(|_| io::Error::other("its thread panicked"))?;
+        let ends = Ends(ports.into());
+        Ok((account?, ends))
+    }
+}
+
+/// The ports of a wire that has stopped.
+pub(super) struct Ends(Vec<Port>);
+
+impl Drop for Ends {
+    /// Closing a port waits for the kernel to forget it (an RCU grace period,
+    /// some 15 ms); two that are closed at once wait together.
+    fn drop(&mut self) {
+        let ports = std::mem::take(&mut self.0);
+        std::thread::scope(|scope| {
+            for port in ports {
+                scope.spawn(move || drop(port));
+            }
+        });
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // Nobody is left to tell of a failure.
+        let _ = self.end();
+    }
+}
+
+/// The largest IP packet.
+const LARGEST: usize = 65_536;
+
+/// How many packets one side may send before the other gets its turn.
+const TURN: usize = 64;
+
+struct Forwarder {
+    recorder: Recorder,
+    records_packets: bool,
+    watch: Option<Watch>,
+    packets: u64,
+    account: Account,
+    buffer: Vec<u8>,
+}
+
+impl Forwarder {
+    fn run(mut self, ports: &mut [Port; 2], stop: &EventFd) -> io::Result<Account> {
+        let [client, server] = ports;
+        loop {
+            let stopping = wait(client, server, stop)?;
+            loop {
+                let up = self.turn(Direction::ClientToServer, client, server)?;
+                let down = self.turn(Direction::ServerToClient, server, client)?;
+                if up == 0 && down == 0 {
+                    break;
+                }
+            }
+            if stopping {
+                self.account.overrun = client.dropped()? + server.dropped()?;
+                return Ok(self.account);
+            }
+        }
+    }
+
+    /// Forwards what waits on one side; returns how many packets that was.
+    fn turn(&mut self, direction: Direction, from: &mut Port, to: &mut Port) -> io::Result<usize> {
+        for forwarded in 0..TURN {
+            match from.receive(&mut self.buffer) {
+                Ok(length) => self.forward(direction, length, to),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(forwarded),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(TURN)
+    }
+
+    fn forward(&mut self, direction: Direction, length: usize, to: &mut Port) {
+        let sent_at = self.now_if_recording();
+        let bytes = &self.buffer[..length];
+        self.packets += 1;
+        let traffic = match direction {
+            Direction::ClientToServer => &mut self.account.client_to_server,
+            Direction::ServerToClient => &mut self.account.server_to_client,
+        };
+        traffic.offered += 1;
+        traffic.offered_bytes += length as u64;
+        let conversation = self.watch.as_ref().and_then(|_| tcp_conversation(bytes));
+        if let (Some(watch), Some(tuple)) = (&mut self.watch, conversation) {
+            watch.look(direction, tuple, sent_at, &self.recorder);
+        }
+        let departed_at = if self.records_packets {
+            self.recorder.clock().now()
+        } else {
+            Duration::ZERO
+        };
+        let (fate, delivered_at) = match to.transmit(bytes) {
+            Ok(_) => {
+                traffic.delivered += 1;
+                (Fate::Delivered, Some(departed_at))
+            }
+            Err(error) => {
+                traffic.refused += 1;
+                let cause = Cow::Owned(format!("device: {}", crate::error::errno_name(&error)));
+                (Fate::Lost { cause }, None)
+            }
+        };
+        if self.records_packets {
+            let packet = Packet {
+                id: self.packets,
+                direction,
+                link: LinkType::Raw,
+                bytes: Cow::Borrowed(bytes),
+                sent_at,
+                fate,
+                delivered_at,
+            };
+            self.recorder.record(sent_at, What::Packet(packet));
+        }
+        if let (Some(watch), Some(tuple)) = (&mut self.watch, conversation) {
+            let now = self.recorder.clock().now();
+            watch.look(direction.reversed(), tuple.mirrored(), now, &self.recorder);
+        }
+    }
+
+    fn now_if_recording(&self) -> Duration {
+        if self.records_packets || self.watch.is_some() {
+            self.recorder.clock().now()
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
+/// Blocks until a packet waits or the wire shall stop; says whether it shall.
+fn wait(client: &Port, server: &Port, stop: &EventFd) -> io::Result<bool> {
+    let mut waiting = [client.as_fd(), server.as_fd(), stop.as_fd()]
+        .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+    match poll(&mut waiting, PollTimeout::NONE) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    Ok(waiting[2].any() == Some(true))
+}
+
+/// Follows the state of each connection at both ends.
+pub(super) struct Watch {
+    kernels: [Diagnosis; 2],
+    known: HashMap<(Place, FiveTuple), TcpState>,
+}
+
+impl Watch {
+    /// A watch over the client's kernel and the server's.
+    pub(super) fn new(kernels: [Diagnosis; 2]) -> Self {
+        Self {
+            kernels,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Asks the kernel at the sending end of `direction` for its state of
+    /// `connection`, and records a change.
+    fn look(
+        &mut self,
+        direction: Direction,
+        connection: FiveTuple,
+        at: Duration,
+        recorder: &Recorder,
+    ) {
+        let (place, kernel) = match direction {
+            Direction::ClientToServer => (Place::Client, 0),
+            Direction::ServerToClient => (Place::Server, 1),
+        };
+        // A kernel that does not answer leaves the lane empty; the packets tell
+        // the story without it.
+        let Ok(to) = self.kernels[kernel].tcp_state(connection.local, connection.remote) else {
+            return;
+        };
+        let known = self
+            .known
+            .entry((place, connection))
+            .or_insert(TcpState::Closed);
+        let from = std::mem::replace(known, to);
+        if from != to {
+            let change = StateChange {
+                connection,
+                from,
+                to,
+            };
+            recorder.at(place).record(at, What::State(change));
+        }
+    }
+}
+
+/// The five-tuple of a TCP packet, as its sender names it.
+fn tcp_conversation(bytes: &[u8]) -> Option<FiveTuple> {
+    use pnet::packet::ip::IpNextHeaderProtocols::Tcp;
+    use pnet::packet::{Packet as _, ipv4::Ipv4Packet, ipv6::Ipv6Packet, tcp::TcpPacket};
+    let ends = |source: std::net::IpAddr, destination: std::net::IpAddr, payload: &[u8]| {
+        let tcp = TcpPacket::new(payload)?;
+        Some(FiveTuple {
+            protocol: Kind::Tcp,
+            local: SocketAddr::new(source, tcp.get_source()),
+            remote: SocketAddr::new(destination, tcp.get_destination()),
+        })
+    };
+    match bytes.first()? >> 4 {
+        4 => {
+            let ip = Ipv4Packet::new(bytes).filter(|ip| {
+                ip.get_next_level_protocol() == Tcp && ip.get_fragment_offset() == 0
+            })?;
+            ends(
+                ip.get_source().into(),
+                ip.get_destination().into(),
+                ip.payload(),
+            )
+        }
+        6 => {
+            let ip = Ipv6Packet::new(bytes).filter(|ip| ip.get_next_header() == Tcp)?;
+            ends(
+                ip.get_source().into(),
+                ip.get_destination().into(),
+                ip.payload(),
+            )
+        }
+        _ => None,
+    }
+}

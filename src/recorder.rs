@@ -1,0 +1,177 @@
+//! The run's clock and the sink, in the hand of whoever sees something happen.
+//!
+//! One [`Clock`] a run, so that times from both ends and from the wire can be
+//! compared. A [`Recorder`] adds where its holder stands. Makes no event that
+//! the sink does not want.
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::error::errno_name;
+use crate::event::{Call, Event, Note, Outcome, Place, Sink, SocketName, Topic, What};
+
+/// The time since the run began, from the monotonic clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    origin: Instant,
+    wall: SystemTime,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub fn start() -> Self {
+        Self {
+            origin: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    /// The time since the start.
+    pub fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// The start in wall-clock time, for formats that need a date.
+    pub fn wall_origin(&self) -> SystemTime {
+        self.wall
+    }
+}
+
+/// Records what is seen at one place.
+#[derive(Clone)]
+pub struct Recorder {
+    place: Place,
+    clock: Clock,
+    sink: Arc<dyn Sink>,
+}
+
+impl Recorder {
+    /// A recorder for what happens at `place`.
+    pub fn new(place: Place, clock: Clock, sink: Arc<dyn Sink>) -> Self {
+        Self { place, clock, sink }
+    }
+
+    /// The same run seen from another place.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Self {
+        Self {
+            place,
+            ..self.clone()
+        }
+    }
+
+    /// Where this recorder stands.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The run's clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Whether anybody listens to this topic.
+    pub fn wants(&self, topic: Topic) -> bool {
+        self.sink.wants(topic)
+    }
+
+    /// Records something that happened at `at`.
+    pub fn record(&self, at: Duration, what: What<'_>) {
+        self.sink.record(&Event {
+            at,
+            host: self.place,
+            what,
+        });
+    }
+
+    /// Records one sentence for the reader.
+    pub fn note(&self, text: impl Display) {
+        if self.wants(Topic::Note) {
+            let text = text.to_string();
+            self.record(self.clock.now(), What::Note(Note { text }));
+        }
+    }
+
+    /// Makes one system call and records it: its arguments, how long the
+    /// program was inside, and what came back.
+    pub fn call<T>(
+        &self,
+        socket: &SocketName,
+        name: &'static str,
+        arguments: impl Display,
+        run: impl FnOnce() -> io::Result<T>,
+        returned: impl FnOnce(&T) -> Returned,
+    ) -> io::Result<T> {
+        if !self.wants(Topic::Call) {
+            return run();
+        }
+        let at = self.clock.now();
+        let result = run();
+        let took = self.clock.now().saturating_sub(at);
+        let outcome = match &result {
+            Ok(value) => {
+                let Returned { value, detail } = returned(value);
+                Outcome::Returned {
+                    returned: value,
+                    detail,
+                }
+            }
+            Err(error) => Outcome::Failed {
+                errno: errno_name(error),
+            },
+        };
+        let call = Call {
+            socket: socket.clone(),
+            name,
+            arguments: arguments.to_string(),
+            outcome,
+            took,
+        };
+        self.record(at, What::Call(call));
+        result
+    }
+}
+
+/// What a successful call gave back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returned {
+    /// The return value.
+    pub value: i64,
+    /// What came with it.
+    pub detail: Option<String>,
+}
+
+impl Returned {
+    /// The return value 0, and nothing with it.
+    pub const ZERO: Self = Self {
+        value: 0,
+        detail: None,
+    };
+
+    /// The return value 0, and something through a pointer argument.
+    pub fn with(detail: impl Display) -> Self {
+        Self {
+            value: 0,
+            detail: Some(detail.to_string()),
+        }
+    }
+
+    /// A count of bytes.
+    pub fn bytes(count: usize) -> Self {
+        Self {
+            value: i64::try_from(count).unwrap_or(i64::MAX),
+            detail: None,
+        }
+    }
+
+    /// Adds what came with it.
+    #[must_use]
+    pub fn and(self, detail: impl Display) -> Self {
+        Self {
+            detail: Some(detail.to_string()),
+            ..self
+        }
+    }
+}

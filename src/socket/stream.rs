@@ -1,0 +1,133 @@
+//! Stream sockets: listen(2), accept(2), connect(2), shutdown(2), recv(2)
+//! (tcp(7), RFC 9293).
+//!
+//! A listening socket and a connected one are two types, as they are two
+//! sockets.
+
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::ops::Deref;
+use std::os::fd::AsFd;
+
+use socket2::Type;
+
+use super::handle::{Handle, Shown, domain, internet};
+use super::tcp_info::TcpInfo;
+use crate::event::SocketName;
+use crate::recorder::{Recorder, Returned};
+
+/// A socket that waits for connections; no data ever travels on it.
+pub struct Listener(Handle);
+
+impl Listener {
+    /// `socket(SOCK_STREAM)` for addresses like `address`, not yet bound.
+    pub fn open(
+        recorder: &Recorder,
+        name: impl Into<SocketName>,
+        address: SocketAddr,
+    ) -> io::Result<Self> {
+        Handle::open(recorder, name, domain(address), (Type::STREAM, None)).map(Self)
+    }
+
+    /// `listen(backlog)`: at most `backlog` connections wait to be accepted.
+    pub fn listen(&self, backlog: i32) -> io::Result<()> {
+        self.call("listen", backlog, || self.socket.listen(backlog))
+    }
+
+    /// `accept()`: the next established connection as a new socket, and its
+    /// peer's address.
+    pub fn accept(&self, name: impl Into<SocketName>) -> io::Result<(Stream, SocketAddr)> {
+        let name = name.into();
+        let (socket, peer) = self.recorder.call(
+            &self.name,
+            "accept",
+            "",
+            || {
+                let (socket, peer) = self.socket.accept()?;
+                Ok((socket, internet(&peer)?))
+            },
+            |(_, peer)| Returned::with(format_args!("{name}, {peer}")),
+        )?;
+        let handle = Handle {
+            socket,
+            name,
+            recorder: self.recorder.clone(),
+        };
+        Ok((Stream(handle), peer))
+    }
+
+    /// `close()`.
+    pub fn close(self) -> io::Result<()> {
+        self.0.close()
+    }
+}
+
+impl Deref for Listener {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0
+    }
+}
+
+/// A socket that is, or is about to be, one end of a connection.
+pub struct Stream(Handle);
+
+impl Stream {
+    /// `socket(SOCK_STREAM)` for addresses like `address`, not yet connected.
+    pub fn open(
+        recorder: &Recorder,
+        name: impl Into<SocketName>,
+        address: SocketAddr,
+    ) -> io::Result<Self> {
+        Handle::open(recorder, name, domain(address), (Type::STREAM, None)).map(Self)
+    }
+
+    /// `recv(buffer)`: as many bytes as have arrived, at most the buffer's
+    /// length; 0 at the end of the stream.
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = buffer.len();
+        let received = self.recorder.call(
+            &self.name,
+            "recv",
+            length,
+            move || {
+                let count = (&self.socket).read(buffer)?;
+                Ok(&buffer[..count])
+            },
+            |data| match data.len() {
+                0 => Returned::with("end of stream"),
+                count => Returned::bytes(count).and(Shown(data)),
+            },
+        )?;
+        Ok(received.len())
+    }
+
+    /// `shutdown(how)`: half-close.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let name = match how {
+            Shutdown::Read => "SHUT_RD",
+            Shutdown::Write => "SHUT_WR",
+            Shutdown::Both => "SHUT_RDWR",
+        };
+        self.call("shutdown", name, || self.socket.shutdown(how))
+    }
+
+    /// `getsockopt(TCP_INFO)`: what the kernel knows of this connection.
+    pub fn info(&self) -> io::Result<TcpInfo> {
+        TcpInfo::of(self.0.as_fd())
+    }
+
+    /// `close()`.
+    pub fn close(self) -> io::Result<()> {
+        self.0.close()
+    }
+}
+
+impl Deref for Stream {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0
+    }
+}
