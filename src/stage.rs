@@ -1,0 +1,195 @@
+//! Where a demonstration plays: on a private link, or on the machine's own
+//! loopback where no link can be had.
+//!
+//! Both give the same two seats, client and server, with addresses and a
+//! recorder. On the link the wire sees every packet and its fate. On loopback
+//! a capture sees packets where it is allowed, and TCP states are asked for
+//! after each step.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::capture::Capture;
+use crate::error::Error;
+use crate::event::{Place, Sink, StateChange, Topic, What};
+use crate::flow::{FiveTuple, TcpState};
+use crate::link::{self, Account, Family, Host, Link};
+use crate::recorder::{Clock, Recorder};
+use crate::socket::diag::Diagnosis;
+
+/// A place for two programs to talk.
+pub enum Stage {
+    /// On a private link.
+    Link(Box<Link>),
+    /// On the machine's loopback interface.
+    Loopback(Loopback),
+}
+
+/// The machine's own loopback, watched as far as privileges allow.
+pub struct Loopback {
+    client: Recorder,
+    server: Recorder,
+    capture: Option<Capture>,
+    /// Why no packets are seen, where none are.
+    blind: Option<Error>,
+    states: Option<Mutex<(Diagnosis, HashMap<(Place, FiveTuple), TcpState>)>>,
+}
+
+/// One of the two ends.
+#[derive(Clone, Copy)]
+pub struct Seat<'a> {
+    host: Option<&'a Host>,
+    recorder: &'a Recorder,
+}
+
+impl Stage {
+    /// A private link.
+    pub fn link(config: &link::Config, clock: Clock, sink: Arc<dyn Sink>) -> Result<Self, Error> {
+        Link::build(config, clock, sink).map(|link| Self::Link(Box::new(link)))
+    }
+
+    /// The loopback interface, with a capture of the packets to and from
+    /// `ports` where the process may capture.
+    pub fn loopback(ports: &[u16], clock: Clock, sink: Arc<dyn Sink>) -> Self {
+        let wire = Recorder::new(Place::Wire, clock, sink);
+        let (capture, blind) = if wire.wants(Topic::Packet) {
+            match Capture::start("lo", ports, &wire) {
+                Ok(capture) => (Some(capture), None),
+                Err(error) => (None, Some(error)),
+            }
+        } else {
+            (None, None)
+        };
+        // Without sock_diag the states' lanes stay empty; the rest is whole.
+        let states = wire.wants(Topic::State).then(Diagnosis::open);
+        Self::Loopback(Loopback {
+            client: wire.at(Place::Client),
+            server: wire.at(Place::Server),
+            capture,
+            blind,
+            states: states
+                .and_then(Result::ok)
+                .map(|kernel| Mutex::new((kernel, HashMap::new()))),
+        })
+    }
+
+    /// The client's seat.
+    pub fn client(&self) -> Seat<'_> {
+        match self {
+            Stage::Link(link) => Seat::on(link.client()),
+            Stage::Loopback(loopback) => Seat {
+                host: None,
+                recorder: &loopback.client,
+            },
+        }
+    }
+
+    /// The server's seat.
+    pub fn server(&self) -> Seat<'_> {
+        match self {
+            Stage::Link(link) => Seat::on(link.server()),
+            Stage::Loopback(loopback) => Seat {
+                host: None,
+                recorder: &loopback.server,
+            },
+        }
+    }
+
+    /// The link, where there is one.
+    pub fn as_link(&self) -> Option<&Link> {
+        match self {
+            Stage::Link(link) => Some(link),
+            Stage::Loopback(_) => None,
+        }
+    }
+
+    /// Why packets are not seen, where they are not.
+    pub fn blind(&self) -> Option<&Error> {
+        match self {
+            Stage::Link(_) => None,
+            Stage::Loopback(loopback) => loopback.blind.as_ref(),
+        }
+    }
+
+    /// Records what became of `connection` at both ends, where no wire does so
+    /// by itself. `connection` is named as the client names it.
+    pub fn observe(&self, connection: FiveTuple) {
+        let Stage::Loopback(loopback) = self else {
+            return;
+        };
+        let Some(states) = &loopback.states else {
+            return;
+        };
+        let (kernel, known) = &mut *states.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = [
+            (&loopback.client, connection),
+            (&loopback.server, connection.mirrored()),
+        ];
+        for (recorder, connection) in ends {
+            let Ok(to) = kernel.tcp_state(connection.local, connection.remote) else {
+                continue;
+            };
+            let from = known
+                .insert((recorder.place(), connection), to)
+                .unwrap_or(TcpState::Closed);
+            if from != to {
+                let change = StateChange {
+                    connection,
+                    from,
+                    to,
+                };
+                recorder.record(recorder.clock().now(), What::State(change));
+            }
+        }
+    }
+
+    /// Takes everything down; on a link, tells what the wire carried.
+    pub fn finish(self) -> Result<Option<Account>, Error> {
+        match self {
+            Stage::Link(link) => link.finish().map(Some),
+            Stage::Loopback(loopback) => {
+                if let Some(capture) = loopback.capture {
+                    capture.finish()?;
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl<'a> Seat<'a> {
+    fn on(host: &'a Host) -> Self {
+        Self {
+            host: Some(host),
+            recorder: host.recorder(),
+        }
+    }
+
+    /// Runs `work` where sockets belong to this end.
+    pub fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match self.host {
+            Some(host) => host.run(work),
+            None => work(),
+        }
+    }
+
+    /// This end's address.
+    pub fn ip(self, family: Family) -> IpAddr {
+        match (self.host, family) {
+            (Some(host), family) => host.addresses().of(family),
+            (None, Family::V4) => Ipv4Addr::LOCALHOST.into(),
+            (None, Family::V6) => Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+
+    /// This end's address with a port.
+    pub fn address(self, family: Family, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip(family), port)
+    }
+
+    /// A recorder for what happens here.
+    pub fn recorder(self) -> &'a Recorder {
+        self.recorder
+    }
+}

@@ -1,0 +1,455 @@
+//! The stream socket's demonstration (tcp(7), RFC 9293): one connection from
+//! its listening socket to TIME_WAIT, told in order.
+//!
+//! Makes every call itself, on both ends, so that the story is the same each
+//! time; the packets and states between the calls are the kernels' own.
+
+use std::fmt::Display;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::libc;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Exit};
+use crate::event::Place;
+use crate::flow::{FiveTuple, Kind};
+use crate::link::Family;
+use crate::socket::{Listener, Stream, TcpInfo, kernel};
+use crate::stage::Stage;
+
+/// What to demonstrate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// The server's port.
+    pub port: u16,
+    /// Small writes, one after another.
+    pub messages: Vec<String>,
+    /// Length of the larger write in bytes; 0 leaves it out.
+    pub size: usize,
+    /// The congestion control to set on the client; `None` keeps the
+    /// namespace's own.
+    pub congestion: Option<String>,
+    /// Whether small writes wait for earlier ones to be acknowledged.
+    pub nagle: Nagle,
+}
+
+/// Nagle's algorithm (RFC 896), on unless `TCP_NODELAY` is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Nagle {
+    /// A small segment waits while an earlier one is unacknowledged.
+    #[default]
+    On,
+    /// `TCP_NODELAY`: every write is sent at once.
+    Off,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            family: Family::V4,
+            port: crate::DEFAULT_PORT,
+            messages: ["one", "two", "three"].map(String::from).into(),
+            size: 4000,
+            congestion: None,
+            nagle: Nagle::On,
+        }
+    }
+}
+
+/// What came of it, as the two programs saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The listening socket's address.
+    pub listener: SocketAddr,
+    /// The connection as the client names it.
+    pub client: FiveTuple,
+    /// The connection as the server names it.
+    pub server: FiveTuple,
+    /// The client's congestion control.
+    pub congestion_control: String,
+    /// How long `connect()` took.
+    #[serde(rename = "connect_ns", serialize_with = "nanoseconds")]
+    pub connect: Duration,
+    /// From client to server.
+    pub request: Transfer,
+    /// From server to client, after the client's half-close.
+    pub reply: Transfer,
+    /// The client's `TCP_INFO` when the reply had come.
+    pub client_info: TcpInfo,
+    /// The server's, before it closed.
+    pub server_info: TcpInfo,
+}
+
+/// One direction of the byte stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Transfer {
+    /// Calls to `send()`.
+    pub writes: u64,
+    /// Calls to `recv()` that returned data.
+    pub reads: u64,
+    /// Bytes written.
+    pub bytes_sent: u64,
+    /// Bytes read.
+    pub bytes_received: u64,
+    /// SHA-256 of what was written, in hexadecimal.
+    pub sha256_sent: String,
+    /// SHA-256 of what was read.
+    pub sha256_received: String,
+}
+
+impl Transfer {
+    /// Whether the same bytes arrived in the same order.
+    pub fn is_intact(&self) -> bool {
+        self.bytes_sent == self.bytes_received && self.sha256_sent == self.sha256_received
+    }
+}
+
+/// The reply that the server sends after the client's half-close.
+const REPLY: &[u8] = b"all received";
+
+/// Plays the demonstration on `stage`.
+pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
+    let scene = Scene { config, stage };
+    let (listener, address) = scene.listen()?;
+    let (client, connect) = scene.connect(address)?;
+    let connection = scene.accept(&listener)?;
+    let tuple = scene.five_tuple(&client)?;
+    let mirrored = scene.five_tuple(&connection)?;
+    stage.observe(tuple);
+
+    let mut request = Flow::default();
+    scene.small_writes((&client, &connection), &mut request)?;
+    scene.large_write((&client, &connection), &mut request)?;
+    scene.half_close((&client, &connection), &mut request)?;
+    stage.observe(tuple);
+
+    let mut reply = Flow::default();
+    scene.reply((&connection, &client), &mut reply)?;
+    let client_info = info_of(&client)?;
+    let server_info = info_of(&connection)?;
+    let congestion_control = congestion_of(&client)?;
+    scene.close(client, connection)?;
+    stage.observe(tuple);
+    close("listener", listener.close())?;
+    Ok(Outcome {
+        listener: address,
+        client: tuple,
+        server: mirrored,
+        congestion_control,
+        connect,
+        request: request.finish(),
+        reply: reply.finish(),
+        client_info,
+        server_info,
+    })
+}
+
+/// What was written and read in one direction so far.
+#[derive(Default)]
+struct Flow {
+    sent: Tally,
+    received: Tally,
+}
+
+/// Calls, bytes and their hash at one end.
+#[derive(Default)]
+struct Tally {
+    calls: u64,
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl Tally {
+    fn add(&mut self, data: &[u8]) {
+        self.calls += 1;
+        self.bytes += data.len() as u64;
+        self.hash.update(data);
+    }
+}
+
+impl Flow {
+    fn finish(self) -> Transfer {
+        Transfer {
+            writes: self.sent.calls,
+            reads: self.received.calls,
+            bytes_sent: self.sent.bytes,
+            bytes_received: self.received.bytes,
+            sha256_sent: hex::encode(self.sent.hash.finalize()),
+            sha256_received: hex::encode(self.received.hash.finalize()),
+        }
+    }
+}
+
+struct Scene<'a> {
+    config: &'a Config,
+    stage: &'a Stage,
+}
+
+impl Scene<'_> {
+    fn listen(&self) -> Result<(Listener, SocketAddr), Error> {
+        let server = self.stage.server();
+        self.note("The server listens. This socket waits for connections; it never carries data.");
+        let address = server.address(self.config.family, self.config.port);
+        let recorder = server.recorder().clone();
+        let listener = server
+            .run(move || Listener::open(&recorder, "listener", address))
+            .map_err(|error| Error::io("open a stream socket for", address, error))?;
+        listener
+            .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
+            .map_err(|error| Error::io("set SO_REUSEADDR on", address, error))?;
+        listener
+            .bind(address)
+            .map_err(|error| bind_failure(address, error))?;
+        listener
+            .listen(5)
+            .map_err(|error| Error::io("listen on", address, error))?;
+        let address = listener
+            .local_address()
+            .map_err(|error| Error::io("getsockname of", address, error))?;
+        Ok((listener, address))
+    }
+
+    fn connect(&self, address: SocketAddr) -> Result<(Stream, Duration), Error> {
+        self.note("Three-way handshake: connect() returns when the server's SYN has come.");
+        let seat = self.stage.client();
+        let recorder = seat.recorder().clone();
+        let client = seat
+            .run(move || Stream::open(&recorder, "client", address))
+            .map_err(|error| Error::io("open a stream socket for", address, error))?;
+        if let Some(name) = &self.config.congestion {
+            client
+                .set_option(format_args!("TCP_CONGESTION, {name}"), |socket| {
+                    socket.set_tcp_congestion(name.as_bytes())
+                })
+                .map_err(|error| congestion_failure(name, error))?;
+        }
+        if self.config.nagle == Nagle::Off {
+            client
+                .set_option("TCP_NODELAY, 1", |socket| socket.set_tcp_nodelay(true))
+                .map_err(|error| Error::io("set TCP_NODELAY for", address, error))?;
+        }
+        let clock = seat.recorder().clock();
+        let before = clock.now();
+        client
+            .connect(address)
+            .map_err(|error| Error::io("connect", address, error))?;
+        Ok((client, clock.now().saturating_sub(before)))
+    }
+
+    fn accept(&self, listener: &Listener) -> Result<Stream, Error> {
+        self.note("accept() gives the server a second socket, connected to this one client.");
+        let (connection, _) = listener
+            .accept("connection")
+            .map_err(|error| Error::io("accept on", "the listening socket", error))?;
+        Ok(connection)
+    }
+
+    fn five_tuple(&self, stream: &Stream) -> Result<FiveTuple, Error> {
+        let named = |error| Error::io("name the ends of", stream.name(), error);
+        Ok(FiveTuple {
+            protocol: Kind::Tcp,
+            local: stream.local_address().map_err(named)?,
+            remote: stream.peer_address().map_err(named)?,
+        })
+    }
+
+    fn small_writes(&self, (client, connection): Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
+        let messages: Vec<&[u8]> = self
+            .config
+            .messages
+            .iter()
+            .map(String::as_bytes)
+            .filter(|message| !message.is_empty())
+            .collect();
+        let total: usize = messages.iter().map(|message| message.len()).sum();
+        match messages.len() {
+            0 => return Ok(()),
+            1 => self.note("One small write."),
+            count => self.note(format_args!(
+                "{count} small writes, one after another. The stream keeps no boundaries."
+            )),
+        }
+        // With the low-water mark one recv() waits for all of them.
+        low_water_mark(connection, total)?;
+        transfer((client, connection), &messages, flow)?;
+        low_water_mark(connection, 1)
+    }
+
+    fn large_write(&self, ends: Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
+        let size = self.config.size;
+        if size == 0 {
+            return Ok(());
+        }
+        let mss = info_of(ends.0)?.send_mss;
+        self.note(format_args!(
+            "One write of {size} bytes. The kernel cuts it into segments of at most {mss} bytes."
+        ));
+        let data: Vec<u8> = PATTERN.iter().copied().cycle().take(size).collect();
+        transfer(ends, &[&data], flow)
+    }
+
+    fn half_close(&self, (client, connection): Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
+        self.note("Half-close: the client has said all, and can still listen.");
+        client
+            .shutdown(Shutdown::Write)
+            .map_err(|error| Error::io("shutdown", client.name(), error))?;
+        read_to_end(connection, &mut flow.received)
+    }
+
+    fn reply(&self, (connection, client): Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
+        self.note("The reply still arrives.");
+        transfer((connection, client), &[REPLY], flow)
+    }
+
+    fn close(&self, client: Stream, connection: Stream) -> Result<(), Error> {
+        self.note("The server closes too. The end that closed first waits in TIME_WAIT.");
+        close("connection", connection.close())?;
+        read_to_end(&client, &mut Tally::default())?;
+        close("client", client.close())
+    }
+
+    fn note(&self, text: impl Display) {
+        self.stage.client().recorder().at(Place::Wire).note(text);
+    }
+}
+
+/// The sending and the receiving end.
+type Ends<'a> = (&'a Stream, &'a Stream);
+
+/// What the larger write repeats: printable, so that a hex dump shows it.
+const PATTERN: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-+";
+
+/// So much fits into the socket buffers of any Linux, so that one thread can
+/// write it all before it reads, and the calls keep their order.
+const FITS: usize = 16 << 10;
+
+fn transfer((from, to): Ends<'_>, writes: &[&[u8]], flow: &mut Flow) -> Result<(), Error> {
+    let total: usize = writes.iter().map(|data| data.len()).sum();
+    let Flow { sent, received } = flow;
+    let mut write = || {
+        writes
+            .iter()
+            .try_for_each(|data| write_all(from, data, sent))
+    };
+    if total <= FITS {
+        write()?;
+        return read_exactly(to, total, received);
+    }
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| read_exactly(to, total, received));
+        let written = write();
+        let read = reader
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written.and(read)
+    })
+}
+
+fn write_all(stream: &Stream, mut data: &[u8], tally: &mut Tally) -> Result<(), Error> {
+    while !data.is_empty() {
+        let count = stream
+            .send(data)
+            .map_err(|error| Error::io("send on", stream.name(), error))?;
+        let (sent, rest) = data.split_at(count);
+        tally.add(sent);
+        data = rest;
+    }
+    Ok(())
+}
+
+fn read_exactly(stream: &Stream, mut missing: usize, tally: &mut Tally) -> Result<(), Error> {
+    while missing > 0 {
+        match read(stream, tally)? {
+            0 => {
+                let early = format!("the stream ended {missing} bytes early");
+                return Err(Error::new("recv on", stream.name(), early).exiting(Exit::Network));
+            }
+            count => missing = missing.saturating_sub(count),
+        }
+    }
+    Ok(())
+}
+
+fn read_to_end(stream: &Stream, tally: &mut Tally) -> Result<(), Error> {
+    while read(stream, tally)? > 0 {}
+    Ok(())
+}
+
+fn read(stream: &Stream, tally: &mut Tally) -> Result<usize, Error> {
+    let mut buffer = [0; 65_536];
+    let count = stream
+        .recv(&mut buffer)
+        .map_err(|error| Error::io("recv on", stream.name(), error))?;
+    if count > 0 {
+        tally.add(&buffer[..count]);
+    }
+    Ok(count)
+}
+
+/// `SO_RCVLOWAT`: a blocking `recv()` waits for so many bytes (socket(7)).
+fn low_water_mark(stream: &Stream, bytes: usize) -> Result<(), Error> {
+    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+    stream
+        .set_option(format_args!("SO_RCVLOWAT, {bytes}"), |socket| {
+            kernel::set_option_bytes(
+                socket.as_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVLOWAT,
+                &bytes.to_ne_bytes(),
+            )
+        })
+        .map_err(|error| Error::io("set SO_RCVLOWAT on", stream.name(), error))
+}
+
+fn info_of(stream: &Stream) -> Result<TcpInfo, Error> {
+    stream
+        .info()
+        .map_err(|error| Error::io("read TCP_INFO of", stream.name(), error))
+}
+
+fn congestion_of(stream: &Stream) -> Result<String, Error> {
+    let mut name = [0; 16];
+    let length = kernel::option_bytes(
+        stream.as_fd(),
+        libc::IPPROTO_TCP,
+        libc::TCP_CONGESTION,
+        &mut name,
+    )
+    .map_err(|error| Error::io("read TCP_CONGESTION of", stream.name(), error))?;
+    let name = name.get(..length).unwrap_or(&name);
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(length);
+    Ok(String::from_utf8_lossy(&name[..end]).into_owned())
+}
+
+fn close(what: &str, closed: io::Result<()>) -> Result<(), Error> {
+    closed.map_err(|error| Error::io("close", what, error))
+}
+
+/// A failed `bind()` with what would help.
+pub(crate) fn bind_failure(address: SocketAddr, error: io::Error) -> Error {
+    let remedy = match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => "another program has this port; choose one with --port",
+        Some(libc::EACCES) => "ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080",
+        _ => return Error::io("bind", address, error),
+    };
+    Error::io("bind", address, error).remedy(remedy)
+}
+
+fn congestion_failure(name: &str, error: io::Error) -> Error {
+    const PATH: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+    let failure = Error::io("set congestion control", name, error);
+    match std::fs::read_to_string(PATH) {
+        Ok(names) => failure.remedy(format!("this kernel has: {}", names.trim())),
+        Err(_) => failure,
+    }
+}
+
+fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,332 @@
+//! The datagram socket's demonstration (udp(7), RFC 768): datagrams with their
+//! own addresses, boundaries, fragments, truncation, and the closed port.
+//!
+//! Every receive has a time-out, so that a lost datagram is a result and not a
+//! hang.
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::{Error, errno_name};
+use crate::event::{Arrival, Delivery, Place, Topic, What};
+use crate::flow::Kind;
+use crate::link::Family;
+use crate::socket::Datagram;
+use crate::stage::{Seat, Stage};
+use crate::tcp::bind_failure;
+
+/// What to demonstrate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// The server's port; the port after it must be closed.
+    pub port: u16,
+    /// Datagrams, one after another.
+    pub messages: Vec<String>,
+    /// Length of the larger datagram's payload in bytes; 0 leaves it out.
+    pub size: usize,
+    /// How long a receive waits before the datagram counts as lost.
+    pub patience: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            family: Family::V4,
+            port: crate::DEFAULT_PORT,
+            messages: ["one", "two", "three"].map(String::from).into(),
+            size: 4000,
+            patience: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The largest payload of a UDP datagram over IPv4: 65,535 bytes less the IP
+/// and UDP headers.
+pub const LARGEST: usize = 65_507;
+
+/// What came of it, as the two programs saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The server's address.
+    pub server: SocketAddr,
+    /// The client's address, as the server read it off the datagrams.
+    pub client: SocketAddr,
+    /// Each datagram, in the order of sending.
+    pub datagrams: Vec<Row>,
+    /// The address that nobody listened on.
+    pub closed: SocketAddr,
+    /// What the unconnected socket heard of the closed port; `None` is nothing.
+    pub unconnected_error: Option<String>,
+    /// What the connected socket heard of it.
+    pub connected_error: Option<String>,
+}
+
+/// One datagram.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Its number, from 1.
+    pub number: u64,
+    /// What it shows.
+    pub purpose: &'static str,
+    /// Payload bytes sent.
+    pub sent: usize,
+    /// What the receiving program got.
+    #[serde(flatten)]
+    pub arrival: Arrival,
+}
+
+/// Plays the demonstration on `stage`.
+pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
+    let address = stage.server().address(config.family, config.port);
+    note(stage, "Two sockets, no connection. The server's has an address; nobody listens or accepts.");
+    let server = open(stage.server(), "server", address)?;
+    server
+        .bind(address)
+        .map_err(|error| bind_failure(address, error))?;
+    let client = open(stage.client(), "client", address)?;
+    for socket in [&server, &client] {
+        patience(socket, config.patience)?;
+    }
+    let mut scene = Scene {
+        stage,
+        client,
+        server,
+        address,
+        rows: Vec::new(),
+        from: None,
+    };
+    scene.boundaries(&config.messages)?;
+    scene.empty()?;
+    scene.fragments(config.size)?;
+    scene.truncation()?;
+    let closed = SocketAddr::new(address.ip(), closed_port(config.port));
+    let unconnected_error = scene.closed_port_unconnected(closed)?;
+    let connected_error = closed_port_connected(stage, closed, config.patience)?;
+    scene.finish(closed, unconnected_error, connected_error)
+}
+
+fn closed_port(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(port - 1)
+}
+
+struct Scene<'a> {
+    stage: &'a Stage,
+    client: Datagram,
+    server: Datagram,
+    address: SocketAddr,
+    rows: Vec<Row>,
+    from: Option<SocketAddr>,
+}
+
+impl Scene<'_> {
+    fn boundaries(&mut self, messages: &[String]) -> Result<(), Error> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        note(
+            self.stage,
+            format_args!(
+                "{} sends, {} receives: each datagram keeps its boundaries and its addresses.",
+                messages.len(),
+                messages.len()
+            ),
+        );
+        let numbers: Vec<u64> = messages
+            .iter()
+            .map(|message| self.send("boundaries", message.as_bytes()))
+            .collect::<Result<_, _>>()?;
+        let mut buffer = [0; LARGEST];
+        numbers
+            .into_iter()
+            .try_for_each(|number| self.receive(number, &mut buffer))
+    }
+
+    fn empty(&mut self) -> Result<(), Error> {
+        note(self.stage, "An empty datagram is a datagram: recvfrom() returns 0, and nothing has ended.");
+        let number = self.send("empty", b"")?;
+        self.receive(number, &mut [0; 64])
+    }
+
+    fn fragments(&mut self, size: usize) -> Result<(), Error> {
+        if size == 0 {
+            return Ok(());
+        }
+        note(
+            self.stage,
+            format_args!(
+                "{size} bytes in one datagram. What exceeds the MTU crosses the wire as IP fragments."
+            ),
+        );
+        let data: Vec<u8> = (b'a'..=b'z').cycle().take(size).collect();
+        let number = self.send("large", &data)?;
+        self.receive(number, &mut vec![0; LARGEST])
+    }
+
+    fn truncation(&mut self) -> Result<(), Error> {
+        note(self.stage, "A datagram longer than the receiver's buffer loses its tail; MSG_TRUNC tells.");
+        let number = self.send("truncated", b"twenty-six bytes of letters")?;
+        self.receive(number, &mut [0; 10])
+    }
+
+    fn closed_port_unconnected(&mut self, closed: SocketAddr) -> Result<Option<String>, Error> {
+        note(
+            self.stage,
+            "To a closed port: the server's kernel answers with ICMP. An unconnected socket hears nothing.",
+        );
+        self.client
+            .send_to(b"anybody?", closed)
+            .map_err(|error| Error::io("sendto", closed, error))?;
+        // The echo comes back on the same wire after the ICMP error, so that
+        // when it is here the error has been here too.
+        let number = self.send("to the open port", b"still there?")?;
+        self.receive(number, &mut [0; 64])?;
+        let from = self.from.unwrap_or(self.address);
+        self.server
+            .send_to(b"yes", from)
+            .map_err(|error| Error::io("sendto", from, error))?;
+        let heard = match self.client.recv_from(&mut [0; 64]) {
+            Ok(_) => None,
+            Err(error) if is_timeout(&error) => None,
+            Err(error) => Some(errno_name(&error)),
+        };
+        Ok(heard)
+    }
+
+    fn send(&mut self, purpose: &'static str, data: &[u8]) -> Result<u64, Error> {
+        let number = self.rows.len() as u64 + 1;
+        self.client
+            .send_to(data, self.address)
+            .map_err(|error| send_failure(self.address, data.len(), error))?;
+        self.rows.push(Row {
+            number,
+            purpose,
+            sent: data.len(),
+            arrival: Arrival::Lost,
+        });
+        Ok(number)
+    }
+
+    /// Receives one datagram and notes it as message `number`: the demonstration
+    /// has at most one batch in flight, in order.
+    fn receive(&mut self, number: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        let row = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.rows.get_mut(number.checked_sub(1)?));
+        let Some(row) = row else { return Ok(()) };
+        row.arrival = match self.server.recv_from(buffer) {
+            Ok(received) => {
+                self.from = Some(received.from);
+                if received.is_truncated() {
+                    Arrival::Truncated {
+                        bytes: received.bytes,
+                        sent: received.length,
+                    }
+                } else {
+                    Arrival::Delivered {
+                        bytes: received.bytes,
+                    }
+                }
+            }
+            Err(error) if is_timeout(&error) => Arrival::Lost,
+            Err(error) => return Err(Error::io("recvfrom on", self.address, error)),
+        };
+        let recorder = self.stage.server().recorder();
+        if recorder.wants(Topic::Delivery) {
+            let delivery = Delivery {
+                kind: Kind::Udp,
+                number,
+                arrival: row.arrival,
+                latency: None,
+            };
+            recorder.record(recorder.clock().now(), What::Delivery(delivery));
+        }
+        Ok(())
+    }
+
+    fn finish(
+        self,
+        closed: SocketAddr,
+        unconnected_error: Option<String>,
+        connected_error: Option<String>,
+    ) -> Result<Outcome, Error> {
+        let local = self.client.local_address();
+        let client = self
+            .from
+            .map_or_else(|| local, Ok)
+            .map_err(|error| Error::io("getsockname of", "client", error))?;
+        for socket in [self.client, self.server] {
+            socket
+                .close()
+                .map_err(|error| Error::io("close", "a datagram socket", error))?;
+        }
+        Ok(Outcome {
+            server: self.address,
+            client,
+            datagrams: self.rows,
+            closed,
+            unconnected_error,
+            connected_error,
+        })
+    }
+}
+
+fn closed_port_connected(
+    stage: &Stage,
+    closed: SocketAddr,
+    wait: Duration,
+) -> Result<Option<String>, Error> {
+    note(stage, "A connected socket hears of it: its next call returns ECONNREFUSED.");
+    let socket = open(stage.client(), "connected", closed)?;
+    patience(&socket, wait)?;
+    socket
+        .connect(closed)
+        .map_err(|error| Error::io("connect", closed, error))?;
+    socket
+        .send(b"anybody?")
+        .map_err(|error| Error::io("send", closed, error))?;
+    let heard = match socket.recv_from(&mut [0; 64]) {
+        Ok(_) => None,
+        Err(error) if is_timeout(&error) => None,
+        Err(error) => Some(errno_name(&error)),
+    };
+    socket
+        .close()
+        .map_err(|error| Error::io("close", "connected", error))?;
+    Ok(heard)
+}
+
+fn open(seat: Seat<'_>, name: &'static str, address: SocketAddr) -> Result<Datagram, Error> {
+    let recorder = seat.recorder().clone();
+    seat.run(move || Datagram::open(&recorder, name, address))
+        .map_err(|error| Error::io("open a datagram socket for", address, error))
+}
+
+fn patience(socket: &Datagram, wait: Duration) -> Result<(), Error> {
+    socket
+        .set_receive_timeout(wait)
+        .map_err(|error| Error::io("set SO_RCVTIMEO on", socket.name(), error))
+}
+
+fn note(stage: &Stage, text: impl Display) {
+    stage.client().recorder().at(Place::Wire).note(text);
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn send_failure(address: SocketAddr, length: usize, error: io::Error) -> Error {
+    let too_long = error.raw_os_error() == Some(nix::libc::EMSGSIZE);
+    let failure = Error::io(format!("sendto ({length} bytes)"), address, error);
+    if too_long {
+        failure.remedy(format!("a datagram carries at most {LARGEST} bytes over IPv4; try a smaller --size"))
+    } else {
+        failure
+    }
+}
