@@ -49,6 +49,7 @@ pub fn dissect_with(link: LinkType, bytes: &[u8], checksums: Checksums) -> Disse
     let mut pass = Pass {
         frame: bytes,
         end: bytes.len(),
+        is_stated: false,
         layers: Vec::new(),
         trailers: Vec::new(),
         quoted: false,
@@ -130,6 +131,8 @@ struct Pass<'a> {
     frame: &'a [u8],
     /// Where the innermost length stated so far says that the packet ends.
     end: usize,
+    /// Whether any length has said so yet.
+    is_stated: bool,
     layers: Vec<Layer>,
     /// What lies behind the ends, innermost last, and whether it is quoted.
     trailers: Vec<(Range<usize>, bool)>,
@@ -373,6 +376,8 @@ impl<'a> Pass<'a> {
     fn data(&mut self, at: usize) -> Option<Next> {
         if at < self.end {
             self.undissected(Protocol::Data, at..self.end, "data");
+        } else if self.layers.is_empty() {
+            self.nothing(at);
         }
         None
     }
@@ -394,12 +399,7 @@ impl<'a> Pass<'a> {
     }
 
     fn cursor(&self, at: usize) -> Cursor<'a> {
-        let is_whole = self.partial.is_none() && self.end < self.frame.len();
-        let is_within_ip = self
-            .layers
-            .iter()
-            .any(|layer| matches!(layer.protocol, Protocol::Ipv4 | Protocol::Ipv6));
-        let bound = if is_whole || (is_within_ip && self.partial.is_none()) {
+        let bound = if self.is_stated && self.partial.is_none() {
             Bound::Stated
         } else {
             Bound::Capture
@@ -470,6 +470,7 @@ impl<'a> Pass<'a> {
             }
             return;
         }
+        self.is_stated = true;
         self.end_at(start + stated);
     }
 

@@ -255,21 +255,20 @@ impl Dissection {
     /// Where it comes from and goes to.
     pub fn endpoints(&self) -> Option<Endpoints> {
         let ip = self.ip()?;
-        let ports = self
-            .tcp()
-            .map(|tcp| (tcp.source_port, tcp.destination_port))
-            .or_else(|| {
-                let udp = self.udp()?;
-                Some((udp.source_port, udp.destination_port))
-            });
+        // By field, for a packet that is cut behind its ports still has them.
+        let port = |keys: [&str; 2]| {
+            let fields = self.own().flat_map(|layer| &layer.fields);
+            let mut ports = fields.filter(|field| keys.contains(&field.key));
+            u16::try_from(ports.next()?.value.number()?).ok()
+        };
         Some(Endpoints {
             source: Endpoint {
                 address: ip.source,
-                port: ports.map(|(port, _)| port),
+                port: port(["tcp.srcport", "udp.srcport"]),
             },
             destination: Endpoint {
                 address: ip.destination,
-                port: ports.map(|(_, port)| port),
+                port: port(["tcp.dstport", "udp.dstport"]),
             },
         })
     }
