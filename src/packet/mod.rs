@@ -1,59 +1,39 @@
-//! Packets as bytes and as meaning.
+//! Packets as bytes and as meaning: dissection by layer, checksums, the
+//! one-line summary, the annotated hex dump, and pcapng.
 //!
-//! Pure: bytes in, values out.
+//! Pure: bytes in, values out. Nothing here opens a file, prints, or guesses
+//! what a frame is: a frame comes with its [`LinkType`].
+//!
+//! [`dissect`] goes over a frame once and yields for every layer both a tree of
+//! [`Field`]s, each with its byte range, and a typed [`Header`].
 
-use std::net::IpAddr;
-use std::ops::Range;
+mod arp;
+pub mod checksum;
+mod cursor;
+mod dissect;
+mod dissection;
+mod ethernet;
+mod extension;
+mod field;
+mod icmp;
+mod ip_protocol;
+mod ipv4;
+mod ipv6;
+mod link_type;
+mod options;
+mod tcp;
+mod udp;
 
-use serde::Serialize;
-
-/// What the first byte of a frame belongs to (the tcpdump.org `LINKTYPE_`
-/// registry).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LinkType {
-    /// An Ethernet header (`LINKTYPE_ETHERNET`, 1).
-    Ethernet,
-    /// An IPv4 or IPv6 header (`LINKTYPE_RAW`, 101).
-    Raw,
-}
-
-/// A packet taken apart.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dissection {
-    /// Outermost first.
-    pub layers: Vec<Layer>,
-}
-
-/// One protocol's part of a packet.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
-    /// Byte range within the frame.
-    pub range: Range<usize>,
-    /// The fields.
-    pub fields: Vec<Field>,
-}
-
-/// One field.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Field {
-    /// The name by which Wireshark's display filters know it, such as `tcp.seq`.
-    pub key: &'static str,
-    /// For a reader.
-    pub label: &'static str,
-    /// Byte range within the frame.
-    pub range: Range<usize>,
-    /// The value.
-    pub value: Value,
-    /// Parts of it.
-    pub children: Vec<Field>,
-}
-
-/// A field's value.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// A number.
-    Number(u64),
-    /// An address.
-    Address(IpAddr),
-}
+pub use arp::ArpHeader;
+pub use dissect::{Checksums, dissect, dissect_with};
+pub use dissection::{Dissection, Endpoint, Endpoints, Fragment, Header, Ip, Layer, Protocol};
+pub use ethernet::{EthernetHeader, HardwareAddress, VlanTag};
+pub use extension::{ExtensionHeader, FragmentHeader};
+pub use field::{Fault, Field, Value};
+pub use icmp::{IcmpBody, IcmpFamily, IcmpHeader};
+pub use ip_protocol::IpProtocol;
+pub use ipv4::{Ipv4Header, Ipv4Option};
+pub use ipv6::Ipv6Header;
+pub use link_type::LinkType;
+pub use tcp::{TcpFlags, TcpHeader, TcpOption};
+pub use udp::UdpHeader;

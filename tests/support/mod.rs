@@ -1,0 +1,5 @@
+//! What several tests share.
+
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+pub mod fixtures;
