@@ -31,6 +31,7 @@
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
+pub mod capture;
 pub mod error;
 pub mod event;
 pub mod flow;
@@ -38,3 +39,9 @@ pub mod link;
 pub mod packet;
 pub mod recorder;
 pub mod socket;
+pub mod stage;
+pub mod tcp;
+pub mod udp;
+
+/// The port that a server takes where none is given.
+pub const DEFAULT_PORT: u16 = 5073;

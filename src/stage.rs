@@ -6,24 +6,23 @@
 //! a capture sees packets where it is allowed, and TCP states are asked for
 //! after each step.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::capture::Capture;
 use crate::error::Error;
-use crate::event::{Place, Sink, StateChange, Topic, What};
-use crate::flow::{FiveTuple, TcpState};
+use crate::event::{Place, Sink, Topic};
+use crate::flow::FiveTuple;
 use crate::link::{self, Account, Family, Host, Link};
 use crate::recorder::{Clock, Recorder};
-use crate::socket::diag::Diagnosis;
+use crate::socket::watch::StateWatch;
 
 /// A place for two programs to talk.
 pub enum Stage {
     /// On a private link.
     Link(Box<Link>),
     /// On the machine's loopback interface.
-    Loopback(Loopback),
+    Loopback(Box<Loopback>),
 }
 
 /// The machine's own loopback, watched as far as privileges allow.
@@ -33,7 +32,7 @@ pub struct Loopback {
     capture: Option<Capture>,
     /// Why no packets are seen, where none are.
     blind: Option<Error>,
-    states: Option<Mutex<(Diagnosis, HashMap<(Place, FiveTuple), TcpState>)>>,
+    states: Option<Mutex<[StateWatch; 2]>>,
 }
 
 /// One of the two ends.
@@ -61,17 +60,22 @@ impl Stage {
         } else {
             (None, None)
         };
+        let (client, server) = (wire.at(Place::Client), wire.at(Place::Server));
         // Without sock_diag the states' lanes stay empty; the rest is whole.
-        let states = wire.wants(Topic::State).then(Diagnosis::open);
-        Self::Loopback(Loopback {
-            client: wire.at(Place::Client),
-            server: wire.at(Place::Server),
+        let watch = || {
+            Some([
+                StateWatch::open(client.clone()).ok()?,
+                StateWatch::open(server.clone()).ok()?,
+            ])
+        };
+        let states = wire.wants(Topic::State).then(watch).flatten();
+        Self::Loopback(Box::new(Loopback {
+            states: states.map(Mutex::new),
+            client,
+            server,
             capture,
             blind,
-            states: states
-                .and_then(Result::ok)
-                .map(|kernel| Mutex::new((kernel, HashMap::new()))),
-        })
+        }))
     }
 
     /// The client's seat.
@@ -121,27 +125,10 @@ impl Stage {
         let Some(states) = &loopback.states else {
             return;
         };
-        let (kernel, known) = &mut *states.lock().unwrap_or_else(PoisonError::into_inner);
-        let ends = [
-            (&loopback.client, connection),
-            (&loopback.server, connection.mirrored()),
-        ];
-        for (recorder, connection) in ends {
-            let Ok(to) = kernel.tcp_state(connection.local, connection.remote) else {
-                continue;
-            };
-            let from = known
-                .insert((recorder.place(), connection), to)
-                .unwrap_or(TcpState::Closed);
-            if from != to {
-                let change = StateChange {
-                    connection,
-                    from,
-                    to,
-                };
-                recorder.record(recorder.clock().now(), What::State(change));
-            }
-        }
+        let now = loopback.client.clock().now();
+        let [client, server] = &mut *states.lock().unwrap_or_else(PoisonError::into_inner);
+        client.look(connection, now);
+        server.look(connection.mirrored(), now);
     }
 
     /// Takes everything down; on a link, tells what the wire carried.

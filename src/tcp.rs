@@ -119,8 +119,8 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     let (listener, address) = scene.listen()?;
     let (client, connect) = scene.connect(address)?;
     let connection = scene.accept(&listener)?;
-    let tuple = scene.five_tuple(&client)?;
-    let mirrored = scene.five_tuple(&connection)?;
+    let tuple = Scene::five_tuple(&client)?;
+    let mirrored = Scene::five_tuple(&connection)?;
     stage.observe(tuple);
 
     let mut request = Flow::default();
@@ -250,7 +250,7 @@ impl Scene<'_> {
         Ok(connection)
     }
 
-    fn five_tuple(&self, stream: &Stream) -> Result<FiveTuple, Error> {
+    fn five_tuple(stream: &Stream) -> Result<FiveTuple, Error> {
         let named = |error| Error::io("name the ends of", stream.name(), error);
         Ok(FiveTuple {
             protocol: Kind::Tcp,
@@ -382,7 +382,7 @@ fn read_to_end(stream: &Stream, tally: &mut Tally) -> Result<(), Error> {
 }
 
 fn read(stream: &Stream, tally: &mut Tally) -> Result<usize, Error> {
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     let count = stream
         .recv(&mut buffer)
         .map_err(|error| Error::io("recv on", stream.name(), error))?;

@@ -84,7 +84,10 @@ pub struct Row {
 /// Plays the demonstration on `stage`.
 pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     let address = stage.server().address(config.family, config.port);
-    note(stage, "Two sockets, no connection. The server's has an address; nobody listens or accepts.");
+    note(
+        stage,
+        "Two sockets, no connection. The server's has an address; nobody listens or accepts.",
+    );
     let server = open(stage.server(), "server", address)?;
     server
         .bind(address)
@@ -141,14 +144,17 @@ impl Scene<'_> {
             .iter()
             .map(|message| self.send("boundaries", message.as_bytes()))
             .collect::<Result<_, _>>()?;
-        let mut buffer = [0; LARGEST];
+        let mut buffer = vec![0; LARGEST];
         numbers
             .into_iter()
             .try_for_each(|number| self.receive(number, &mut buffer))
     }
 
     fn empty(&mut self) -> Result<(), Error> {
-        note(self.stage, "An empty datagram is a datagram: recvfrom() returns 0, and nothing has ended.");
+        note(
+            self.stage,
+            "An empty datagram is a datagram: recvfrom() returns 0, and nothing has ended.",
+        );
         let number = self.send("empty", b"")?;
         self.receive(number, &mut [0; 64])
     }
@@ -169,7 +175,10 @@ impl Scene<'_> {
     }
 
     fn truncation(&mut self) -> Result<(), Error> {
-        note(self.stage, "A datagram longer than the receiver's buffer loses its tail; MSG_TRUNC tells.");
+        note(
+            self.stage,
+            "A datagram longer than the receiver's buffer loses its tail; MSG_TRUNC tells.",
+        );
         let number = self.send("truncated", b"twenty-six bytes of letters")?;
         self.receive(number, &mut [0; 10])
     }
@@ -281,7 +290,10 @@ fn closed_port_connected(
     closed: SocketAddr,
     wait: Duration,
 ) -> Result<Option<String>, Error> {
-    note(stage, "A connected socket hears of it: its next call returns ECONNREFUSED.");
+    note(
+        stage,
+        "A connected socket hears of it: its next call returns ECONNREFUSED.",
+    );
     let socket = open(stage.client(), "connected", closed)?;
     patience(&socket, wait)?;
     socket
@@ -325,7 +337,9 @@ fn send_failure(address: SocketAddr, length: usize, error: io::Error) -> Error {
     let too_long = error.raw_os_error() == Some(nix::libc::EMSGSIZE);
     let failure = Error::io(format!("sendto ({length} bytes)"), address, error);
     if too_long {
-        failure.remedy(format!("a datagram carries at most {LARGEST} bytes over IPv4; try a smaller --size"))
+        failure.remedy(format!(
+            "a datagram carries at most {LARGEST} bytes over IPv4; try a smaller --size"
+        ))
     } else {
         failure
     }

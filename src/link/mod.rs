@@ -24,14 +24,14 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::event::{Place, Sink, Topic};
 use crate::recorder::{Clock, Recorder};
-use crate::socket::diag::Diagnosis;
+use crate::socket::watch::StateWatch;
 
 pub use device::{DeviceDrops, DeviceKind};
 pub use namespace::{Host, Privilege, enter_private_user_namespace};
 pub use wire::{Account, Traffic};
 
 use device::Port;
-use wire::{Watch, Wire};
+use wire::Wire;
 
 /// What the link is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl Link {
         };
         let [client_port, server_port] = ports;
         let watch = if recorder.wants(Topic::State) {
-            Some(Watch::new([diagnosis(&client)?, diagnosis(&server)?]))
+            Some([watch(&client)?, watch(&server)?])
         } else {
             None
         };
@@ -200,7 +200,8 @@ fn veth_port(host: &Host, middle: &Host, mtu: u32) -> Result<Port, Error> {
     middle.run(move || veth::attach(end)).map(Port::Veth)
 }
 
-fn diagnosis(host: &Host) -> Result<Diagnosis, Error> {
-    host.run(Diagnosis::open)
+fn watch(host: &Host) -> Result<StateWatch, Error> {
+    let recorder = host.recorder().clone();
+    host.run(|| StateWatch::open(recorder))
         .map_err(|error| Error::io("open sock_diag on", host.place(), error))
 }

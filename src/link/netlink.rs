@@ -24,9 +24,7 @@ use nix::net::if_::if_nametoindex;
 
 use super::Addresses;
 use crate::error::Error;
-
-/// A Linux-chosen hardware address.
-pub(super) type HardwareAddress = [u8; 6];
+use crate::socket::packet::HardwareAddress;
 
 /// One end of a veth pair to be made.
 #[derive(Debug, Clone, Copy)]

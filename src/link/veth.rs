@@ -5,29 +5,20 @@
 //! packets as with TUN. All offloads are off, else the kernel would hand over
 //! superpackets with unfinished checksums.
 
-#![expect(
-    unsafe_code,
-    reason = "kernel edge: link-layer addresses and the ethtool ioctl"
-)]
-#![expect(
-    clippy::cast_possible_truncation,
-    reason = "the kernel\'s own constants fit"
-)]
+#![expect(unsafe_code, reason = "kernel edge: the ethtool ioctl")]
 
 use std::io;
-use std::mem;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::libc;
-use nix::net::if_::if_nametoindex;
-use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use super::Addresses;
 use super::device::NAME;
-use super::netlink::{HardwareAddress, PairEnd, RouteSocket};
+use super::netlink::{PairEnd, RouteSocket};
 use crate::error::Error;
 use crate::event::Place;
-use crate::socket::kernel;
+use crate::socket::packet::{HardwareAddress, PacketSocket};
 
 /// Which host's pair it is.
 #[derive(Debug, Clone, Copy)]
@@ -71,8 +62,7 @@ pub(super) fn create(
 
 /// A packet socket on one end of a pair, and how to address its host.
 pub(super) struct PacketPort {
-    socket: Socket,
-    interface: libc::c_int,
+    socket: PacketSocket,
     host: HardwareAddress,
 }
 
@@ -81,96 +71,32 @@ pub(super) fn attach(end: End) -> Result<PacketPort, Error> {
     let name = end.wire.name;
     switch_offloads_off(name)?;
     RouteSocket::open()?.set_up(name)?;
-    let open = || {
-        let index = if_nametoindex(name)?;
-        let interface = libc::c_int::try_from(index).map_err(io::Error::other)?;
-        // Protocol 0 receives nothing until bind names the interface.
-        let socket = Socket::new(Domain::PACKET, Type::DGRAM, None)?;
-        socket.set_nonblocking(true)?;
-        kernel::set_option_bytes(
-            socket.as_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_IGNORE_OUTGOING,
-            &1_i32.to_ne_bytes(),
-        )?;
-        enlarge_receive_buffer(&socket)?;
-        let everything = u16::try_from(libc::ETH_P_ALL).map_err(io::Error::other)?;
-        socket.bind(&link_address(
-            everything,
-            interface,
-            end.host.hardware_address,
-        ))?;
-        Ok(PacketPort {
-            socket,
-            interface,
-            host: end.host.hardware_address,
-        })
-    };
-    open().map_err(|error| Error::io("open a packet socket on", name, error))
+    let socket = PacketSocket::open(name)
+        .map_err(|error| Error::io("open a packet socket on", name, error))?;
+    Ok(PacketPort {
+        socket,
+        host: end.host.hardware_address,
+    })
 }
 
 impl PacketPort {
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        io::Read::read(&mut &self.socket, buffer)
+        self.socket.receive(buffer)
     }
 
     pub(super) fn transmit(&self, packet: &[u8]) -> io::Result<usize> {
-        let protocol = match packet.first().map(|byte| byte >> 4) {
-            Some(6) => libc::ETH_P_IPV6,
-            _ => libc::ETH_P_IP,
-        };
-        let protocol = u16::try_from(protocol).map_err(io::Error::other)?;
-        self.socket
-            .send_to(packet, &link_address(protocol, self.interface, self.host))
+        self.socket.transmit(packet, self.host)
     }
 
-    /// Packets the socket's buffer had no room for since the last question
-    /// (`PACKET_STATISTICS`, which resets on read).
     pub(super) fn dropped(&self) -> io::Result<u64> {
-        let mut counts = [0; 8];
-        kernel::option_bytes(
-            self.socket.as_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_STATISTICS,
-            &mut counts,
-        )?;
-        let [_, _, _, _, drops @ ..] = counts;
-        Ok(u32::from_ne_bytes(drops).into())
+        self.socket.dropped()
     }
 }
 
 impl AsFd for PacketPort {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// The default buffer holds about a hundred packets. The forced option needs
-/// `CAP_NET_ADMIN`; where the kernel reserves that for root, the plain one gets
-/// as much as `rmem_max` allows.
-fn enlarge_receive_buffer(socket: &Socket) -> io::Result<()> {
-    const SIZE: i32 = 64 << 20;
-    kernel::set_option_bytes(
-        socket.as_fd(),
-        libc::SOL_SOCKET,
-        libc::SO_RCVBUFFORCE,
-        &SIZE.to_ne_bytes(),
-    )
-    .or_else(|_| socket.set_recv_buffer_size(SIZE.unsigned_abs() as usize))
-}
-
-fn link_address(protocol: u16, interface: libc::c_int, hardware: HardwareAddress) -> SockAddr {
-    let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: sockaddr_ll fits into sockaddr_storage and has no invalid values.
-    let link = unsafe { storage.view_as::<libc::sockaddr_ll>() };
-    link.sll_family = libc::AF_PACKET as libc::sa_family_t;
-    link.sll_protocol = protocol.to_be();
-    link.sll_ifindex = interface;
-    link.sll_halen = 6;
-    link.sll_addr[..6].copy_from_slice(&hardware);
-    let length = mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-    // SAFETY: the storage holds a whole sockaddr_ll, whose length is given.
-    unsafe { SockAddr::new(storage, length) }
 }
 
 #[repr(C)]

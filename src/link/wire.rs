@@ -8,7 +8,6 @@
 //! descriptor shows.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -22,11 +21,11 @@ use serde::Serialize;
 
 use super::device::{DeviceDrops, Port};
 use crate::error::Error;
-use crate::event::{Fate, Packet, Place, StateChange, Topic, What};
-use crate::flow::{Direction, FiveTuple, Kind, TcpState};
+use crate::event::{Fate, Packet, Topic, What};
+use crate::flow::{Direction, FiveTuple, Kind};
 use crate::packet::LinkType;
 use crate::recorder::Recorder;
-use crate::socket::diag::Diagnosis;
+use crate::socket::watch::StateWatch;
 
 /// What went over the wire in one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -79,7 +78,7 @@ impl Wire {
     pub(super) fn start(
         ports: [Port; 2],
         recorder: Recorder,
-        watch: Option<Watch>,
+        watch: Option<[StateWatch; 2]>,
     ) -> Result<Self, Error> {
         let begin = || {
             let stop = Arc::new(EventFd::new()?);
@@ -159,7 +158,7 @@ const TURN: usize = 64;
 struct Forwarder {
     recorder: Recorder,
     records_packets: bool,
-    watch: Option<Watch>,
+    watch: Option<[StateWatch; 2]>,
     packets: u64,
     account: Account,
     buffer: Vec<u8>,
@@ -209,7 +208,7 @@ impl Forwarder {
         traffic.offered_bytes += length as u64;
         let conversation = self.watch.as_ref().and_then(|_| tcp_conversation(bytes));
         if let (Some(watch), Some(tuple)) = (&mut self.watch, conversation) {
-            watch.look(direction, tuple, sent_at, &self.recorder);
+            sender(watch, direction).look(tuple, sent_at);
         }
         let departed_at = if self.records_packets {
             self.recorder.clock().now()
@@ -241,7 +240,7 @@ impl Forwarder {
         }
         if let (Some(watch), Some(tuple)) = (&mut self.watch, conversation) {
             let now = self.recorder.clock().now();
-            watch.look(direction.reversed(), tuple.mirrored(), now, &self.recorder);
+            sender(watch, direction.reversed()).look(tuple.mirrored(), now);
         }
     }
 
@@ -265,52 +264,11 @@ fn wait(client: &Port, server: &Port, stop: &EventFd) -> io::Result<bool> {
     Ok(waiting[2].any() == Some(true))
 }
 
-/// Follows the state of each connection at both ends.
-pub(super) struct Watch {
-    kernels: [Diagnosis; 2],
-    known: HashMap<(Place, FiveTuple), TcpState>,
-}
-
-impl Watch {
-    /// A watch over the client's kernel and the server's.
-    pub(super) fn new(kernels: [Diagnosis; 2]) -> Self {
-        Self {
-            kernels,
-            known: HashMap::new(),
-        }
-    }
-
-    /// Asks the kernel at the sending end of `direction` for its state of
-    /// `connection`, and records a change.
-    fn look(
-        &mut self,
-        direction: Direction,
-        connection: FiveTuple,
-        at: Duration,
-        recorder: &Recorder,
-    ) {
-        let (place, kernel) = match direction {
-            Direction::ClientToServer => (Place::Client, 0),
-            Direction::ServerToClient => (Place::Server, 1),
-        };
-        // A kernel that does not answer leaves the lane empty; the packets tell
-        // the story without it.
-        let Ok(to) = self.kernels[kernel].tcp_state(connection.local, connection.remote) else {
-            return;
-        };
-        let known = self
-            .known
-            .entry((place, connection))
-            .or_insert(TcpState::Closed);
-        let from = std::mem::replace(known, to);
-        if from != to {
-            let change = StateChange {
-                connection,
-                from,
-                to,
-            };
-            recorder.at(place).record(at, What::State(change));
-        }
+/// The kernel at the sending end of a direction.
+fn sender([client, server]: &mut [StateWatch; 2], direction: Direction) -> &mut StateWatch {
+    match direction {
+        Direction::ClientToServer => client,
+        Direction::ServerToClient => server,
     }
 }
 

@@ -9,9 +9,11 @@ pub mod datagram;
 pub mod diag;
 mod handle;
 pub(crate) mod kernel;
+pub(crate) mod packet;
 pub mod raw;
 pub mod stream;
 pub mod tcp_info;
+pub(crate) mod watch;
 
 pub use datagram::{Datagram, Received};
 pub use handle::Handle;

@@ -1,0 +1,188 @@
+//! Packets seen on a real interface through a packet socket (packet(7)).
+//!
+//! Sees packets, not fates. Opens the socket with protocol 0 and binds it
+//! afterwards, so that nothing of other interfaces slips in; ignores outgoing
+//! copies, which on loopback would show each packet twice. Needs `CAP_NET_RAW`.
+
+use std::borrow::Cow;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
+
+use crate::error::Error;
+use crate::event::{Fate, Packet, What};
+use crate::flow::Direction;
+use crate::packet::{Dissection, LinkType, dissect};
+use crate::recorder::{Clock, Recorder};
+use crate::socket::packet::PacketSocket;
+
+/// A running capture; dropping it stops it.
+pub struct Capture {
+    stop: Arc<EventFd>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Capture {
+    /// Starts to record packets of conversations with `ports` as their server
+    /// side, ICMP errors about them included.
+    pub fn start(interface: &str, ports: &[u16], recorder: &Recorder) -> Result<Self, Error> {
+        let begin = || {
+            let socket = PacketSocket::open(interface)?;
+            nix::sys::socket::setsockopt(
+                &socket,
+                nix::sys::socket::sockopt::ReceiveTimestampns,
+                &true,
+            )?;
+            let stop = Arc::new(EventFd::new()?);
+            let watcher = Watcher {
+                ports: ports.to_vec(),
+                recorder: recorder.clone(),
+                buffer: vec![0; 256 << 10],
+                packets: 0,
+            };
+            let signal = Arc::clone(&stop);
+            let thread = std::thread::Builder::new()
+                .name("capture".into())
+                .spawn(move || watcher.run(&socket, &signal))?;
+            Ok(Self {
+                stop,
+                thread: Some(thread),
+            })
+        };
+        begin().map_err(|error: io::Error| {
+            Error::io("capture on", interface, error)
+                .remedy("seeing packets needs CAP_NET_RAW: run with sudo")
+        })
+    }
+
+    /// Records what has already arrived, then stops.
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.end()
+            .map_err(|error| Error::io("capture on", "the interface", error))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        self.stop.write(1)?;
+        thread
+            .join()
+            .map_err(|_| io::Error::other("its thread panicked"))?
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // Nobody is left to tell of a failure.
+        let _ = self.end();
+    }
+}
+
+struct Watcher {
+    ports: Vec<u16>,
+    recorder: Recorder,
+    buffer: Vec<u8>,
+    packets: u64,
+}
+
+impl Watcher {
+    fn run(mut self, socket: &PacketSocket, stop: &EventFd) -> io::Result<()> {
+        loop {
+            let mut waiting = [socket.as_fd(), stop.as_fd()]
+                .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+            match poll(&mut waiting, PollTimeout::NONE) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let stopping = waiting[1].any() == Some(true);
+            while let Some((length, stamp)) = self.receive(socket)? {
+                self.record(length, stamp);
+            }
+            if stopping {
+                return Ok(());
+            }
+        }
+    }
+
+    fn receive(
+        &mut self,
+        socket: &PacketSocket,
+    ) -> io::Result<Option<(usize, Option<SystemTime>)>> {
+        let mut control = nix::cmsg_space!(libc::timespec);
+        let mut parts = [IoSliceMut::new(&mut self.buffer)];
+        let received = recvmsg::<SockaddrStorage>(
+            socket.as_fd().as_raw_fd(),
+            &mut parts,
+            Some(&mut control),
+            MsgFlags::empty(),
+        );
+        match received {
+            Ok(message) => {
+                let stamp = message.cmsgs()?.find_map(|control| match control {
+                    ControlMessageOwned::ScmTimestampns(time) => {
+                        Some(SystemTime::UNIX_EPOCH + Duration::from(time))
+                    }
+                    _ => None,
+                });
+                Ok(Some((message.bytes, stamp)))
+            }
+            Err(nix::errno::Errno::EAGAIN) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn record(&mut self, length: usize, stamp: Option<SystemTime>) {
+        let bytes = &self.buffer[..length.min(self.buffer.len())];
+        let Some(direction) = direction(&dissect(LinkType::Raw, bytes), &self.ports) else {
+            return;
+        };
+        self.packets += 1;
+        let at = stamp.map_or_else(
+            || self.recorder.clock().now(),
+            |stamp| since_start(self.recorder.clock(), stamp),
+        );
+        let packet = Packet {
+            id: self.packets,
+            direction,
+            link: LinkType::Raw,
+            bytes: Cow::Borrowed(bytes),
+            sent_at: at,
+            fate: Fate::Unknown,
+            delivered_at: None,
+        };
+        self.recorder.record(at, What::Packet(packet));
+    }
+}
+
+/// The kernel stamps wall-clock time; the run counts from its start.
+fn since_start(clock: Clock, stamp: SystemTime) -> Duration {
+    stamp
+        .duration_since(clock.wall_origin())
+        .unwrap_or_default()
+}
+
+/// Which way a packet goes, judged by the server's ports; `None` where it has
+/// nothing to do with them. An ICMP error goes against the packet it quotes.
+fn direction(packet: &Dissection, ports: &[u16]) -> Option<Direction> {
+    let is_server = |port: Option<u16>| port.is_some_and(|port| ports.contains(&port));
+    let outer = packet.endpoints()?;
+    if is_server(outer.destination.port) {
+        return Some(Direction::ClientToServer);
+    }
+    if is_server(outer.source.port) {
+        return Some(Direction::ServerToClient);
+    }
+    let quoted = packet.quoted()?.endpoints()?;
+    if is_server(quoted.destination.port) {
+        return Some(Direction::ServerToClient);
+    }
+    is_server(quoted.source.port).then_some(Direction::ClientToServer)
+}
