@@ -22,6 +22,7 @@ mod ipv4;
 mod ipv6;
 mod link_type;
 mod options;
+pub mod pcapng;
 pub mod summary;
 mod tcp;
 mod udp;

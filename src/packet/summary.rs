@@ -13,6 +13,9 @@ use super::field::Fault;
 use super::icmp::{IcmpBody, IcmpFamily, IcmpHeader};
 use super::tcp::{TcpFlags, TcpHeader, TcpOption};
 
+/// The ECN field of a packet that met congestion (RFC 3168).
+const CONGESTION_EXPERIENCED: u8 = 3;
+
 /// Which characters may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Charset {
@@ -116,6 +119,9 @@ fn say(
         }
     } else {
         say_other(parts, dissection);
+    }
+    if detail == Detail::Full && ip.is_some_and(|ip| ip.ecn == CONGESTION_EXPERIENCED) {
+        parts.rank(4, "CE");
     }
     if detail != Detail::Quoted {
         say_faults(parts, dissection, detail);
