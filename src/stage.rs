@@ -116,6 +116,15 @@ impl Stage {
         }
     }
 
+    /// Waits until every packet so far has arrived, so that the next call comes
+    /// after them. On loopback they have, by then.
+    pub fn settle(&self) -> Result<(), Error> {
+        match self {
+            Stage::Link(link) => link.settle(),
+            Stage::Loopback(_) => Ok(()),
+        }
+    }
+
     /// Records what became of `connection` at both ends, where no wire does so
     /// by itself. `connection` is named as the client names it.
     pub fn observe(&self, connection: FiveTuple) {

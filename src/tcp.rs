@@ -18,7 +18,7 @@ use crate::error::{Error, Exit};
 use crate::event::Place;
 use crate::flow::{FiveTuple, Kind};
 use crate::link::Family;
-use crate::socket::{Listener, Stream, TcpInfo, kernel};
+use crate::socket::{Listener, Stream, TcpInfo, bind_failure, kernel};
 use crate::stage::Stage;
 
 /// What to demonstrate.
@@ -118,16 +118,17 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     let scene = Scene { config, stage };
     let (listener, address) = scene.listen()?;
     let (client, connect) = scene.connect(address)?;
+    stage.settle()?;
     let connection = scene.accept(&listener)?;
     let tuple = Scene::five_tuple(&client)?;
     let mirrored = Scene::five_tuple(&connection)?;
-    stage.observe(tuple);
+    scene.pause(tuple)?;
 
     let mut request = Flow::default();
     scene.small_writes((&client, &connection), &mut request)?;
     scene.large_write((&client, &connection), &mut request)?;
     scene.half_close((&client, &connection), &mut request)?;
-    stage.observe(tuple);
+    scene.pause(tuple)?;
 
     let mut reply = Flow::default();
     scene.reply((&connection, &client), &mut reply)?;
@@ -135,7 +136,7 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     let server_info = info_of(&connection)?;
     let congestion_control = congestion_of(&client)?;
     scene.close(client, connection)?;
-    stage.observe(tuple);
+    scene.pause(tuple)?;
     close("listener", listener.close())?;
     Ok(Outcome {
         listener: address,
@@ -277,7 +278,7 @@ impl Scene<'_> {
         }
         // With the low-water mark one recv() waits for all of them.
         low_water_mark(connection, total)?;
-        transfer((client, connection), &messages, flow)?;
+        self.transfer((client, connection), &messages, flow)?;
         low_water_mark(connection, 1)
     }
 
@@ -291,7 +292,7 @@ impl Scene<'_> {
             "One write of {size} bytes. The kernel cuts it into segments of at most {mss} bytes."
         ));
         let data: Vec<u8> = PATTERN.iter().copied().cycle().take(size).collect();
-        transfer(ends, &[&data], flow)
+        self.transfer(ends, &[&data], flow)
     }
 
     fn half_close(&self, (client, connection): Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
@@ -299,19 +300,58 @@ impl Scene<'_> {
         client
             .shutdown(Shutdown::Write)
             .map_err(|error| Error::io("shutdown", client.name(), error))?;
+        self.stage.settle()?;
         read_to_end(connection, &mut flow.received)
     }
 
     fn reply(&self, (connection, client): Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
         self.note("The reply still arrives.");
-        transfer((connection, client), &[REPLY], flow)
+        self.transfer((connection, client), &[REPLY], flow)
     }
 
     fn close(&self, client: Stream, connection: Stream) -> Result<(), Error> {
         self.note("The server closes too. The end that closed first waits in TIME_WAIT.");
         close("connection", connection.close())?;
+        self.stage.settle()?;
         read_to_end(&client, &mut Tally::default())?;
         close("client", client.close())
+    }
+
+    fn transfer(
+        &self,
+        (from, to): Ends<'_>,
+        writes: &[&[u8]],
+        flow: &mut Flow,
+    ) -> Result<(), Error> {
+        let total: usize = writes.iter().map(|data| data.len()).sum();
+        let Flow { sent, received } = flow;
+        let mut write = || {
+            writes
+                .iter()
+                .try_for_each(|data| write_all(from, data, sent))
+        };
+        if total <= FITS {
+            write()?;
+            self.stage.settle()?;
+            read_exactly(to, total, received)?;
+            return self.stage.settle();
+        }
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| read_exactly(to, total, received));
+            let written = write();
+            let read = reader
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            written.and(read)
+        })
+    }
+
+    /// Lets the packets arrive before the next call, so that the story reads in
+    /// order, and asks both kernels where no wire does.
+    fn pause(&self, connection: FiveTuple) -> Result<(), Error> {
+        self.stage.settle()?;
+        self.stage.observe(connection);
+        Ok(())
     }
 
     fn note(&self, text: impl Display) {
@@ -328,28 +368,6 @@ const PATTERN: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS
 /// So much fits into the socket buffers of any Linux, so that one thread can
 /// write it all before it reads, and the calls keep their order.
 const FITS: usize = 16 << 10;
-
-fn transfer((from, to): Ends<'_>, writes: &[&[u8]], flow: &mut Flow) -> Result<(), Error> {
-    let total: usize = writes.iter().map(|data| data.len()).sum();
-    let Flow { sent, received } = flow;
-    let mut write = || {
-        writes
-            .iter()
-            .try_for_each(|data| write_all(from, data, sent))
-    };
-    if total <= FITS {
-        write()?;
-        return read_exactly(to, total, received);
-    }
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read_exactly(to, total, received));
-        let written = write();
-        let read = reader
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        written.and(read)
-    })
-}
 
 fn write_all(stream: &Stream, mut data: &[u8], tally: &mut Tally) -> Result<(), Error> {
     while !data.is_empty() {
@@ -429,16 +447,6 @@ fn congestion_of(stream: &Stream) -> Result<String, Error> {
 
 fn close(what: &str, closed: io::Result<()>) -> Result<(), Error> {
     closed.map_err(|error| Error::io("close", what, error))
-}
-
-/// A failed `bind()` with what would help.
-pub(crate) fn bind_failure(address: SocketAddr, error: io::Error) -> Error {
-    let remedy = match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => "another program has this port; choose one with --port",
-        Some(libc::EACCES) => "ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080",
-        _ => return Error::io("bind", address, error),
-    };
-    Error::io("bind", address, error).remedy(remedy)
 }
 
 fn congestion_failure(name: &str, error: io::Error) -> Error {

@@ -15,9 +15,8 @@ use crate::error::{Error, errno_name};
 use crate::event::{Arrival, Delivery, Place, Topic, What};
 use crate::flow::Kind;
 use crate::link::Family;
-use crate::socket::Datagram;
+use crate::socket::{Datagram, bind_failure};
 use crate::stage::{Seat, Stage};
-use crate::tcp::bind_failure;
 
 /// What to demonstrate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +190,7 @@ impl Scene<'_> {
         self.client
             .send_to(b"anybody?", closed)
             .map_err(|error| Error::io("sendto", closed, error))?;
+        self.stage.settle()?;
         // The echo comes back on the same wire after the ICMP error, so that
         // when it is here the error has been here too.
         let number = self.send("to the open port", b"still there?")?;
@@ -199,6 +199,7 @@ impl Scene<'_> {
         self.server
             .send_to(b"yes", from)
             .map_err(|error| Error::io("sendto", from, error))?;
+        self.stage.settle()?;
         let heard = match self.client.recv_from(&mut [0; 64]) {
             Ok(_) => None,
             Err(error) if is_timeout(&error) => None,
@@ -224,6 +225,7 @@ impl Scene<'_> {
     /// Receives one datagram and notes it as message `number`: the demonstration
     /// has at most one batch in flight, in order.
     fn receive(&mut self, number: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        self.stage.settle()?;
         let row = usize::try_from(number)
             .ok()
             .and_then(|number| self.rows.get_mut(number.checked_sub(1)?));
@@ -302,6 +304,7 @@ fn closed_port_connected(
     socket
         .send(b"anybody?")
         .map_err(|error| Error::io("send", closed, error))?;
+    stage.settle()?;
     let heard = match socket.recv_from(&mut [0; 64]) {
         Ok(_) => None,
         Err(error) if is_timeout(&error) => None,

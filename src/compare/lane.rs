@@ -19,10 +19,9 @@ use crate::error::Error;
 use crate::flow::Kind;
 use crate::probe::{Parsed, Probe};
 use crate::recorder::Clock;
-use crate::socket::{Datagram, Listener, Raw, Stream, kernel};
+use crate::socket::{Datagram, Listener, Raw, Stream, bind_failure, kernel};
 use crate::stage::{Seat, Stage};
 use crate::stats::Judge;
-use crate::tcp::bind_failure;
 
 /// An open pair of ends.
 pub(super) struct Lane {

@@ -140,6 +140,13 @@ impl Link {
         self.device
     }
 
+    /// Waits until nothing is under way on the wire.
+    pub fn settle(&self) -> Result<(), Error> {
+        self.wire
+            .settle()
+            .map_err(|error| Error::io("settle", "the wire", error))
+    }
+
     /// Lets the wire deliver what is still in the devices, tears everything
     /// down, and tells what was carried and what the devices dropped.
     pub fn finish(self) -> Result<Account, Error> {
