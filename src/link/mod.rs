@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Everything is owned by values of this process: threads that live in their
-//! own network namespaces, and devices that vanish with their descriptors. So
+//! own network namespaces, and devices that vanish with those. So
 //! nothing is left behind, however the process ends.
 
 mod device;

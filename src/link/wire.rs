@@ -141,8 +141,8 @@ impl Wire {
 pub(super) struct Ends(Vec<Port>);
 
 impl Drop for Ends {
-    /// Closing a port waits for the kernel to forget it (an RCU grace period,
-    /// some 15 ms); two that are closed at once wait together.
+    /// Closing a packet socket waits for the kernel to forget it (an RCU grace
+    /// period, some 10 ms); two that are closed at once wait together.
     fn drop(&mut self) {
         let ports = std::mem::take(&mut self.0);
         std::thread::scope(|scope| {
