@@ -90,6 +90,25 @@ impl Conversations {
                 .unwrap_or_default(),
         }
     }
+
+    /// Says beside a segment's absolute numbers what they are relative to its
+    /// conversation.
+    pub fn explain(&self, dissection: &mut Dissection) {
+        let origin = self.origin(dissection);
+        let own = dissection.layers.iter_mut().filter(|layer| !layer.quoted);
+        for field in own.flat_map(|layer| &mut layer.fields) {
+            let base = match field.key {
+                "tcp.seq_raw" => origin.sequence,
+                "tcp.ack_raw" => origin.acknowledgment,
+                _ => continue,
+            };
+            let number = field.value.number().and_then(|raw| u32::try_from(raw).ok());
+            if let (Some(number), 1..) = (number, base) {
+                let relative = number.wrapping_sub(base);
+                field.meaning = Some(format!("relative {relative}").into());
+            }
+        }
+    }
 }
 
 fn segment(dissection: &Dissection) -> Option<(Endpoints, &TcpHeader)> {

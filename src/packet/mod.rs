@@ -16,6 +16,7 @@ mod dissection;
 mod ethernet;
 mod extension;
 mod field;
+pub mod hexdump;
 mod icmp;
 mod ip_protocol;
 mod ipv4;
