@@ -78,7 +78,7 @@ fn a_new_conversation_on_the_same_ports_counts_from_its_own_syn() {
     assert_ne!(
         summary::short(&sent, &conversations, Style::default()),
         "SYN seq=0 bad checksum",
-        "a corrupt packet teaches nothing"
+        "a corrupt packet changes nothing"
     );
     again.bytes[36..38].copy_from_slice(&expected.to_be_bytes());
     let sent = dissect(again.link, &again.bytes);
