@@ -27,6 +27,7 @@ pub(super) struct Bits {
     label: &'static str,
     mask: u32,
     scale: u32,
+    digits: Option<usize>,
 }
 
 impl Bits {
@@ -37,12 +38,19 @@ impl Bits {
             label,
             mask,
             scale: 1,
+            digits: None,
         }
     }
 
     /// Counted in units of `scale`.
     pub(super) const fn times(mut self, scale: u32) -> Self {
         self.scale = scale;
+        self
+    }
+
+    /// Read by people in hexadecimal, with so many digits.
+    pub(super) const fn hex(mut self, digits: usize) -> Self {
+        self.digits = Some(digits);
         self
     }
 
@@ -53,7 +61,10 @@ impl Bits {
             key: self.key,
             label: self.label,
             range,
-            value: Value::Number(number),
+            value: match self.digits {
+                Some(digits) => hexadecimal(number, digits),
+                None => Value::Number(number),
+            },
             meaning: None,
             children: Vec::new(),
         }
@@ -285,7 +296,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn within<T>(&mut self, length: usize, body: impl FnOnce(&mut Self) -> T) -> T {
         let outer = (self.end, self.bound);
         let end = self.end.min(self.at.saturating_add(length));
-        if end < self.end || self.bound == Bound::Stated {
+        if end < self.end {
             self.bound = Bound::Stated;
         }
         self.end = end;

@@ -207,7 +207,9 @@ fn fragmentation(c: &mut Cursor<'_>) -> Option<(u8, u16)> {
     c.step_back(1);
     let raw = c.packed(2, &OFFSET)?;
     let offset = u16::try_from((raw & 0x1fff) * 8).unwrap_or_default();
-    c.meaning(format!("byte {offset}"));
+    if offset > 0 {
+        c.meaning(format!("byte {offset}"));
+    }
     Some((flags, offset))
 }
 
