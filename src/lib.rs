@@ -34,3 +34,4 @@
 pub mod event;
 pub mod flow;
 pub mod packet;
+pub mod ping;
