@@ -31,7 +31,10 @@
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
+pub mod cli;
 pub mod event;
 pub mod flow;
 pub mod packet;
 pub mod ping;
+pub mod report;
+pub mod socket;

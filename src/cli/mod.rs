@@ -1,0 +1,3 @@
+//! What was typed, and what it means.
+
+pub mod ping;

@@ -1,0 +1,3 @@
+//! Thin wrappers over the kernel's sockets.
+
+pub mod icmp;
