@@ -108,6 +108,8 @@ impl<'a> Run<'a> {
             request: wire::request(socket.family(), &echo, config.payload_bytes),
         };
         run.announce(started);
+        // What the announcement took is not the run's time.
+        run.core = Core::new(config.plan.clone(), Instant::now());
         Ok(run)
     }
 
