@@ -6,9 +6,14 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use socklab::event::{Echo, EchoCause, Event, Recording, What};
+use socklab::flow::Family;
+use socklab::ping::{self, Config, Naming, Outcome, Plan, Signals, Target};
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 const PRIVATE: &str = "set -e; mount -t tmpfs tmpfs /run; ip link set lo up
@@ -393,4 +398,67 @@ fn json_lines_tell_the_whole_run() {
     assert_eq!(events[3]["errors"], 1);
     assert_eq!(events[3]["loss_percent"], 100.0);
     assert_eq!(run.code, Some(1));
+}
+
+/// The engine itself, in a namespace that this thread makes for itself, as the
+/// private link's hosts do.
+fn run_in_own_namespace(payload_bytes: usize, setup: &str) -> (Outcome, Vec<Event<'static>>) {
+    let setup = setup.to_owned();
+    let body = move || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let made = Command::new("sh").args(["-c", &setup]).status().unwrap();
+        assert!(made.success());
+        let localhost = ([127, 0, 0, 1], 0).into();
+        let config = Config {
+            target: Target {
+                name: "localhost".to_owned(),
+                address: localhost,
+                source: localhost,
+                numeric: true,
+            },
+            plan: Plan {
+                count: Some(1),
+                linger: Some(Duration::from_millis(10)),
+                ..Plan::default()
+            },
+            payload_bytes,
+            naming: Naming::Numbers,
+        };
+        let socket = ping::open(Family::Ipv4).unwrap();
+        let signals = Signals::unconnected().unwrap();
+        let recording = Recording::new();
+        let outcome = ping::run(&config, &socket, &signals, &recording).unwrap();
+        (outcome, recording.take())
+    };
+    std::thread::spawn(body).join().unwrap()
+}
+
+fn causes(events: &[Event<'_>]) -> Vec<EchoCause> {
+    let failures = events.iter().filter_map(|event| match &event.what {
+        What::Echo(Echo::Failure(failure)) => Some(failure.cause.clone()),
+        _ => None,
+    });
+    failures.collect()
+}
+
+#[test]
+fn a_request_the_kernel_does_not_send_is_told_once() {
+    if !privileged() {
+        return;
+    }
+    let (outcome, events) = run_in_own_namespace(56, "true");
+    let unreachable = EchoCause::Send {
+        errno: "ENETUNREACH".to_owned(),
+        meaning: "Network is unreachable".to_owned(),
+    };
+    assert_eq!(causes(&events), [unreachable]);
+    assert_eq!(outcome.summary.transmitted, 1);
+    assert!(!outcome.success);
+
+    let (outcome, events) = run_in_own_namespace(65_508, "ip link set lo up");
+    assert_eq!(causes(&events), [EchoCause::TooLong { mtu_bytes: 65_535 }]);
+    assert_eq!(
+        (outcome.summary.transmitted, outcome.summary.errors),
+        (1, 1)
+    );
 }

@@ -65,7 +65,7 @@ pub fn run(
     let mut run = Run::begin(config, socket, sink)?;
     while !signals.is_stopped() {
         run.show_status_if_asked(signals);
-        run.send_due();
+        run.send_if_due();
         if run.core.is_finished(Instant::now()) {
             break;
         }
@@ -136,12 +136,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn send_due(&mut self) {
-        loop {
-            let now = Instant::now();
-            let Some(probe) = self.core.poll_transmit(now) else {
-                return;
-            };
+    /// One probe a turn: what has arrived meanwhile is looked at in between.
+    fn send_if_due(&mut self) {
+        let now = Instant::now();
+        if let Some(probe) = self.core.poll_transmit(now) {
             self.transmit(now, probe);
         }
     }
