@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::capture::Capture;
 use crate::error::Error;
 use crate::event::{Place, Sink, Topic};
-use crate::flow::FiveTuple;
-use crate::link::{self, Account, Family, Host, Link};
+
+use crate::flow::{Family, FiveTuple};
+use crate::link::{self, Account, Host, Link};
 use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
@@ -174,8 +175,8 @@ impl<'a> Seat<'a> {
     pub fn ip(self, family: Family) -> IpAddr {
         match (self.host, family) {
             (Some(host), family) => host.addresses().of(family),
-            (None, Family::V4) => Ipv4Addr::LOCALHOST.into(),
-            (None, Family::V6) => Ipv6Addr::LOCALHOST.into(),
+            (None, Family::Ipv4) => Ipv4Addr::LOCALHOST.into(),
+            (None, Family::Ipv6) => Ipv6Addr::LOCALHOST.into(),
         }
     }
 

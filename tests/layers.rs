@@ -176,9 +176,9 @@ fn collect(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
             collect(root, &path, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let inside = path.strip_prefix(root).expect("it is below the root");
-            let room = inside.iter().nth(1).expect("src/ROOM");
+            let top = inside.iter().nth(1).expect("src/ROOM");
             sources.push(Source {
-                room: room.to_string_lossy().trim_end_matches(".rs").into(),
+                room: top.to_string_lossy().trim_end_matches(".rs").into(),
                 path: inside.to_path_buf(),
                 code: fs::read_to_string(&path).expect("a source is text"),
             });

@@ -12,15 +12,16 @@ use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socklab::event::{Arrival, Event, Fate, Outcome, Place, Recording, Silence, Sink, What};
+use socklab::flow::Family;
 use socklab::flow::TcpState;
-use socklab::link::{Config, DeviceKind, Family, Link};
+use socklab::link::{Config, DeviceKind, Link};
 use socklab::packet::{IpProtocol, dissect};
 use socklab::recorder::Clock;
 use socklab::stage::Stage;
 use socklab::{tcp, udp};
 
 const DEVICES: [DeviceKind; 2] = [DeviceKind::Tun, DeviceKind::Veth];
-const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
 /// A link on `device`, or `None` where this process may not make one.
 fn link(device: DeviceKind, sink: Arc<dyn Sink>) -> Option<Link> {

@@ -34,17 +34,17 @@ pub(super) fn create(addresses: Addresses, mtu: u32) -> Result<File, Error> {
         .write(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(PATH)
-        .map_err(|error| Error::io("open", PATH, error))?;
+        .map_err(|error| Error::new("open", PATH, error))?;
     let request = interface_request(NAME);
     // SAFETY: `request` is a valid ifreq for the whole call, and the descriptor
     // is open.
     unsafe { tun_set_interface(file.as_raw_fd(), &raw const request) }
-        .map_err(|errno| Error::io("create TUN device", NAME, errno.into()))?;
+        .map_err(|errno| Error::new("create TUN device", NAME, errno))?;
     // Closing the descriptor of a device that is not persistent waits for RCU
     // grace periods, some 15 ms. The device goes with its namespace in any case.
     // SAFETY: the ioctl takes its argument by value, and the descriptor is open.
     unsafe { tun_set_persist(file.as_raw_fd(), 1) }
-        .map_err(|errno| Error::io("hand to its namespace the TUN device", NAME, errno.into()))?;
+        .map_err(|errno| Error::new("hand to its namespace the TUN device", NAME, errno))?;
     RouteSocket::open()?.configure(NAME, addresses, mtu)?;
     Ok(file)
 }

@@ -104,7 +104,7 @@ impl Wire {
                 thread: Some(thread),
             })
         };
-        begin().map_err(|error| Error::io("start", "the wire", error))
+        begin().map_err(|error: io::Error| Error::new("start", "the wire", error))
     }
 
     /// Waits until nothing is under way: every packet that was sent has been
@@ -121,7 +121,7 @@ impl Wire {
     /// ports back: the devices live until those are closed.
     pub(super) fn stop(mut self) -> Result<(Account, Ends), Error> {
         self.end()
-            .map_err(|error| Error::io("forward on", "the wire", error))
+            .map_err(|error| Error::new("forward on", "the wire", error))
     }
 
     fn end(&mut self) -> io::Result<(Account, Ends)> {

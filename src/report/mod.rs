@@ -1,0 +1,4 @@
+//! Renderings of events.
+
+pub mod json;
+pub mod ping;
