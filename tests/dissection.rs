@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 use socklab::packet::checksum::{Reason, Status};
-use socklab::packet::{Dissection, Field, LinkType, dissect};
+use socklab::packet::{Checksums, Dissection, Fault, Field, LinkType, dissect, dissect_with};
 use support::fixtures::{self, Fixture};
 
 /// Fails where the dissection of `bytes` breaks one of its promises.
@@ -126,4 +126,100 @@ proptest! {
         }
         check(*link, &bytes);
     }
+}
+
+/// A fixture, an offset and the value set there, and the fault it must show.
+#[rustfmt::skip]
+const MALFORMED: [(&str, (usize, u8), &str); 19] = [
+    ("syn", (0, 0x44), "header length says 16 bytes, at least 20 are needed"),
+    ("syn", (0, 0x55), "IP version 5 where 4 or 6 belongs"),
+    ("syn", (3, 10), "total length says 10 bytes, at least 20 are needed"),
+    ("syn", (2, 8), "total length says 2108 bytes, 60 were captured"),
+    ("syn", (3, 30), "no room for acknowledgment number: 2 bytes too few"),
+    ("syn", (32, 0x40), "header length says 16 bytes, at least 20 are needed"),
+    ("syn", (32, 0xf0), "no room for options: 20 bytes too few"),
+    ("syn", (41, 0), "option 2 cannot be 0 bytes long"),
+    ("syn", (41, 1), "option 2 cannot be 1 bytes long"),
+    ("syn", (41, 3), "option 2 cannot be 3 bytes long"),
+    ("syn", (41, 200), "option 2 cannot be 200 bytes long"),
+    ("udp", (25, 7), "length says 7 bytes, at least 8 are needed"),
+    ("udp", (25, 99), "length says 99 bytes, there is room for 16"),
+    ("syn_v6", (5, 30), "no room for options: 10 bytes too few"),
+    ("neighbour_solicitation", (65, 0), "option 1 cannot be 0 bytes long"),
+    ("neighbour_solicitation", (65, 2), "option 1 cannot be 16 bytes long"),
+    ("mld_report", (41, 9), "no room for extension header: 8 bytes too few"),
+    ("mld_report", (43, 9), "option 5 cannot be 11 bytes long"),
+    ("record_route", (22, 30), "option 7 cannot be 30 bytes long"),
+];
+
+#[test]
+fn malformed_headers_say_what_is_wrong() {
+    for (name, (offset, value), expected) in MALFORMED {
+        let Fixture {
+            link, mut bytes, ..
+        } = fixtures::named(name);
+        bytes[offset] = value;
+        let dissection = check(link, &bytes);
+        let faults: Vec<_> = dissection
+            .faults()
+            .map(|(_, fault)| fault.to_string())
+            .collect();
+        assert!(
+            faults.iter().any(|fault| fault == expected),
+            "{name} with byte {offset} set to {value}: {faults:?}"
+        );
+    }
+}
+
+#[test]
+fn a_checksum_the_device_has_yet_to_fill_in_is_no_error() {
+    let Fixture { link, bytes, .. } = fixtures::named("bad_checksum");
+    let status = |checksums| dissect_with(link, &bytes, checksums).layers[1].checksum;
+    assert_eq!(
+        status(Checksums::Complete),
+        Some(Status::Bad { expected: 0xde9c })
+    );
+    assert_eq!(
+        status(Checksums::Pending),
+        Some(Status::Unverified(Reason::Offloaded))
+    );
+}
+
+#[test]
+fn udp_over_ipv6_needs_a_checksum() {
+    let Fixture {
+        link, mut bytes, ..
+    } = fixtures::named("udp_v6");
+    bytes[46..48].fill(0);
+    let dissection = check(link, &bytes);
+    let faults: Vec<_> = dissection.faults().map(|(_, fault)| fault).collect();
+    assert_eq!(faults, [&Fault::NoChecksum]);
+}
+
+#[test]
+fn a_fragment_that_is_not_the_first_has_no_transport_header() {
+    for name in ["fragment_last", "fragment_last_v6"] {
+        let Fixture { link, bytes, .. } = fixtures::named(name);
+        let dissection = dissect(link, &bytes);
+        assert_eq!(dissection.udp(), None);
+        let fragment = dissection.ip().and_then(|ip| ip.fragment);
+        let fragment = fragment.expect("a fragment");
+        assert_eq!(
+            (fragment.offset, fragment.length, fragment.more),
+            (48, 32, false)
+        );
+        assert_eq!(dissection.payload().len(), 32);
+    }
+}
+
+#[test]
+fn an_icmp_error_quotes_the_packet_at_fault() {
+    let Fixture { link, bytes, .. } = fixtures::named("port_unreachable");
+    let dissection = dissect(link, &bytes);
+    assert_eq!(dissection.udp(), None, "the packet itself is no UDP");
+    let quoted = dissection.quoted().expect("a quoted packet");
+    let endpoints = quoted.endpoints().expect("addresses and ports");
+    assert_eq!(endpoints.source.to_string(), "10.77.0.1:50000");
+    assert_eq!(endpoints.destination.to_string(), "10.77.0.2:5099");
+    assert_eq!(quoted.udp().map(|udp| udp.length), Some(10));
 }

@@ -27,6 +27,7 @@ pub(super) struct Bits {
     label: &'static str,
     mask: u32,
     scale: u32,
+    digits: Option<usize>,
 }
 
 impl Bits {
@@ -37,12 +38,19 @@ impl Bits {
             label,
             mask,
             scale: 1,
+            digits: None,
         }
     }
 
     /// Counted in units of `scale`.
     pub(super) const fn times(mut self, scale: u32) -> Self {
         self.scale = scale;
+        self
+    }
+
+    /// Read by people in hexadecimal, with so many digits.
+    pub(super) const fn hex(mut self, digits: usize) -> Self {
+        self.digits = Some(digits);
         self
     }
 
@@ -53,7 +61,10 @@ impl Bits {
             key: self.key,
             label: self.label,
             range,
-            value: Value::Number(number),
+            value: match self.digits {
+                Some(digits) => hexadecimal(number, digits),
+                None => Value::Number(number),
+            },
             meaning: None,
             children: Vec::new(),
         }

@@ -367,7 +367,7 @@ impl<'a> Pass<'a> {
                     self.end_at(self.at() + length);
                 }
                 self.quoted = true;
-                self.partial = Some(Reason::Quoted);
+                self.is_stated = false;
                 Some(Next::Ip)
             }
         }
@@ -460,14 +460,18 @@ impl<'a> Pass<'a> {
     fn clip(&mut self, start: usize, stated: usize, field: &'static str) {
         let available = self.end - start;
         if stated > available {
-            if self.partial.is_none() {
-                self.partial = Some(Reason::Truncated);
+            if self.partial.is_none() && !self.quoted {
                 self.fault(Fault::Missing {
                     field,
                     stated,
                     available,
                 });
             }
+            self.partial.get_or_insert(if self.quoted {
+                Reason::Quoted
+            } else {
+                Reason::Truncated
+            });
             return;
         }
         self.is_stated = true;

@@ -141,6 +141,8 @@ pub struct Fragment {
     pub identification: u32,
     /// Where its payload belongs, in bytes.
     pub offset: u16,
+    /// How much payload it carries, in bytes, as captured.
+    pub length: usize,
     /// Whether more fragments follow.
     pub more: bool,
 }
@@ -161,6 +163,17 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// The port.
     pub port: Option<u16>,
+}
+
+impl Endpoints {
+    /// The way back.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -192,23 +205,31 @@ impl Dissection {
         (!layers.is_empty()).then_some(Dissection { layers })
     }
 
-    /// What the outermost IP header says.
+    /// What the IP header says; in a tunnel, the innermost.
     pub fn ip(&self) -> Option<Ip> {
-        let mut headers = self.headers();
-        let mut ip = headers.find_map(|header| match header {
-            Header::Ipv4(header) => Some(Ip::from(header)),
-            Header::Ipv6(header) => Some(Ip::from(header)),
-            _ => None,
-        })?;
-        for header in headers {
-            match header {
-                Header::Extension(header) => ip.protocol = header.next_header,
-                Header::Fragment(header) => {
-                    ip.protocol = header.next_header;
-                    ip.fragment = Some((*header).into());
-                }
-                _ => break,
-            }
+        let mut found: Option<Ip> = None;
+        let mut start = 0;
+        for layer in self.own() {
+            let ip = match (&layer.header, found) {
+                (Some(Header::Ipv4(header)), _) => header.into(),
+                (Some(Header::Ipv6(header)), _) => header.into(),
+                (Some(Header::Extension(header)), Some(ip)) => Ip {
+                    protocol: header.next_header,
+                    ..ip
+                },
+                (Some(Header::Fragment(header)), Some(ip)) => Ip {
+                    protocol: header.next_header,
+                    fragment: Some((*header).into()),
+                    ..ip
+                },
+                _ => continue,
+            };
+            found = Some(ip);
+            start = layer.range.end;
+        }
+        let mut ip = found?;
+        if let Some(fragment) = &mut ip.fragment {
+            fragment.length = self.content_end().saturating_sub(start);
         }
         Some(ip)
     }
@@ -287,6 +308,20 @@ impl Dissection {
             .flat_map(|layer| layer.faults.iter().map(move |fault| (layer, fault)))
     }
 
+    /// The outermost header.
+    pub fn outermost(&self) -> Option<&Header> {
+        self.layers.first()?.header.as_ref()
+    }
+
+    /// Where the packet ends, what lies behind it left out.
+    fn content_end(&self) -> usize {
+        let content = self
+            .layers
+            .iter()
+            .take_while(|layer| layer.protocol != Protocol::Trailer);
+        content.last().map_or(0, |layer| layer.range.end)
+    }
+
     fn headers(&self) -> impl Iterator<Item = &Header> {
         self.own().filter_map(|layer| layer.header.as_ref())
     }
@@ -304,6 +339,7 @@ impl From<&Ipv4Header> for Ip {
             fragment: is_fragment.then_some(Fragment {
                 identification: header.identification.into(),
                 offset: header.fragment_offset,
+                length: 0,
                 more: header.more_fragments,
             }),
         }
@@ -328,6 +364,7 @@ impl From<FragmentHeader> for Fragment {
         Fragment {
             identification: header.identification,
             offset: header.offset,
+            length: 0,
             more: header.more,
         }
     }

@@ -60,7 +60,7 @@ pub(super) fn dissect_authentication(c: &mut Cursor<'_>) -> Option<ExtensionHead
     // Counted in words of four bytes, less two: unlike all others.
     let body = body_length(c, "ah.length", 4)?;
     c.within(body, |c| {
-        c.hex16("ah.reserved", "reserved")?;
+        c.bytes(2, "ah.reserved", "reserved")?;
         c.hex32("ah.spi", "security parameters index")?;
         c.u32("ah.sequence", "sequence")?;
         c.rest("ah.icv", "integrity check value");
@@ -74,17 +74,19 @@ pub(super) fn dissect_authentication(c: &mut Cursor<'_>) -> Option<ExtensionHead
 
 pub(super) fn dissect_fragment(c: &mut Cursor<'_>) -> Option<FragmentHeader> {
     const PLACE: [Bits; 3] = [
-        Bits::new("ipv6.fraghdr.offset", "offset", 0xfff8).times(8),
+        Bits::new("ipv6.fraghdr.offset", "offset", 0xfff8),
         Bits::new("ipv6.fraghdr.reserved_bits", "reserved", 0x0006),
         Bits::new("ipv6.fraghdr.more", "more fragments", 0x0001),
     ];
     let next_header = next_header(c, "ipv6.fraghdr.nxt")?;
     c.hex8("ipv6.fraghdr.reserved_octet", "reserved")?;
     let place = c.packed(2, &PLACE)?;
+    let offset = u16::try_from(place & 0xfff8).unwrap_or_default();
+    c.explain("ipv6.fraghdr.offset", format!("byte {offset}"));
     let identification = c.hex32("ipv6.fraghdr.ident", "identification")?;
     Some(FragmentHeader {
         next_header,
-        offset: u16::try_from(place & 0xfff8).unwrap_or_default(),
+        offset,
         more: place & 1 != 0,
         identification,
     })

@@ -86,21 +86,18 @@ const VERSION_AND_LENGTH: [Bits; 2] = [
 const OPTION_NAMES: Naming = Naming {
     kind: "ip.opt.type",
     length: "ip.opt.len",
-    option: |kind| {
-        let label = match kind {
-            0 => "end of options",
-            1 => "no operation",
-            7 => "record route",
-            68 => "timestamp",
-            130 => "security",
-            131 => "loose source route",
-            134 => "commercial security",
-            136 => "stream identifier",
-            137 => "strict source route",
-            148 => "router alert",
-            _ => "unknown option",
-        };
-        ("ip.option", label)
+    option: |kind| match kind {
+        0 => ("ip.options.eol", "end of options"),
+        1 => ("ip.options.nop", "no operation"),
+        7 => ("ip.options.record_route", "record route"),
+        68 => ("ip.options.timestamp", "timestamp"),
+        130 => ("ip.options.security", "security"),
+        131 => ("ip.options.route", "loose source route"),
+        134 => ("ip.options.cipso", "commercial security"),
+        136 => ("ip.options.sid", "stream identifier"),
+        137 => ("ip.options.source_route", "strict source route"),
+        148 => ("ip.options.routeralert", "router alert"),
+        _ => ("", "unknown option"),
     },
 };
 
@@ -196,7 +193,7 @@ fn fragmentation(c: &mut Cursor<'_>) -> Option<(u8, u16)> {
         Bits::new("ip.flags.df", "don't fragment", 0x2),
         Bits::new("ip.flags.mf", "more fragments", 0x1),
     ];
-    const OFFSET: [Bits; 1] = [Bits::new("ip.frag_offset", "fragment offset", 0x1fff).times(8)];
+    const OFFSET: [Bits; 1] = [Bits::new("ip.frag_offset", "fragment offset", 0x1fff)];
     let flags = c.hex8("ip.flags", "flags")?;
     c.revalue(super::cursor::hexadecimal(u64::from(flags >> 5), 1));
     c.parts(u32::from(flags >> 5), &FLAGS);
@@ -209,7 +206,11 @@ fn fragmentation(c: &mut Cursor<'_>) -> Option<(u8, u16)> {
     });
     c.step_back(1);
     let raw = c.packed(2, &OFFSET)?;
-    Some((flags, u16::try_from((raw & 0x1fff) * 8).unwrap_or_default()))
+    let offset = u16::try_from((raw & 0x1fff) * 8).unwrap_or_default();
+    if offset > 0 {
+        c.meaning(format!("byte {offset}"));
+    }
+    Some((flags, offset))
 }
 
 fn option(c: &mut Cursor<'_>, kind: u8, length: usize) -> Ipv4Option {
@@ -240,7 +241,7 @@ fn option(c: &mut Cursor<'_>, kind: u8, length: usize) -> Ipv4Option {
             Ipv4Option::RouterAlert
         }
         other => {
-            c.rest("ip.opt.data", "data");
+            c.rest("", "data");
             Ipv4Option::Unknown(other)
         }
     }

@@ -36,8 +36,8 @@ pub(super) fn dissect(c: &mut Cursor<'_>) -> Option<Ipv6Header> {
         Bits::new("ipv6.tclass.ecn", "ECN", 0x0030_0000),
     ];
     const FIRST: [Bits; 1] = [Bits::new("ipv6.version", "version", 0xf0)];
-    const CLASS: [Bits; 1] = [Bits::new("ipv6.tclass", "traffic class", 0x0ff0_0000)];
-    const FLOW: [Bits; 1] = [Bits::new("ipv6.flow", "flow label", 0x000f_ffff)];
+    const CLASS: [Bits; 1] = [Bits::new("ipv6.tclass", "traffic class", 0x0ff0_0000).hex(2)];
+    const FLOW: [Bits; 1] = [Bits::new("ipv6.flow", "flow label", 0x000f_ffff).hex(5)];
     let version = c.packed(1, &FIRST)? >> 4;
     if version != 6 {
         c.fault(Fault::Version {

@@ -9,22 +9,27 @@
 
 mod arp;
 pub mod checksum;
+mod conversation;
 mod cursor;
 mod dissect;
 mod dissection;
 mod ethernet;
 mod extension;
 mod field;
+pub mod hexdump;
 mod icmp;
 mod ip_protocol;
 mod ipv4;
 mod ipv6;
 mod link_type;
 mod options;
+pub mod pcapng;
+pub mod summary;
 mod tcp;
 mod udp;
 
 pub use arp::ArpHeader;
+pub use conversation::{Conversations, Numbering, Origin};
 pub use dissect::{Checksums, dissect, dissect_with};
 pub use dissection::{Dissection, Endpoint, Endpoints, Fragment, Header, Ip, Layer, Protocol};
 pub use ethernet::{EthernetHeader, HardwareAddress, VlanTag};
@@ -35,5 +40,6 @@ pub use ip_protocol::IpProtocol;
 pub use ipv4::{Ipv4Header, Ipv4Option};
 pub use ipv6::Ipv6Header;
 pub use link_type::LinkType;
+pub use summary::Charset;
 pub use tcp::{TcpFlags, TcpHeader, TcpOption};
 pub use udp::UdpHeader;

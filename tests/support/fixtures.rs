@@ -83,7 +83,7 @@ const FIXTURES: &[(&str, LinkType, &[&str])] = &[
     ]),
     ("rst_ack", LinkType::Raw, &[
         "4500002812344000400614000a4d00020a4d0001",
-        "13d19d7800000000dd6a4b1150140000c16e0000",
+        "13eb9d7a00000000dd6a4b1150140000c1520000",
     ]),
     ("syn_with_rare_options", LinkType::Raw, &[
         "4500004012344000400613e80a4d00010a4d0002",

@@ -2,4 +2,15 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod capture_file;
 pub mod fixtures;
+pub mod tshark;
+
+/// Says loudly that a test did not run, and fails where every test must run.
+pub fn skipped(what: &str, lacking: &str) {
+    assert!(
+        std::env::var_os("SOCKLAB_REQUIRE_PRIVILEGED").is_none_or(|value| value != "1"),
+        "{what} needs {lacking}, and SOCKLAB_REQUIRE_PRIVILEGED=1 forbids to skip it"
+    );
+    eprintln!("SKIPPED {what}: no {lacking}");
+}

@@ -8,19 +8,19 @@ use crate::packet::cursor::{Bits, Cursor};
 pub(super) fn body(c: &mut Cursor<'_>, kind: u8) -> Option<IcmpBody> {
     let body = match kind {
         133 => {
-            c.hex32("icmpv6.reserved", "reserved")?;
+            c.bytes(4, "icmpv6.reserved", "reserved")?;
             IcmpBody::Other
         }
         134 => router_advertisement(c)?,
         135 => {
-            c.hex32("icmpv6.reserved", "reserved")?;
+            c.bytes(4, "icmpv6.reserved", "reserved")?;
             let target = c.ipv6("icmpv6.nd.ns.target_address", "target")?.into();
             IcmpBody::Neighbour { target }
         }
         136 => neighbour_advertisement(c)?,
         _ => {
-            c.hex32("icmpv6.reserved", "reserved")?;
-            let gateway = c.ipv6("icmpv6.rd.na.target_address", "gateway")?.into();
+            c.bytes(4, "icmpv6.reserved", "reserved")?;
+            let gateway = c.ipv6("icmpv6.nd.rd.target_address", "gateway")?.into();
             c.ipv6("icmpv6.rd.na.destination_address", "destination")?;
             IcmpBody::Redirect { gateway }
         }
@@ -93,7 +93,7 @@ fn option(c: &mut Cursor<'_>) -> Option<()> {
             }
             (3, 4) => prefix(c)?,
             (5, 1) => {
-                c.hex16("", "reserved")?;
+                c.bytes(2, "icmpv6.opt.reserved", "reserved")?;
                 c.u32("icmpv6.opt.mtu", "bytes")?;
             }
             _ => {
@@ -115,7 +115,7 @@ fn prefix(c: &mut Cursor<'_>) -> Option<()> {
     c.parts(flags.into(), &FLAGS);
     c.u32("icmpv6.opt.prefix.valid_lifetime", "valid lifetime")?;
     c.u32("icmpv6.opt.prefix.preferred_lifetime", "preferred lifetime")?;
-    c.hex32("icmpv6.opt.reserved", "reserved")?;
+    c.bytes(4, "icmpv6.opt.reserved", "reserved")?;
     c.ipv6("icmpv6.opt.prefix", "prefix")?;
     Some(())
 }

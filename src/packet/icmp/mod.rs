@@ -152,35 +152,30 @@ fn is_error(family: IcmpFamily, kind: u8) -> bool {
 fn body_v4(c: &mut Cursor<'_>, kind: u8, code: u8) -> Option<(IcmpBody, After)> {
     Some(match kind {
         0 | 8 => (echo(c, kind == 8, ["icmp.ident", "icmp.seq"])?, After::Data),
-        3 => {
-            c.hex8("icmp.unused", "unused")?;
-            let quote = quote_length(c, "icmp.length", 4)?;
-            let mtu = if code == 4 {
-                Some(c.u16("icmp.mtu", "next hop's MTU")?)
-            } else {
-                c.hex16("icmp.unused", "unused")?;
-                None
-            };
+        3 if code == 4 => {
+            let quote = unused(c, ["icmp.unused", "icmp.length"], (2, 1, 4))?;
+            let mtu = Some(c.u16("icmp.mtu", "next hop's MTU")?);
             (IcmpBody::Unreachable { mtu }, quote)
+        }
+        3 => {
+            let quote = unused(c, ["icmp.unused", "icmp.length"], (4, 1, 4))?;
+            (IcmpBody::Unreachable { mtu: None }, quote)
         }
         5 => {
             let gateway = c.ipv4("icmp.redir_gw", "gateway")?.into();
             (IcmpBody::Redirect { gateway }, After::Quote(None))
         }
         11 => {
-            c.hex8("icmp.unused", "unused")?;
-            let quote = quote_length(c, "icmp.length", 4)?;
-            c.hex16("icmp.unused", "unused")?;
+            let quote = unused(c, ["icmp.unused", "icmp.length"], (4, 1, 4))?;
             (IcmpBody::TimeExceeded, quote)
         }
         12 => {
             let pointer = c.u8("icmp.pointer", "pointer")?.into();
-            let quote = quote_length(c, "icmp.length", 4)?;
-            c.hex16("icmp.unused", "unused")?;
+            let quote = unused(c, ["icmp.unused", "icmp.length"], (3, 0, 4))?;
             (IcmpBody::ParameterProblem { pointer }, quote)
         }
         4 => {
-            c.hex32("icmp.unused", "unused")?;
+            c.bytes(4, "icmp.unused", "unused")?;
             (IcmpBody::Other, After::Quote(None))
         }
         13 | 14 => {
@@ -201,8 +196,7 @@ fn body_v4(c: &mut Cursor<'_>, kind: u8, code: u8) -> Option<(IcmpBody, After)> 
 fn body_v6(c: &mut Cursor<'_>, kind: u8) -> Option<(IcmpBody, After)> {
     Some(match kind {
         1 | 3 => {
-            let quote = quote_length(c, "icmpv6.length", 8)?;
-            c.bytes(3, "icmpv6.reserved", "reserved")?;
+            let quote = unused(c, ["icmpv6.reserved", "icmpv6.length"], (4, 0, 8))?;
             let body = if kind == 1 {
                 IcmpBody::Unreachable { mtu: None }
             } else {
@@ -219,7 +213,7 @@ fn body_v6(c: &mut Cursor<'_>, kind: u8) -> Option<(IcmpBody, After)> {
             (IcmpBody::ParameterProblem { pointer }, After::Quote(None))
         }
         0..=127 => {
-            c.hex32("icmpv6.reserved", "reserved")?;
+            c.bytes(4, "icmpv6.reserved", "reserved")?;
             (IcmpBody::Other, After::Quote(None))
         }
         128 | 129 => {
@@ -244,9 +238,21 @@ fn echo(c: &mut Cursor<'_>, request: bool, keys: [&'static str; 2]) -> Option<Ic
     })
 }
 
-/// How many bytes are quoted before extensions, counted in units of `unit`;
-/// zero says nothing (RFC 4884).
-fn quote_length(c: &mut Cursor<'_>, key: &'static str, unit: usize) -> Option<After> {
-    let words = usize::from(c.u8(key, "length of the quote")?);
-    Some(After::Quote((words > 0).then_some(words * unit)))
+/// Bytes without a use, one of which says how much of the packet at fault is
+/// quoted before extensions; zero says nothing (RFC 4884). `shape` is how many
+/// bytes, which of them, and in units of how many bytes it counts.
+fn unused(
+    c: &mut Cursor<'_>,
+    [unused_key, length_key]: [&'static str; 2],
+    (size, place, unit): (usize, usize, usize),
+) -> Option<After> {
+    if c.peek(place).unwrap_or_default() == 0 {
+        c.bytes(size, unused_key, "unused")?;
+        return Some(After::Quote(None));
+    }
+    c.bytes(place, unused_key, "unused")?;
+    let words = usize::from(c.u8(length_key, "length of the quote")?);
+    c.meaning(format!("{} bytes", words * unit));
+    c.bytes(size - place - 1, unused_key, "unused")?;
+    Some(After::Quote(Some(words * unit)))
 }

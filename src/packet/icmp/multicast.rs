@@ -6,7 +6,7 @@ use crate::packet::cursor::Cursor;
 /// Reads a message of type 130, 131, 132 or 143 from behind its checksum.
 pub(super) fn body(c: &mut Cursor<'_>, kind: u8) -> Option<IcmpBody> {
     if kind == 143 {
-        c.hex16("icmpv6.reserved", "reserved")?;
+        c.bytes(2, "icmpv6.reserved", "reserved")?;
         let records = c.u16("icmpv6.mldr.nb_mcast_records", "records")?;
         for _ in 0..records {
             record(c)?;
@@ -18,7 +18,7 @@ pub(super) fn body(c: &mut Cursor<'_>, kind: u8) -> Option<IcmpBody> {
         "maximum response delay",
     )?;
     c.meaning("milliseconds");
-    c.hex16("icmpv6.reserved", "reserved")?;
+    c.bytes(2, "icmpv6.reserved", "reserved")?;
     c.ipv6("icmpv6.mld.multicast_address", "group")?;
     Some(IcmpBody::Other)
 }

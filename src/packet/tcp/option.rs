@@ -89,7 +89,7 @@ pub(super) const NAMES: Naming = Naming {
         19 => ("tcp.options.md5", "MD5 signature"),
         28 => ("tcp.options.user_to", "user timeout"),
         29 => ("tcp.options.ao", "authentication"),
-        30 => ("tcp.options.mptcp", "multipath TCP"),
+        30 => ("mptcp", "multipath TCP"),
         34 => ("tcp.options.tfo", "fast open"),
         _ => ("tcp.options.unknown", "unknown option"),
     },
