@@ -32,14 +32,17 @@
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
 pub mod capture;
+pub mod compare;
 pub mod error;
 pub mod event;
 pub mod flow;
 pub mod link;
 pub mod packet;
+pub mod probe;
 pub mod recorder;
 pub mod socket;
 pub mod stage;
+pub mod stats;
 pub mod tcp;
 pub mod udp;
 
