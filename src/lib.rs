@@ -40,6 +40,7 @@ pub mod link;
 pub mod packet;
 pub mod probe;
 pub mod recorder;
+pub mod report;
 pub mod socket;
 pub mod stage;
 pub mod stats;

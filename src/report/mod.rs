@@ -1,0 +1,12 @@
+//! Renderings of events: the ladder, tables, dumps, JSON Lines, pcapng.
+//!
+//! Every renderer is pure over an `impl io::Write` and a [`Style`]; only
+//! [`Style::detect`] looks at the environment. Nothing here opens a socket,
+//! and nothing that came off a wire reaches the terminal as a control sequence.
+
+mod glyph;
+pub mod ladder;
+mod line;
+mod style;
+
+pub use style::{ColourChoice, Paint, Stream, Style};
