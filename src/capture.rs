@@ -57,7 +57,7 @@ impl Capture {
             })
         };
         begin().map_err(|error: io::Error| {
-            Error::io("capture on", interface, error)
+            Error::new("capture on", interface, error)
                 .remedy("seeing packets needs CAP_NET_RAW: run with sudo")
         })
     }
@@ -65,7 +65,7 @@ impl Capture {
     /// Records what has already arrived, then stops.
     pub fn finish(mut self) -> Result<(), Error> {
         self.end()
-            .map_err(|error| Error::io("capture on", "the interface", error))
+            .map_err(|error| Error::new("capture on", "the interface", error))
     }
 
     fn end(&mut self) -> io::Result<()> {

@@ -29,26 +29,12 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The process exit code.
-    pub fn code(self) -> u8 {
-        match self {
-            Exit::Network => 1,
-            Exit::Other => 2,
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Cause {
-    Io(io::Error),
-    Said(String),
-}
-
-impl Error {
-    /// A call into the kernel that failed. The exit code follows from the errno:
-    /// 1 where the network said no, else 2.
-    pub fn io(operation: impl Into<String>, target: impl fmt::Display, cause: io::Error) -> Self {
-        let exit = match cause.raw_os_error().map(Errno::from_raw) {
+    fn after(cause: &Cause) -> Self {
+        let errno = match cause {
+            Cause::Io(error) => error.raw_os_error().map(Errno::from_raw),
+            Cause::Said(_) => None,
+        };
+        match errno {
             Some(
                 Errno::ECONNREFUSED
                 | Errno::ECONNRESET
@@ -60,28 +46,75 @@ impl Error {
                 | Errno::ETIMEDOUT,
             ) => Exit::Network,
             _ => Exit::Other,
-        };
-        Self {
-            operation: operation.into(),
-            target: target.to_string(),
-            cause: Cause::Io(cause),
-            remedy: None,
-            exit,
         }
     }
 
-    /// A failure that no errno describes.
+    /// The process exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Network => 1,
+            Exit::Other => 2,
+        }
+    }
+}
+
+/// Why it went wrong: an error of the kernel's, or words.
+#[derive(Debug)]
+pub enum Cause {
+    /// A system call failed.
+    Io(io::Error),
+    /// No errno describes it.
+    Said(String),
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Errno> for Cause {
+    fn from(errno: Errno) -> Self {
+        Self::Io(errno.into())
+    }
+}
+
+impl From<String> for Cause {
+    fn from(words: String) -> Self {
+        Self::Said(words)
+    }
+}
+
+impl From<&str> for Cause {
+    fn from(words: &str) -> Self {
+        Self::Said(words.to_owned())
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Io(error) => f.write_str(&explain(error)),
+            Cause::Said(words) => f.write_str(words),
+        }
+    }
+}
+
+impl Error {
+    /// `operation` on `target` failed because of `cause`. The exit code follows
+    /// from the cause: 1 where the network said no, else 2.
     pub fn new(
         operation: impl Into<String>,
         target: impl fmt::Display,
-        cause: impl fmt::Display,
+        cause: impl Into<Cause>,
     ) -> Self {
+        let cause = cause.into();
         Self {
             operation: operation.into(),
             target: target.to_string(),
-            cause: Cause::Said(cause.to_string()),
+            exit: Exit::after(&cause),
+            cause,
             remedy: None,
-            exit: Exit::Other,
         }
     }
 
@@ -125,10 +158,7 @@ impl fmt::Display for Error {
         if !self.target.is_empty() {
             write!(f, " {}", self.target)?;
         }
-        match &self.cause {
-            Cause::Io(error) => write!(f, ": {}", explain(error))?,
-            Cause::Said(text) => write!(f, ": {text}")?,
-        }
+        write!(f, ": {}", self.cause)?;
         match &self.remedy {
             Some(remedy) => write!(f, "; {remedy}"),
             None => Ok(()),
@@ -169,7 +199,7 @@ mod tests {
 
     #[test]
     fn says_operation_target_cause_and_remedy() {
-        let error = Error::io(
+        let error = Error::new(
             "bind",
             "0.0.0.0:80",
             io::Error::from_raw_os_error(Errno::EACCES as i32),
@@ -186,6 +216,6 @@ mod tests {
     #[test]
     fn a_refusal_is_the_networks_no() {
         let refused = io::Error::from_raw_os_error(Errno::ECONNREFUSED as i32);
-        assert_eq!(Error::io("connect", "::1", refused).exit().code(), 1);
+        assert_eq!(Error::new("connect", "::1", refused).exit().code(), 1);
     }
 }

@@ -30,6 +30,27 @@ impl fmt::Display for Kind {
     }
 }
 
+/// The version of the Internet Protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4 (`AF_INET`).
+    Ipv4,
+    /// IPv6 (`AF_INET6`).
+    Ipv6,
+}
+
+impl Family {
+    /// The family `address` belongs to.
+    pub fn of(address: std::net::IpAddr) -> Self {
+        if address.is_ipv4() {
+            Family::Ipv4
+        } else {
+            Family::Ipv6
+        }
+    }
+}
+
 /// What identifies one TCP connection or connected UDP socket, as
 /// `getsockname(2)` and `getpeername(2)` give it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -32,12 +32,14 @@
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
 pub mod capture;
+pub mod cli;
 pub mod compare;
 pub mod error;
 pub mod event;
 pub mod flow;
 pub mod link;
 pub mod packet;
+pub mod ping;
 pub mod probe;
 pub mod recorder;
 pub mod report;

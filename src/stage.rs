@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::capture::Capture;
 use crate::error::Error;
 use crate::event::{Place, Sink, Topic};
-use crate::flow::FiveTuple;
-use crate::link::{self, Account, Family, Host, Link};
+
+use crate::flow::{Family, FiveTuple};
+use crate::link::{self, Account, Host, Link};
 use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
@@ -116,6 +117,15 @@ impl Stage {
         }
     }
 
+    /// Waits until every packet so far has arrived, so that the next call comes
+    /// after them. On loopback they have, by then.
+    pub fn settle(&self) -> Result<(), Error> {
+        match self {
+            Stage::Link(link) => link.settle(),
+            Stage::Loopback(_) => Ok(()),
+        }
+    }
+
     /// Records what became of `connection` at both ends, where no wire does so
     /// by itself. `connection` is named as the client names it.
     pub fn observe(&self, connection: FiveTuple) {
@@ -165,8 +175,8 @@ impl<'a> Seat<'a> {
     pub fn ip(self, family: Family) -> IpAddr {
         match (self.host, family) {
             (Some(host), family) => host.addresses().of(family),
-            (None, Family::V4) => Ipv4Addr::LOCALHOST.into(),
-            (None, Family::V6) => Ipv6Addr::LOCALHOST.into(),
+            (None, Family::Ipv4) => Ipv4Addr::LOCALHOST.into(),
+            (None, Family::Ipv6) => Ipv6Addr::LOCALHOST.into(),
         }
     }
 

@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Exit};
 use crate::event::Place;
+use crate::flow::Family;
 use crate::flow::{FiveTuple, Kind};
-use crate::link::Family;
-use crate::socket::{Listener, Stream, TcpInfo, kernel};
+use crate::socket::{Listener, Stream, TcpInfo, bind_failure, kernel};
 use crate::stage::Stage;
 
 /// What to demonstrate.
@@ -52,7 +52,7 @@ pub enum Nagle {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            family: Family::V4,
+            family: Family::Ipv4,
             port: crate::DEFAULT_PORT,
             messages: ["one", "two", "three"].map(String::from).into(),
             size: 4000,
@@ -118,16 +118,17 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     let scene = Scene { config, stage };
     let (listener, address) = scene.listen()?;
     let (client, connect) = scene.connect(address)?;
+    stage.settle()?;
     let connection = scene.accept(&listener)?;
     let tuple = Scene::five_tuple(&client)?;
     let mirrored = Scene::five_tuple(&connection)?;
-    stage.observe(tuple);
+    scene.pause(tuple)?;
 
     let mut request = Flow::default();
     scene.small_writes((&client, &connection), &mut request)?;
     scene.large_write((&client, &connection), &mut request)?;
     scene.half_close((&client, &connection), &mut request)?;
-    stage.observe(tuple);
+    scene.pause(tuple)?;
 
     let mut reply = Flow::default();
     scene.reply((&connection, &client), &mut reply)?;
@@ -135,7 +136,7 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     let server_info = info_of(&connection)?;
     let congestion_control = congestion_of(&client)?;
     scene.close(client, connection)?;
-    stage.observe(tuple);
+    scene.pause(tuple)?;
     close("listener", listener.close())?;
     Ok(Outcome {
         listener: address,
@@ -199,19 +200,19 @@ impl Scene<'_> {
         let recorder = server.recorder().clone();
         let listener = server
             .run(move || Listener::open(&recorder, "listener", address))
-            .map_err(|error| Error::io("open a stream socket for", address, error))?;
+            .map_err(|error| Error::new("open a stream socket for", address, error))?;
         listener
             .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
-            .map_err(|error| Error::io("set SO_REUSEADDR on", address, error))?;
+            .map_err(|error| Error::new("set SO_REUSEADDR on", address, error))?;
         listener
             .bind(address)
             .map_err(|error| bind_failure(address, error))?;
         listener
             .listen(5)
-            .map_err(|error| Error::io("listen on", address, error))?;
+            .map_err(|error| Error::new("listen on", address, error))?;
         let address = listener
             .local_address()
-            .map_err(|error| Error::io("getsockname of", address, error))?;
+            .map_err(|error| Error::new("getsockname of", address, error))?;
         Ok((listener, address))
     }
 
@@ -221,7 +222,7 @@ impl Scene<'_> {
         let recorder = seat.recorder().clone();
         let client = seat
             .run(move || Stream::open(&recorder, "client", address))
-            .map_err(|error| Error::io("open a stream socket for", address, error))?;
+            .map_err(|error| Error::new("open a stream socket for", address, error))?;
         if let Some(name) = &self.config.congestion {
             client
                 .set_option(format_args!("TCP_CONGESTION, {name}"), |socket| {
@@ -232,13 +233,13 @@ impl Scene<'_> {
         if self.config.nagle == Nagle::Off {
             client
                 .set_option("TCP_NODELAY, 1", |socket| socket.set_tcp_nodelay(true))
-                .map_err(|error| Error::io("set TCP_NODELAY for", address, error))?;
+                .map_err(|error| Error::new("set TCP_NODELAY for", address, error))?;
         }
         let clock = seat.recorder().clock();
         let before = clock.now();
         client
             .connect(address)
-            .map_err(|error| Error::io("connect", address, error))?;
+            .map_err(|error| Error::new("connect", address, error))?;
         Ok((client, clock.now().saturating_sub(before)))
     }
 
@@ -246,12 +247,12 @@ impl Scene<'_> {
         self.note("accept() gives the server a second socket, connected to this one client.");
         let (connection, _) = listener
             .accept("connection")
-            .map_err(|error| Error::io("accept on", "the listening socket", error))?;
+            .map_err(|error| Error::new("accept on", "the listening socket", error))?;
         Ok(connection)
     }
 
     fn five_tuple(stream: &Stream) -> Result<FiveTuple, Error> {
-        let named = |error| Error::io("name the ends of", stream.name(), error);
+        let named = |error| Error::new("name the ends of", stream.name(), error);
         Ok(FiveTuple {
             protocol: Kind::Tcp,
             local: stream.local_address().map_err(named)?,
@@ -277,7 +278,7 @@ impl Scene<'_> {
         }
         // With the low-water mark one recv() waits for all of them.
         low_water_mark(connection, total)?;
-        transfer((client, connection), &messages, flow)?;
+        self.transfer((client, connection), &messages, flow)?;
         low_water_mark(connection, 1)
     }
 
@@ -291,27 +292,66 @@ impl Scene<'_> {
             "One write of {size} bytes. The kernel cuts it into segments of at most {mss} bytes."
         ));
         let data: Vec<u8> = PATTERN.iter().copied().cycle().take(size).collect();
-        transfer(ends, &[&data], flow)
+        self.transfer(ends, &[&data], flow)
     }
 
     fn half_close(&self, (client, connection): Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
         self.note("Half-close: the client has said all, and can still listen.");
         client
             .shutdown(Shutdown::Write)
-            .map_err(|error| Error::io("shutdown", client.name(), error))?;
+            .map_err(|error| Error::new("shutdown", client.name(), error))?;
+        self.stage.settle()?;
         read_to_end(connection, &mut flow.received)
     }
 
     fn reply(&self, (connection, client): Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
         self.note("The reply still arrives.");
-        transfer((connection, client), &[REPLY], flow)
+        self.transfer((connection, client), &[REPLY], flow)
     }
 
     fn close(&self, client: Stream, connection: Stream) -> Result<(), Error> {
         self.note("The server closes too. The end that closed first waits in TIME_WAIT.");
         close("connection", connection.close())?;
+        self.stage.settle()?;
         read_to_end(&client, &mut Tally::default())?;
         close("client", client.close())
+    }
+
+    fn transfer(
+        &self,
+        (from, to): Ends<'_>,
+        writes: &[&[u8]],
+        flow: &mut Flow,
+    ) -> Result<(), Error> {
+        let total: usize = writes.iter().map(|data| data.len()).sum();
+        let Flow { sent, received } = flow;
+        let mut write = || {
+            writes
+                .iter()
+                .try_for_each(|data| write_all(from, data, sent))
+        };
+        if total <= FITS {
+            write()?;
+            self.stage.settle()?;
+            read_exactly(to, total, received)?;
+            return self.stage.settle();
+        }
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| read_exactly(to, total, received));
+            let written = write();
+            let read = reader
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            written.and(read)
+        })
+    }
+
+    /// Lets the packets arrive before the next call, so that the story reads in
+    /// order, and asks both kernels where no wire does.
+    fn pause(&self, connection: FiveTuple) -> Result<(), Error> {
+        self.stage.settle()?;
+        self.stage.observe(connection);
+        Ok(())
     }
 
     fn note(&self, text: impl Display) {
@@ -329,33 +369,11 @@ const PATTERN: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS
 /// write it all before it reads, and the calls keep their order.
 const FITS: usize = 16 << 10;
 
-fn transfer((from, to): Ends<'_>, writes: &[&[u8]], flow: &mut Flow) -> Result<(), Error> {
-    let total: usize = writes.iter().map(|data| data.len()).sum();
-    let Flow { sent, received } = flow;
-    let mut write = || {
-        writes
-            .iter()
-            .try_for_each(|data| write_all(from, data, sent))
-    };
-    if total <= FITS {
-        write()?;
-        return read_exactly(to, total, received);
-    }
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read_exactly(to, total, received));
-        let written = write();
-        let read = reader
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        written.and(read)
-    })
-}
-
 fn write_all(stream: &Stream, mut data: &[u8], tally: &mut Tally) -> Result<(), Error> {
     while !data.is_empty() {
         let count = stream
             .send(data)
-            .map_err(|error| Error::io("send on", stream.name(), error))?;
+            .map_err(|error| Error::new("send on", stream.name(), error))?;
         let (sent, rest) = data.split_at(count);
         tally.add(sent);
         data = rest;
@@ -385,7 +403,7 @@ fn read(stream: &Stream, tally: &mut Tally) -> Result<usize, Error> {
     let mut buffer = vec![0; 65_536];
     let count = stream
         .recv(&mut buffer)
-        .map_err(|error| Error::io("recv on", stream.name(), error))?;
+        .map_err(|error| Error::new("recv on", stream.name(), error))?;
     if count > 0 {
         tally.add(&buffer[..count]);
     }
@@ -404,13 +422,13 @@ fn low_water_mark(stream: &Stream, bytes: usize) -> Result<(), Error> {
                 &bytes.to_ne_bytes(),
             )
         })
-        .map_err(|error| Error::io("set SO_RCVLOWAT on", stream.name(), error))
+        .map_err(|error| Error::new("set SO_RCVLOWAT on", stream.name(), error))
 }
 
 fn info_of(stream: &Stream) -> Result<TcpInfo, Error> {
     stream
         .info()
-        .map_err(|error| Error::io("read TCP_INFO of", stream.name(), error))
+        .map_err(|error| Error::new("read TCP_INFO of", stream.name(), error))
 }
 
 fn congestion_of(stream: &Stream) -> Result<String, Error> {
@@ -421,29 +439,19 @@ fn congestion_of(stream: &Stream) -> Result<String, Error> {
         libc::TCP_CONGESTION,
         &mut name,
     )
-    .map_err(|error| Error::io("read TCP_CONGESTION of", stream.name(), error))?;
+    .map_err(|error| Error::new("read TCP_CONGESTION of", stream.name(), error))?;
     let name = name.get(..length).unwrap_or(&name);
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(length);
     Ok(String::from_utf8_lossy(&name[..end]).into_owned())
 }
 
 fn close(what: &str, closed: io::Result<()>) -> Result<(), Error> {
-    closed.map_err(|error| Error::io("close", what, error))
-}
-
-/// A failed `bind()` with what would help.
-pub(crate) fn bind_failure(address: SocketAddr, error: io::Error) -> Error {
-    let remedy = match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => "another program has this port; choose one with --port",
-        Some(libc::EACCES) => "ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080",
-        _ => return Error::io("bind", address, error),
-    };
-    Error::io("bind", address, error).remedy(remedy)
+    closed.map_err(|error| Error::new("close", what, error))
 }
 
 fn congestion_failure(name: &str, error: io::Error) -> Error {
     const PATH: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
-    let failure = Error::io("set congestion control", name, error);
+    let failure = Error::new("set congestion control", name, error);
     match std::fs::read_to_string(PATH) {
         Ok(names) => failure.remedy(format!("this kernel has: {}", names.trim())),
         Err(_) => failure,

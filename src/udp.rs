@@ -13,11 +13,10 @@ use serde::Serialize;
 
 use crate::error::{Error, errno_name};
 use crate::event::{Arrival, Delivery, Place, Topic, What};
+use crate::flow::Family;
 use crate::flow::Kind;
-use crate::link::Family;
-use crate::socket::Datagram;
+use crate::socket::{Datagram, bind_failure};
 use crate::stage::{Seat, Stage};
-use crate::tcp::bind_failure;
 
 /// What to demonstrate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            family: Family::V4,
+            family: Family::Ipv4,
             port: crate::DEFAULT_PORT,
             messages: ["one", "two", "three"].map(String::from).into(),
             size: 4000,
@@ -190,7 +189,8 @@ impl Scene<'_> {
         );
         self.client
             .send_to(b"anybody?", closed)
-            .map_err(|error| Error::io("sendto", closed, error))?;
+            .map_err(|error| Error::new("sendto", closed, error))?;
+        self.stage.settle()?;
         // The echo comes back on the same wire after the ICMP error, so that
         // when it is here the error has been here too.
         let number = self.send("to the open port", b"still there?")?;
@@ -198,7 +198,8 @@ impl Scene<'_> {
         let from = self.from.unwrap_or(self.address);
         self.server
             .send_to(b"yes", from)
-            .map_err(|error| Error::io("sendto", from, error))?;
+            .map_err(|error| Error::new("sendto", from, error))?;
+        self.stage.settle()?;
         let heard = match self.client.recv_from(&mut [0; 64]) {
             Ok(_) => None,
             Err(error) if is_timeout(&error) => None,
@@ -224,6 +225,7 @@ impl Scene<'_> {
     /// Receives one datagram and notes it as message `number`: the demonstration
     /// has at most one batch in flight, in order.
     fn receive(&mut self, number: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        self.stage.settle()?;
         let row = usize::try_from(number)
             .ok()
             .and_then(|number| self.rows.get_mut(number.checked_sub(1)?));
@@ -243,7 +245,7 @@ impl Scene<'_> {
                 }
             }
             Err(error) if is_timeout(&error) => Arrival::Lost,
-            Err(error) => return Err(Error::io("recvfrom on", self.address, error)),
+            Err(error) => return Err(Error::new("recvfrom on", self.address, error)),
         };
         let recorder = self.stage.server().recorder();
         if recorder.wants(Topic::Delivery) {
@@ -268,11 +270,11 @@ impl Scene<'_> {
         let client = self
             .from
             .map_or_else(|| local, Ok)
-            .map_err(|error| Error::io("getsockname of", "client", error))?;
+            .map_err(|error| Error::new("getsockname of", "client", error))?;
         for socket in [self.client, self.server] {
             socket
                 .close()
-                .map_err(|error| Error::io("close", "a datagram socket", error))?;
+                .map_err(|error| Error::new("close", "a datagram socket", error))?;
         }
         Ok(Outcome {
             server: self.address,
@@ -298,10 +300,11 @@ fn closed_port_connected(
     patience(&socket, wait)?;
     socket
         .connect(closed)
-        .map_err(|error| Error::io("connect", closed, error))?;
+        .map_err(|error| Error::new("connect", closed, error))?;
     socket
         .send(b"anybody?")
-        .map_err(|error| Error::io("send", closed, error))?;
+        .map_err(|error| Error::new("send", closed, error))?;
+    stage.settle()?;
     let heard = match socket.recv_from(&mut [0; 64]) {
         Ok(_) => None,
         Err(error) if is_timeout(&error) => None,
@@ -309,20 +312,20 @@ fn closed_port_connected(
     };
     socket
         .close()
-        .map_err(|error| Error::io("close", "connected", error))?;
+        .map_err(|error| Error::new("close", "connected", error))?;
     Ok(heard)
 }
 
 fn open(seat: Seat<'_>, name: &'static str, address: SocketAddr) -> Result<Datagram, Error> {
     let recorder = seat.recorder().clone();
     seat.run(move || Datagram::open(&recorder, name, address))
-        .map_err(|error| Error::io("open a datagram socket for", address, error))
+        .map_err(|error| Error::new("open a datagram socket for", address, error))
 }
 
 fn patience(socket: &Datagram, wait: Duration) -> Result<(), Error> {
     socket
         .set_receive_timeout(wait)
-        .map_err(|error| Error::io("set SO_RCVTIMEO on", socket.name(), error))
+        .map_err(|error| Error::new("set SO_RCVTIMEO on", socket.name(), error))
 }
 
 fn note(stage: &Stage, text: impl Display) {
@@ -335,7 +338,7 @@ fn is_timeout(error: &io::Error) -> bool {
 
 fn send_failure(address: SocketAddr, length: usize, error: io::Error) -> Error {
     let too_long = error.raw_os_error() == Some(nix::libc::EMSGSIZE);
-    let failure = Error::io(format!("sendto ({length} bytes)"), address, error);
+    let failure = Error::new(format!("sendto ({length} bytes)"), address, error);
     if too_long {
         failure.remedy(format!(
             "a datagram carries at most {LARGEST} bytes over IPv4; try a smaller --size"

@@ -59,7 +59,7 @@ fn fixtures_are_dissected_without_fault() {
             match layer.checksum {
                 Some(Status::Bad { .. }) => {
                     assert!(
-                        matches!(name, "bad_checksum" | "total_length_zero"),
+                        name == "bad_checksum",
                         "{name}: {} checksum {:?}",
                         layer.protocol,
                         layer.checksum
@@ -135,19 +135,19 @@ const MALFORMED: [(&str, (usize, u8), &str); 19] = [
     ("syn", (0, 0x55), "IP version 5 where 4 or 6 belongs"),
     ("syn", (3, 10), "total length says 10 bytes, at least 20 are needed"),
     ("syn", (2, 8), "total length says 2108 bytes, 60 were captured"),
-    ("syn", (3, 30), "no room for acknowledgment number: 2 bytes too few"),
+    ("syn", (3, 30), "no room for acknowledgment number, bytes missing: 2"),
     ("syn", (32, 0x40), "header length says 16 bytes, at least 20 are needed"),
-    ("syn", (32, 0xf0), "no room for options: 20 bytes too few"),
+    ("syn", (32, 0xf0), "no room for options, bytes missing: 20"),
     ("syn", (41, 0), "option 2 cannot be 0 bytes long"),
     ("syn", (41, 1), "option 2 cannot be 1 bytes long"),
     ("syn", (41, 3), "option 2 cannot be 3 bytes long"),
     ("syn", (41, 200), "option 2 cannot be 200 bytes long"),
     ("udp", (25, 7), "length says 7 bytes, at least 8 are needed"),
     ("udp", (25, 99), "length says 99 bytes, there is room for 16"),
-    ("syn_v6", (5, 30), "no room for options: 10 bytes too few"),
+    ("syn_v6", (5, 30), "no room for options, bytes missing: 10"),
     ("neighbour_solicitation", (65, 0), "option 1 cannot be 0 bytes long"),
     ("neighbour_solicitation", (65, 2), "option 1 cannot be 16 bytes long"),
-    ("mld_report", (41, 9), "no room for extension header: 8 bytes too few"),
+    ("mld_report", (41, 9), "no room for extension header, bytes missing: 8"),
     ("mld_report", (43, 9), "option 5 cannot be 11 bytes long"),
     ("record_route", (22, 30), "option 7 cannot be 30 bytes long"),
 ];

@@ -78,7 +78,7 @@ fn a_new_conversation_on_the_same_ports_counts_from_its_own_syn() {
     assert_ne!(
         summary::short(&sent, &conversations, Style::default()),
         "SYN seq=0 bad checksum",
-        "a corrupt packet teaches nothing"
+        "a corrupt packet changes nothing"
     );
     again.bytes[36..38].copy_from_slice(&expected.to_be_bytes());
     let sent = dissect(again.link, &again.bytes);
@@ -86,5 +86,35 @@ fn a_new_conversation_on_the_same_ports_counts_from_its_own_syn() {
     assert_eq!(
         summary::short(&sent, &conversations, Style::default()),
         "SYN seq=0"
+    );
+}
+
+#[test]
+fn what_is_cut_or_malformed_says_so() {
+    let mut text = String::new();
+    let conversations = Conversations::new();
+    for length in [0, 1, 19, 20, 30, 45, 59] {
+        let fixture = fixtures::named("syn");
+        let dissection = dissect(fixture.link, &fixture.bytes[..length]);
+        let line = summary::line(&dissection, &conversations, Style::default());
+        let short = summary::short(&dissection, &conversations, Style::default());
+        let length = format!("{length} bytes");
+        text.extend([&length, "\n  ", &line, "\n  ", &short, "\n"]);
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn relative_numbers_stand_beside_absolute_ones() {
+    let mut conversations = Conversations::new();
+    let fixture = fixtures::named("syn");
+    conversations.observe(&dissect(fixture.link, &fixture.bytes));
+    let fixture = fixtures::named("data");
+    let mut dissection = dissect(fixture.link, &fixture.bytes);
+    conversations.explain(&mut dissection);
+    let field = dissection.field("tcp.seq_raw").map(ToString::to_string);
+    assert_eq!(
+        field.as_deref(),
+        Some("sequence number = 3714730769 (relative 1)")
     );
 }

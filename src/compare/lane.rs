@@ -19,10 +19,9 @@ use crate::error::Error;
 use crate::flow::Kind;
 use crate::probe::{Parsed, Probe};
 use crate::recorder::Clock;
-use crate::socket::{Datagram, Listener, Raw, Stream, kernel};
+use crate::socket::{Datagram, Listener, Raw, Stream, bind_failure, kernel};
 use crate::stage::{Seat, Stage};
 use crate::stats::Judge;
-use crate::tcp::bind_failure;
 
 /// An open pair of ends.
 pub(super) struct Lane {
@@ -74,7 +73,7 @@ pub(super) fn open(kind: Kind, config: &Config, stage: &Stage) -> Result<Lane, E
 }
 
 fn open_tcp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
-    let opening = |error| Error::io("open a stream socket for", address, error);
+    let opening = |error: io::Error| Error::new("open a stream socket for", address, error);
     let (server, client) = (stage.server(), stage.client());
     let recorder = server.recorder().clone();
     let listener = server
@@ -95,11 +94,11 @@ fn open_tcp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
         .map_err(opening)?;
     stream
         .connect(address)
-        .map_err(|error| Error::io("connect", address, error))?;
+        .map_err(|error| Error::new("connect", address, error))?;
     let set_up = clock.now().saturating_sub(before);
     let (connection, peer) = listener
         .accept("tcp connection")
-        .map_err(|error| Error::io("accept on", address, error))?;
+        .map_err(|error| Error::new("accept on", address, error))?;
     Ok(Lane {
         kind: Kind::Tcp,
         client: identity(peer),
@@ -111,7 +110,7 @@ fn open_tcp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
 }
 
 fn open_udp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
-    let opening = |error| Error::io("open a datagram socket for", address, error);
+    let opening = |error: io::Error| Error::new("open a datagram socket for", address, error);
     let open = |seat: Seat<'_>, name: &'static str| {
         let recorder = seat.recorder().clone();
         seat.run(move || Datagram::open(&recorder, name, address))
@@ -129,7 +128,7 @@ fn open_udp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
     // source address, which is what names the client.
     client
         .connect(address)
-        .map_err(|error| Error::io("connect", address, error))?;
+        .map_err(|error| Error::new("connect", address, error))?;
     let set_up = clock.now().saturating_sub(before);
     let local = client.local_address().map_err(opening)?;
     Ok(Lane {
@@ -143,8 +142,8 @@ fn open_udp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
 }
 
 fn open_raw(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane, Error> {
-    let opening = |error| {
-        Error::io("open a raw socket for", address.ip(), error).remedy(
+    let opening = |error: io::Error| {
+        Error::new("open a raw socket for", address.ip(), error).remedy(
             "raw sockets need CAP_NET_RAW: run with sudo, or on the private link (without --no-link)",
         )
     };

@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::error::Error;
+use crate::flow::Family;
 use crate::flow::Kind;
-use crate::link::Family;
 use crate::probe::HEADER;
 use crate::stage::Stage;
 use crate::stats::{Arrivals, LatencySummary};
@@ -50,7 +50,7 @@ pub const LARGEST: usize = 65_507;
 impl Default for Config {
     fn default() -> Self {
         Self {
-            family: Family::V4,
+            family: Family::Ipv4,
             port: crate::DEFAULT_PORT,
             count: 100,
             size: 100,

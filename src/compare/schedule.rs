@@ -55,7 +55,7 @@ pub(super) fn play(
     let columns = headings.into_iter().zip(sent.writes).zip(received);
     columns
         .map(|(((kind, client, server, set_up), writes), heard)| {
-            let heard = heard.map_err(|error| Error::io("receive on", kind, error))?;
+            let heard = heard.map_err(|error| Error::new("receive on", kind, error))?;
             let arrivals = heard.judge.arrivals();
             let figures = Figures {
                 client,
@@ -126,7 +126,7 @@ fn send_all(
     for sender in senders {
         sender
             .finish()
-            .map_err(|error| Error::io("shutdown", "tcp", error))?;
+            .map_err(|error| Error::new("shutdown", "tcp", error))?;
     }
     Ok(Sent { messages, writes })
 }
@@ -137,7 +137,7 @@ fn is_full(error: &io::Error) -> bool {
 
 fn send_failure(size: usize, error: io::Error) -> Error {
     let too_long = error.raw_os_error() == Some(nix::libc::EMSGSIZE);
-    let failure = Error::io("send", format!("a message of {size} bytes"), error);
+    let failure = Error::new("send", format!("a message of {size} bytes"), error);
     if too_long {
         failure.remedy("datagrams and echoes cannot be that long; try a smaller --size")
     } else {

@@ -5,6 +5,7 @@
 //! prints: one event a line, field names stable, every time in nanoseconds
 //! since the run began.
 
+mod echo;
 mod sink;
 
 use std::borrow::Cow;
@@ -16,6 +17,10 @@ use serde::{Serialize, Serializer};
 use crate::flow::{Direction, FiveTuple, Kind, TcpState};
 use crate::packet::LinkType;
 
+pub use echo::{
+    Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoReply, EchoRequest,
+    EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary,
+};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};
 
 /// One thing that happened.
@@ -45,6 +50,7 @@ impl Event<'_> {
                 What::Call(call) => What::Call(call),
                 What::State(change) => What::State(change),
                 What::Delivery(delivery) => What::Delivery(delivery),
+                What::Echo(echo) => What::Echo(echo.into_owned()),
                 What::Note(note) => What::Note(note),
             },
         }
@@ -57,6 +63,7 @@ impl Event<'_> {
             What::State(_) => Topic::State,
             What::Packet(_) => Topic::Packet,
             What::Delivery(_) => Topic::Delivery,
+            What::Echo(_) => Topic::Echo,
             What::Note(_) => Topic::Note,
         }
     }
@@ -96,6 +103,8 @@ pub enum What<'a> {
     Packet(Packet<'a>),
     /// What the receiving program got of one message.
     Delivery(Delivery),
+    /// A ping run sent, received or counted.
+    Echo(Echo<'a>),
     /// One sentence for the reader.
     Note(Note),
 }

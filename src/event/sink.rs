@@ -19,6 +19,8 @@ pub enum Topic {
     Packet,
     /// What the receiving program got.
     Delivery,
+    /// What a ping run sends, receives and counts.
+    Echo,
     /// Sentences.
     Note,
 }

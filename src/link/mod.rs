@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Everything is owned by values of this process: threads that live in their
-//! own network namespaces, and devices that vanish with their descriptors. So
+//! own network namespaces, and devices that vanish with those. So
 //! nothing is left behind, however the process ends.
 
 mod device;
@@ -23,6 +23,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::event::{Place, Sink, Topic};
+use crate::flow::Family;
 use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
@@ -55,23 +56,12 @@ pub struct Addresses {
     pub v6: Ipv6Addr,
 }
 
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// IPv4.
-    #[default]
-    V4,
-    /// IPv6.
-    V6,
-}
-
 impl Addresses {
     /// The address of one family.
     pub fn of(self, family: Family) -> IpAddr {
         match family {
-            Family::V4 => self.v4.into(),
-            Family::V6 => self.v6.into(),
+            Family::Ipv4 => self.v4.into(),
+            Family::Ipv6 => self.v6.into(),
         }
     }
 }
@@ -140,6 +130,13 @@ impl Link {
         self.device
     }
 
+    /// Waits until nothing is under way on the wire.
+    pub fn settle(&self) -> Result<(), Error> {
+        self.wire
+            .settle()
+            .map_err(|error| Error::new("settle", "the wire", error))
+    }
+
     /// Lets the wire deliver what is still in the devices, tears everything
     /// down, and tells what was carried and what the devices dropped.
     pub fn finish(self) -> Result<Account, Error> {
@@ -148,7 +145,7 @@ impl Link {
             let place = host.place();
             account.devices.push(
                 host.run(move || device::drops(place)).map_err(|error| {
-                    Error::io("read /proc/thread-self/net/dev of", place, error)
+                    Error::new("read /proc/thread-self/net/dev of", place, error)
                 })?,
             );
         }
@@ -203,5 +200,5 @@ fn veth_port(host: &Host, middle: &Host, mtu: u32) -> Result<Port, Error> {
 fn watch(host: &Host) -> Result<StateWatch, Error> {
     let recorder = host.recorder().clone();
     host.run(|| StateWatch::open(recorder))
-        .map_err(|error| Error::io("open sock_diag on", host.place(), error))
+        .map_err(|error| Error::new("open sock_diag on", host.place(), error))
 }

@@ -76,7 +76,7 @@ pub(super) fn current() -> Result<OwnedFd, Error> {
     const PATH: &str = "/proc/thread-self/ns/net";
     fs::File::open(PATH)
         .map(OwnedFd::from)
-        .map_err(|error| Error::io("open", PATH, error))
+        .map_err(|error| Error::new("open", PATH, error))
 }
 
 impl Host {
@@ -86,7 +86,7 @@ impl Host {
         let thread = std::thread::Builder::new()
             .name(format!("{}", recorder.place()))
             .spawn(move || queue.into_iter().for_each(|job| job()))
-            .map_err(|error| Error::io("start the thread of", recorder.place(), error))?;
+            .map_err(|error| Error::new("start the thread of", recorder.place(), error))?;
         let host = Self {
             addresses,
             recorder: recorder.clone(),
@@ -177,7 +177,7 @@ fn become_private() -> Result<(), Error> {
     ] {
         match fs::write(path, value) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("write", path, error));
+                return Err(Error::new("write", path, error));
             }
             _ => {}
         }
@@ -201,7 +201,7 @@ fn keep_network_capabilities() {
 
 fn denied(operation: &str, cause: io::Error) -> Error {
     let why = explain(&cause);
-    Error::io(operation, "", cause).remedy(format!(
+    Error::new(operation, "", cause).remedy(format!(
         "a private link needs root or user namespaces ({why}): run with sudo, or allow them with \
          `sysctl kernel.unprivileged_userns_clone=1` (Debian), \
          `sysctl kernel.apparmor_restrict_unprivileged_userns=0` or an AppArmor profile that \

@@ -44,7 +44,7 @@ impl RouteSocket {
             socket.connect(&SocketAddr::new(0, 0))?;
             Ok(Self(socket))
         };
-        open().map_err(|error| Error::io("open", "a route netlink socket", error))
+        open().map_err(|error: io::Error| Error::new("open", "a route netlink socket", error))
     }
 
     /// `ip link set NAME up`.
@@ -138,7 +138,7 @@ impl RouteSocket {
         (operation, target): (&str, &str),
     ) -> Result<(), Error> {
         self.exchange(message, flags)
-            .map_err(|error| Error::io(operation, target, error))
+            .map_err(|error| Error::new(operation, target, error))
     }
 
     fn exchange(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
@@ -166,6 +166,6 @@ const QUEUE: u32 = 10_000;
 fn link_message(name: &str) -> Result<LinkMessage, Error> {
     let mut link = LinkMessage::default();
     link.header.index =
-        if_nametoindex(name).map_err(|errno| Error::io("find interface", name, errno.into()))?;
+        if_nametoindex(name).map_err(|errno| Error::new("find interface", name, errno))?;
     Ok(link)
 }

@@ -2,9 +2,9 @@
 //! (the kernel's `Documentation/networking/tuntap.rst`).
 //!
 //! Made without `IFF_VNET_HDR`, so that the kernel completes checksums and
-//! hands over packets of at most the MTU. The device goes with its descriptor.
+//! hands over packets of at most the MTU. The device goes with its namespace.
 
-#![expect(unsafe_code, reason = "kernel edge: the TUNSETIFF ioctl")]
+#![expect(unsafe_code, reason = "kernel edge: the TUN ioctls")]
 #![expect(
     clippy::cast_possible_truncation,
     reason = "the kernel's own constants fit"
@@ -22,6 +22,7 @@ use super::netlink::RouteSocket;
 use crate::error::Error;
 
 nix::ioctl_write_ptr_bad!(tun_set_interface, libc::TUNSETIFF, libc::ifreq);
+nix::ioctl_write_int_bad!(tun_set_persist, libc::TUNSETPERSIST);
 
 const PATH: &str = "/dev/net/tun";
 
@@ -33,12 +34,17 @@ pub(super) fn create(addresses: Addresses, mtu: u32) -> Result<File, Error> {
         .write(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(PATH)
-        .map_err(|error| Error::io("open", PATH, error))?;
+        .map_err(|error| Error::new("open", PATH, error))?;
     let request = interface_request(NAME);
     // SAFETY: `request` is a valid ifreq for the whole call, and the descriptor
     // is open.
     unsafe { tun_set_interface(file.as_raw_fd(), &raw const request) }
-        .map_err(|errno| Error::io("create TUN device", NAME, errno.into()))?;
+        .map_err(|errno| Error::new("create TUN device", NAME, errno))?;
+    // Closing the descriptor of a device that is not persistent waits for RCU
+    // grace periods, some 15 ms. The device goes with its namespace in any case.
+    // SAFETY: the ioctl takes its argument by value, and the descriptor is open.
+    unsafe { tun_set_persist(file.as_raw_fd(), 1) }
+        .map_err(|errno| Error::new("hand to its namespace the TUN device", NAME, errno))?;
     RouteSocket::open()?.configure(NAME, addresses, mtu)?;
     Ok(file)
 }

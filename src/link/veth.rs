@@ -72,7 +72,7 @@ pub(super) fn attach(end: End) -> Result<PacketPort, Error> {
     switch_offloads_off(name)?;
     RouteSocket::open()?.set_up(name)?;
     let socket = PacketSocket::open(name)
-        .map_err(|error| Error::io("open a packet socket on", name, error))?;
+        .map_err(|error| Error::new("open a packet socket on", name, error))?;
     Ok(PacketPort {
         socket,
         host: end.host.hardware_address,
@@ -115,7 +115,7 @@ fn switch_offloads_off(name: &str) -> Result<(), Error> {
     const ETHTOOL_SGSO: u32 = 0x24;
     const ETHTOOL_SGRO: u32 = 0x2c;
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)
-        .map_err(|error| Error::io("open a socket for ethtool on", name, error))?;
+        .map_err(|error| Error::new("open a socket for ethtool on", name, error))?;
     for command in [
         ETHTOOL_SGRO,
         ETHTOOL_SGSO,
@@ -136,7 +136,7 @@ fn switch_offloads_off(name: &str) -> Result<(), Error> {
         match unsafe { ethtool(socket.as_raw_fd(), &raw mut request) } {
             // A feature the device never had is off.
             Ok(_) | Err(nix::errno::Errno::EOPNOTSUPP) => {}
-            Err(errno) => return Err(Error::io("switch offloads off on", name, errno.into())),
+            Err(errno) => return Err(Error::new("switch offloads off on", name, errno)),
         }
     }
     Ok(())

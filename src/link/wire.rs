@@ -12,11 +12,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::EventFd;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use serde::Serialize;
 
 use super::device::{DeviceDrops, Port};
@@ -69,7 +71,7 @@ impl Account {
 
 /// The running wire; dropping it stops it.
 pub(super) struct Wire {
-    stop: Arc<EventFd>,
+    control: Control,
     thread: Option<JoinHandle<(io::Result<Account>, [Port; 2])>>,
 }
 
@@ -81,8 +83,7 @@ impl Wire {
         watch: Option<[StateWatch; 2]>,
     ) -> Result<Self, Error> {
         let begin = || {
-            let stop = Arc::new(EventFd::new()?);
-            let signal = Arc::clone(&stop);
+            let (control, orders) = control()?;
             let thread = std::thread::Builder::new()
                 .name("wire".into())
                 .spawn(move || {
@@ -96,28 +97,38 @@ impl Wire {
                         account: Account::default(),
                         buffer: vec![0; LARGEST],
                     };
-                    (forwarder.run(&mut ports, &signal), ports)
+                    (forwarder.run(&mut ports, &orders), ports)
                 })?;
             Ok(Self {
-                stop,
+                control,
                 thread: Some(thread),
             })
         };
-        begin().map_err(|error| Error::io("start", "the wire", error))
+        begin().map_err(|error: io::Error| Error::new("start", "the wire", error))
+    }
+
+    /// Waits until nothing is under way: every packet that was sent has been
+    /// handed over, and so has every answer that a kernel gave at once.
+    pub(super) fn settle(&self) -> io::Result<()> {
+        let (done, settled) = channel();
+        self.control.send(Order::Settle(done))?;
+        // An error means that the wire has stopped, and so is quiet too.
+        let _ = settled.recv();
+        Ok(())
     }
 
     /// Forwards what still waits in the devices, then stops, and gives the
     /// ports back: the devices live until those are closed.
     pub(super) fn stop(mut self) -> Result<(Account, Ends), Error> {
         self.end()
-            .map_err(|error| Error::io("forward on", "the wire", error))
+            .map_err(|error| Error::new("forward on", "the wire", error))
     }
 
     fn end(&mut self) -> io::Result<(Account, Ends)> {
         let Some(thread) = self.thread.take() else {
             return Ok((Account::default(), Ends(Vec::new())));
         };
-        self.stop.write(1)?;
+        self.control.send(Order::Stop)?;
         let (account, ports) = thread
             .join()
             .map_err(|_| io::Error::other("its thread panicked"))?;
@@ -130,8 +141,8 @@ impl Wire {
 pub(super) struct Ends(Vec<Port>);
 
 impl Drop for Ends {
-    /// Closing a port waits for the kernel to forget it (an RCU grace period,
-    /// some 15 ms); two that are closed at once wait together.
+    /// Closing a packet socket waits for the kernel to forget it (an RCU grace
+    /// period, some 10 ms); two that are closed at once wait together.
     fn drop(&mut self) {
         let ports = std::mem::take(&mut self.0);
         std::thread::scope(|scope| {
@@ -165,10 +176,10 @@ struct Forwarder {
 }
 
 impl Forwarder {
-    fn run(mut self, ports: &mut [Port; 2], stop: &EventFd) -> io::Result<Account> {
+    fn run(mut self, ports: &mut [Port; 2], orders: &Orders) -> io::Result<Account> {
         let [client, server] = ports;
         loop {
-            let stopping = wait(client, server, stop)?;
+            let order = orders.wait(client, server)?;
             loop {
                 let up = self.turn(Direction::ClientToServer, client, server)?;
                 let down = self.turn(Direction::ServerToClient, server, client)?;
@@ -176,9 +187,14 @@ impl Forwarder {
                     break;
                 }
             }
-            if stopping {
-                self.account.overrun = client.dropped()? + server.dropped()?;
-                return Ok(self.account);
+            match order {
+                None => {}
+                // Whoever asked may have gone; then nobody waits.
+                Some(Order::Settle(done)) => drop(done.send(())),
+                Some(Order::Stop) => {
+                    self.account.overrun = client.dropped()? + server.dropped()?;
+                    return Ok(self.account);
+                }
             }
         }
     }
@@ -253,15 +269,66 @@ impl Forwarder {
     }
 }
 
-/// Blocks until a packet waits or the wire shall stop; says whether it shall.
-fn wait(client: &Port, server: &Port, stop: &EventFd) -> io::Result<bool> {
-    let mut waiting = [client.as_fd(), server.as_fd(), stop.as_fd()]
-        .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
-    match poll(&mut waiting, PollTimeout::NONE) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-        Err(errno) => return Err(errno.into()),
+/// What the wire's thread can be told, once what waits has been forwarded.
+enum Order {
+    /// Say that nothing is under way.
+    Settle(Sender<()>),
+    /// End.
+    Stop,
+}
+
+/// The end of the line that gives orders.
+struct Control {
+    queue: Sender<Order>,
+    bell: Arc<EventFd>,
+}
+
+/// The end of the line that takes them.
+struct Orders {
+    queue: Receiver<Order>,
+    bell: Arc<EventFd>,
+}
+
+fn control() -> io::Result<(Control, Orders)> {
+    let (sender, receiver) = channel();
+    // As a semaphore, the bell rings once for each order.
+    let flags = EfdFlags::EFD_SEMAPHORE | EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+    let bell = Arc::new(EventFd::from_flags(flags)?);
+    let control = Control {
+        queue: sender,
+        bell: Arc::clone(&bell),
+    };
+    let orders = Orders {
+        queue: receiver,
+        bell,
+    };
+    Ok((control, orders))
+}
+
+impl Control {
+    fn send(&self, order: Order) -> io::Result<()> {
+        // An error means that the thread has ended, and so is told already.
+        let _ = self.queue.send(order);
+        self.bell.write(1)?;
+        Ok(())
     }
-    Ok(waiting[2].any() == Some(true))
+}
+
+impl Orders {
+    /// Blocks until a packet waits or an order comes.
+    fn wait(&self, client: &Port, server: &Port) -> io::Result<Option<Order>> {
+        let mut waiting = [client.as_fd(), server.as_fd(), self.bell.as_fd()]
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+        match poll(&mut waiting, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        match self.bell.read() {
+            Ok(_) => Ok(self.queue.try_recv().ok()),
+            Err(Errno::EAGAIN) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
 }
 
 /// The kernel at the sending end of a direction.

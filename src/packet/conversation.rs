@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::checksum::Status;
-use super::dissection::{Dissection, Endpoints, Header};
+use super::dissection::{Dissection, Endpoints, Protocol};
 use super::tcp::{TcpFlags, TcpHeader};
 
 /// Where sequence numbers count from.
@@ -32,7 +32,8 @@ pub struct Origin {
 /// The initial sequence numbers of all conversations seen so far.
 ///
 /// Where no SYN was seen, the first number of a direction counts as 1, as
-/// Wireshark has it. A packet with a wrong checksum teaches nothing.
+/// Wireshark has it. A packet with a wrong checksum changes nothing that is
+/// known. Grows with the number of conversations and forgets none.
 #[derive(Debug, Clone, Default)]
 pub struct Conversations {
     initial: HashMap<Endpoints, u32>,
@@ -49,20 +50,15 @@ impl Conversations {
         let Some((forth, tcp)) = segment(dissection) else {
             return;
         };
-        let is_corrupt = dissection.own().any(|layer| {
-            matches!(layer.header, Some(Header::Tcp(_)))
-                && matches!(layer.checksum, Some(Status::Bad { .. }))
-        });
-        if is_corrupt {
-            return;
-        }
         let back = forth.reversed();
         if tcp.flags.contains(TcpFlags::SYN) {
-            let before = self.initial.insert(forth, tcp.sequence);
-            // The same ports once more: a new conversation.
-            let is_new = before.is_some_and(|before| before != tcp.sequence);
-            if is_new && !tcp.flags.contains(TcpFlags::ACK) {
-                self.initial.remove(&back);
+            let known = *self.initial.entry(forth).or_insert(tcp.sequence);
+            if known != tcp.sequence && !is_corrupt(dissection) {
+                self.initial.insert(forth, tcp.sequence);
+                // The same ports once more: a new conversation.
+                if !tcp.flags.contains(TcpFlags::ACK) {
+                    self.initial.remove(&back);
+                }
             }
         }
         self.initial
@@ -109,6 +105,13 @@ impl Conversations {
             }
         }
     }
+}
+
+fn is_corrupt(dissection: &Dissection) -> bool {
+    dissection
+        .own()
+        .filter(|layer| layer.protocol == Protocol::Tcp)
+        .any(|layer| matches!(layer.checksum, Some(Status::Bad { .. })))
 }
 
 fn segment(dissection: &Dissection) -> Option<(Endpoints, &TcpHeader)> {

@@ -296,7 +296,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn within<T>(&mut self, length: usize, body: impl FnOnce(&mut Self) -> T) -> T {
         let outer = (self.end, self.bound);
         let end = self.end.min(self.at.saturating_add(length));
-        if end < self.end || self.bound == Bound::Stated {
+        if end < self.end {
             self.bound = Bound::Stated;
         }
         self.end = end;

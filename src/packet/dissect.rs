@@ -1,20 +1,17 @@
-//! The pass over a frame: which header comes next, where each layer ends, and
-//! what that says of checksums.
+//! The pass over a frame: which header comes next.
 //!
 //! Iterative: every step consumes bytes or ends, so that no packet, however
 //! nested, costs more than its length.
 
-use std::net::IpAddr;
-use std::ops::Range;
-
-use super::checksum::{Reason, Status, Sum};
-use super::cursor::{Bound, Cursor};
-use super::dissection::{Dissection, Header, Layer, Protocol};
+use super::checksum::Reason;
+use super::datagram::Addresses;
+use super::dissection::{Dissection, Header, Protocol};
 use super::ethernet::{self, ether_type};
 use super::field::Fault;
 use super::icmp::{self, IcmpFamily};
 use super::ip_protocol::IpProtocol;
 use super::link_type::LinkType;
+use super::pass::Pass;
 use super::{arp, extension, ipv4, ipv6, tcp, udp};
 
 /// Who fills in a packet's checksums.
@@ -46,25 +43,14 @@ pub fn dissect(link: LinkType, bytes: &[u8]) -> Dissection {
 
 /// Takes a frame apart, as [`dissect`], knowing who fills in its checksums.
 pub fn dissect_with(link: LinkType, bytes: &[u8], checksums: Checksums) -> Dissection {
-    let mut pass = Pass {
-        frame: bytes,
-        end: bytes.len(),
-        is_stated: false,
-        layers: Vec::new(),
-        trailers: Vec::new(),
-        quoted: false,
-        partial: None,
-        pending: checksums == Checksums::Pending,
-    };
+    let mut pass = Pass::new(bytes, checksums == Checksums::Pending);
     let mut next = Some(match link {
         LinkType::Ethernet => Next::Ethernet,
         LinkType::Raw => Next::Ip,
         LinkType::Unknown(_) => Next::Data,
     });
-    let mut at = 0;
     while let Some(step) = next {
-        next = pass.step(step, at);
-        at = pass.layers.last().map_or(at, |layer| layer.range.end);
+        next = pass.step(step, pass.at());
     }
     pass.finish()
 }
@@ -79,70 +65,7 @@ enum Next {
     Data,
 }
 
-/// The addresses that a pseudo header is made of.
-#[derive(Clone, Copy)]
-struct Addresses {
-    source: IpAddr,
-    destination: IpAddr,
-}
-
-/// What a transport header needs to know of the packet that carries it.
-pub(super) struct Datagram<'a> {
-    /// Who sent it.
-    pub source: IpAddr,
-    destination: IpAddr,
-    protocol: IpProtocol,
-    segment: &'a [u8],
-    partial: Option<Reason>,
-    pending: bool,
-}
-
-impl Datagram<'_> {
-    /// Whether all bytes that were sent are here.
-    pub(super) fn is_whole(&self) -> bool {
-        self.partial.is_none()
-    }
-
-    /// Judges a checksum over the pseudo header and the segment's first
-    /// `length` bytes.
-    pub(super) fn verify(&self, length: usize, found: u16) -> Status {
-        let pseudo =
-            Sum::new().pseudo_header(self.source, self.destination, self.protocol.0, length);
-        self.judge(pseudo, length, found)
-    }
-
-    /// Judges a checksum over the segment's first `length` bytes alone.
-    pub(super) fn verify_alone(&self, length: usize, found: u16) -> Status {
-        self.judge(Sum::new(), length, found)
-    }
-
-    fn judge(&self, sum: Sum, length: usize, found: u16) -> Status {
-        match self.partial {
-            Some(reason) => Status::Unverified(reason),
-            None => match Status::judge(sum.bytes(&self.segment[..length]), found) {
-                Status::Bad { .. } if self.pending => Status::Unverified(Reason::Offloaded),
-                status => status,
-            },
-        }
-    }
-}
-
-struct Pass<'a> {
-    frame: &'a [u8],
-    /// Where the innermost length stated so far says that the packet ends.
-    end: usize,
-    /// Whether any length has said so yet.
-    is_stated: bool,
-    layers: Vec<Layer>,
-    /// What lies behind the ends, innermost last, and whether it is quoted.
-    trailers: Vec<(Range<usize>, bool)>,
-    quoted: bool,
-    /// Why not all that was sent is here, if so.
-    partial: Option<Reason>,
-    pending: bool,
-}
-
-impl<'a> Pass<'a> {
+impl Pass<'_> {
     /// Dissects one layer from `at` on and says what comes after it.
     fn step(&mut self, next: Next, at: usize) -> Option<Next> {
         match next {
@@ -166,21 +89,6 @@ impl<'a> Pass<'a> {
                 None => self.nothing(at),
             },
             Next::Transport(protocol, addresses) => self.transport(at, protocol, addresses),
-        }
-    }
-
-    fn finish(mut self) -> Dissection {
-        let at = self.layers.last().map_or(0, |layer| layer.range.end);
-        // A header may end before its packet does, where nothing follows.
-        self.trailers.push((at..self.end, self.quoted));
-        for (range, quoted) in std::mem::take(&mut self.trailers).into_iter().rev() {
-            if !range.is_empty() {
-                self.quoted = quoted;
-                self.undissected(Protocol::Trailer, range, "bytes after the end");
-            }
-        }
-        Dissection {
-            layers: self.layers,
         }
     }
 
@@ -222,7 +130,10 @@ impl<'a> Pass<'a> {
         let header = header?;
         let length = self.at() - at;
         match usize::from(header.total_length) {
-            0 => self.explain("ip.len", "presumed TSO: as captured"),
+            0 => {
+                self.explain("ip.len", "presumed TSO: as captured");
+                self.pending = true;
+            }
             stated if stated < length => self.fault(Fault::TooSmall {
                 field: "total length",
                 stated,
@@ -248,6 +159,7 @@ impl<'a> Pass<'a> {
         match usize::from(header.payload_length) {
             0 if header.next_header != IpProtocol::NO_NEXT_HEADER && self.at() < self.end => {
                 self.explain("ipv6.plen", "presumed jumbogram or TSO: as captured");
+                self.pending = true;
             }
             stated => self.clip(self.at(), stated, "payload length"),
         }
@@ -390,99 +302,6 @@ impl<'a> Pass<'a> {
             missing: 1,
         });
         None
-    }
-
-    fn undissected(&mut self, protocol: Protocol, range: Range<usize>, label: &'static str) {
-        let mut c = Cursor::new(self.frame, range.clone(), Bound::Stated);
-        c.rest("data.data", label);
-        self.push(protocol, range.start, c, None);
-    }
-
-    fn cursor(&self, at: usize) -> Cursor<'a> {
-        let bound = if self.is_stated && self.partial.is_none() {
-            Bound::Stated
-        } else {
-            Bound::Capture
-        };
-        Cursor::new(self.frame, at..self.end, bound)
-    }
-
-    fn datagram(&self, at: usize, protocol: IpProtocol, addresses: Addresses) -> Datagram<'a> {
-        Datagram {
-            source: addresses.source,
-            destination: addresses.destination,
-            protocol,
-            segment: &self.frame[at..self.end],
-            partial: self.partial,
-            pending: self.pending,
-        }
-    }
-
-    fn push(&mut self, protocol: Protocol, start: usize, c: Cursor<'_>, header: Option<Header>) {
-        let range = start..c.at();
-        let (fields, faults) = c.finish();
-        self.layers.push(Layer {
-            protocol,
-            range,
-            fields,
-            header,
-            faults,
-            checksum: None,
-            quoted: self.quoted,
-        });
-    }
-
-    fn note_checksum(&mut self, checksum: Option<Status>) {
-        if let Some(layer) = self.layers.last_mut() {
-            layer.checksum = checksum;
-        }
-    }
-
-    fn fault(&mut self, fault: Fault) {
-        if let Some(layer) = self.layers.last_mut() {
-            layer.faults.push(fault);
-        }
-    }
-
-    fn explain(&mut self, key: &str, meaning: &'static str) {
-        let fields = self.layers.last_mut().map(|layer| &mut layer.fields);
-        if let Some(field) = fields.into_iter().flatten().find(|field| field.key == key) {
-            field.meaning = Some(meaning.into());
-        }
-    }
-
-    fn at(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.range.end)
-    }
-
-    /// Ends the packet where a length, counted from `start`, says. Where bytes
-    /// are missing the rest is known to be partial.
-    fn clip(&mut self, start: usize, stated: usize, field: &'static str) {
-        let available = self.end - start;
-        if stated > available {
-            if self.partial.is_none() && !self.quoted {
-                self.fault(Fault::Missing {
-                    field,
-                    stated,
-                    available,
-                });
-            }
-            self.partial.get_or_insert(if self.quoted {
-                Reason::Quoted
-            } else {
-                Reason::Truncated
-            });
-            return;
-        }
-        self.is_stated = true;
-        self.end_at(start + stated);
-    }
-
-    fn end_at(&mut self, end: usize) {
-        if end < self.end {
-            self.trailers.push((end..self.end, self.quoted));
-            self.end = end;
-        }
     }
 }
 

@@ -165,6 +165,14 @@ pub struct Endpoint {
     pub port: Option<u16>,
 }
 
+impl Fragment {
+    /// Whether it is the whole datagram after all: an atomic fragment (RFC
+    /// 6946).
+    pub fn is_whole(self) -> bool {
+        self.offset == 0 && !self.more
+    }
+}
+
 impl Endpoints {
     /// The way back.
     #[must_use]

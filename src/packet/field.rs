@@ -106,7 +106,7 @@ impl fmt::Display for Value {
 pub enum Fault {
     /// The bytes end within a field, because the packet was not captured,
     /// quoted or sent in one piece.
-    #[error("cut within {field}: {missing} more bytes expected")]
+    #[error("ends within {field}, bytes missing: {missing}")]
     Cut {
         /// The field's label.
         field: &'static str,
@@ -124,7 +124,7 @@ pub enum Fault {
         available: usize,
     },
     /// A field needs more bytes than the length stated around it leaves.
-    #[error("no room for {field}: {missing} bytes too few")]
+    #[error("no room for {field}, bytes missing: {missing}")]
     Overrun {
         /// The field's label.
         field: &'static str,

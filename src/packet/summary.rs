@@ -105,7 +105,8 @@ fn say(
         Numbering::Absolute => Origin::default(),
     };
     let ip = dissection.ip();
-    if let Some((ip, fragment)) = ip.and_then(|ip| Some((ip, ip.fragment?))) {
+    let fragment = ip.and_then(|ip| ip.fragment.map(|fragment| (ip, fragment)));
+    if let Some((ip, fragment)) = fragment.filter(|(_, fragment)| !fragment.is_whole()) {
         say_fragment(parts, ip, fragment, detail);
     } else if let Some(tcp) = dissection.tcp() {
         say_tcp(parts, tcp, origin, data_length(dissection), detail);

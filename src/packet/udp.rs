@@ -2,7 +2,7 @@
 
 use super::checksum::{Reason, Status};
 use super::cursor::Cursor;
-use super::dissect::Datagram;
+use super::datagram::Datagram;
 use super::field::Fault;
 
 /// A UDP header.
@@ -27,7 +27,7 @@ pub(super) fn dissect(
     let length = c.u16("udp.length", "length")?;
     let checksum = c.hex16("udp.checksum", "checksum")?;
     let payload = payload_length(c, datagram, length);
-    let status = if checksum == 0 && datagram.source.is_ipv6() && datagram.is_whole() {
+    let status = if checksum == 0 && datagram.addresses.source.is_ipv6() && datagram.is_whole() {
         c.fault(Fault::NoChecksum);
         Status::Unverified(Reason::Absent)
     } else if checksum == 0 {

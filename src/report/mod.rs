@@ -5,8 +5,10 @@
 //! and nothing that came off a wire reaches the terminal as a control sequence.
 
 mod glyph;
+pub mod json;
 pub mod ladder;
 mod line;
+pub mod ping;
 mod style;
 
 pub use style::{ColourChoice, Paint, Stream, Style};

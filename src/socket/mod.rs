@@ -8,6 +8,7 @@
 pub mod datagram;
 pub mod diag;
 mod handle;
+pub mod icmp;
 pub(crate) mod kernel;
 pub(crate) mod packet;
 pub mod raw;
@@ -20,3 +21,20 @@ pub use handle::Handle;
 pub use raw::Raw;
 pub use stream::{Listener, Stream};
 pub use tcp_info::TcpInfo;
+
+use std::io;
+use std::net::SocketAddr;
+
+use nix::libc;
+
+use crate::error::Error;
+
+/// A failed `bind()` with what would help.
+pub fn bind_failure(address: SocketAddr, error: io::Error) -> Error {
+    let remedy = match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => "another program has this port; choose one with --port",
+        Some(libc::EACCES) => "ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080",
+        _ => return Error::new("bind", address, error),
+    };
+    Error::new("bind", address, error).remedy(remedy)
+}

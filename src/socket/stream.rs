@@ -5,7 +5,7 @@
 //! sockets.
 
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::ops::Deref;
 use std::os::fd::AsFd;
 
@@ -13,7 +13,8 @@ use socket2::Type;
 
 use super::handle::{Handle, Shown, domain, internet};
 use super::tcp_info::TcpInfo;
-use crate::event::SocketName;
+use crate::event::{SocketName, StateChange, Topic, What};
+use crate::flow::{FiveTuple, Kind, TcpState};
 use crate::recorder::{Recorder, Returned};
 
 /// A socket that waits for connections; no data ever travels on it.
@@ -30,8 +31,25 @@ impl Listener {
     }
 
     /// `listen(backlog)`: at most `backlog` connections wait to be accepted.
+    ///
+    /// Records the state that `TCP_INFO` gives afterwards: LISTEN.
     pub fn listen(&self, backlog: i32) -> io::Result<()> {
-        self.call("listen", backlog, || self.socket.listen(backlog))
+        self.call("listen", backlog, || self.socket.listen(backlog))?;
+        if self.recorder.wants(Topic::State) {
+            let local = internet(&self.socket.local_addr()?)?;
+            let change = StateChange {
+                connection: FiveTuple {
+                    protocol: Kind::Tcp,
+                    local,
+                    remote: unspecified(local),
+                },
+                from: TcpState::Closed,
+                to: TcpInfo::of(self.as_fd())?.state,
+            };
+            let now = self.recorder.clock().now();
+            self.recorder.record(now, What::State(change));
+        }
+        Ok(())
     }
 
     /// `accept()`: the next established connection as a new socket, and its
@@ -67,6 +85,14 @@ impl Deref for Listener {
 
     fn deref(&self) -> &Handle {
         &self.0
+    }
+}
+
+/// What a listening socket has for a peer.
+fn unspecified(like: SocketAddr) -> SocketAddr {
+    match like {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
 }
 

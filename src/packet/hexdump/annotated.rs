@@ -26,14 +26,6 @@ pub(super) fn rows(writer: &Writer<'_>, end: usize, rows: &mut Vec<Row>) {
     };
     fields.all(&layer.fields, 1);
     fields.bytes_up_to(end, "not dissected");
-    for fault in &layer.faults {
-        let word = if fault.is_malformed() {
-            "malformed"
-        } else {
-            "incomplete"
-        };
-        rows.push(writer.remark(end, format!("  {word}: {fault}")));
-    }
 }
 
 /// Fields on their way into rows.

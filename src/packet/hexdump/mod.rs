@@ -116,8 +116,17 @@ pub fn rows(dissection: &Dissection, bytes: &[u8], layout: Layout) -> Vec<Row> {
             Mode::Annotated => annotated::rows(&writer, shown.end, &mut rows),
         }
         let omitted = layer.range.end.min(bytes.len()).saturating_sub(shown.end);
+        let bytes = if omitted == 1 { "byte" } else { "bytes" };
         if omitted > 0 {
-            rows.push(writer.remark(shown.end, format!("{omitted} more bytes")));
+            rows.push(writer.remark(shown.end, format!("  {omitted} more {bytes}")));
+        }
+        for fault in &layer.faults {
+            let word = if fault.is_malformed() {
+                "malformed"
+            } else {
+                "incomplete"
+            };
+            rows.push(writer.remark(shown.end, format!("  {word}: {fault}")));
         }
     }
     rows

@@ -101,7 +101,7 @@ pub(super) fn line(row: &Row, line: &mut Line) {
     line.offset(row.offset);
     line.column(columns.hex);
     if row.spans.is_empty() {
-        return line.push(Role::Note, &row.note);
+        return line.push(Role::Note, row.note.trim_start());
     }
     for span in &row.spans {
         line.push(Role::Hex, &span.hex);

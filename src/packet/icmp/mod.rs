@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use super::checksum::Status;
 use super::cursor::Cursor;
-use super::dissect::Datagram;
+use super::datagram::Datagram;
 
 /// Which of the two protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

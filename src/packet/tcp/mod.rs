@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::checksum::Status;
 use super::cursor::{Bits, Cursor, hexadecimal};
-use super::dissect::Datagram;
+use super::datagram::Datagram;
 use super::field::Fault;
 use super::options;
 

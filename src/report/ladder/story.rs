@@ -83,7 +83,7 @@ impl<'a> Story<'a> {
                     });
                     story.add_packet(event.at, packet);
                 }
-                What::Delivery(_) => {}
+                What::Delivery(_) | What::Echo(_) => {}
             }
         }
         story.moments.sort_by_key(|moment| moment.at);
@@ -146,7 +146,7 @@ fn marks(events: &[Event<'_>]) -> Vec<Duration> {
     let mut marks = Vec::new();
     for event in events {
         match &event.what {
-            What::State(_) | What::Delivery(_) => {}
+            What::State(_) | What::Delivery(_) | What::Echo(_) => {}
             What::Packet(packet) => {
                 marks.push(event.at);
                 marks.extend(packet.delivered_at);

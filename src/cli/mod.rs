@@ -1,0 +1,45 @@
+//! What was typed → what it means. The only room that knows clap.
+//!
+//! One file a subcommand: its arguments, their meaning as an engine's `Config`,
+//! and the order of events: build the stage, run the engine, render.
+
+mod output;
+mod ping;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::Colour;
+
+/// Exercises TCP, UDP and raw sockets on the real kernel, and shows the socket
+/// calls of both ends, the TCP states, and every packet on the wire in one
+/// picture. Needs no root where user namespaces are allowed.
+#[derive(Debug, Parser)]
+#[command(name = "socklab", version, about, max_term_width = 100)]
+#[command(arg_required_else_help = true, propagate_version = true)]
+struct Cli {
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Colour,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ping(ping::Args),
+}
+
+/// Parses the command line and runs what it says.
+///
+/// # Errors
+///
+/// Whatever went wrong, for `main` to print once.
+pub fn run() -> anyhow::Result<ExitCode> {
+    let cli = Cli::parse();
+    match &cli.command {
+        Command::Ping(args) => Ok(ping::run(args)?),
+    }
+}

@@ -1,0 +1,342 @@
+//! `socklab ping`: the options of `ping(8)` and what they mean.
+//!
+//! Owns the order in which privileges are used: sockets first, then none, and
+//! only then names and packets.
+
+use std::io::{self, Stderr, Stdout};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{ArgAction, value_parser};
+use nix::unistd::getuid;
+
+use crate::error::{Error, Exit};
+use crate::event::{Silence, Sink};
+use crate::flow::Family;
+use crate::link::{self, Link};
+use crate::ping::{
+    self, Config, MOST_PAYLOAD, Naming, Outcome, Plan, Signals, Target, drop_privileges,
+};
+use crate::recorder::Clock;
+use crate::report::json::JsonLines;
+use crate::report::ping::{Addresses, Detail, Layout, PingText};
+use crate::socket::icmp::IcmpSocket;
+
+/// The shortest interval for anyone but root, as in iputils.
+const SHORTEST_USER_INTERVAL: Duration = Duration::from_millis(2);
+/// iputils counts an interval in milliseconds in 31 bits.
+const LONGEST_SECONDS: f64 = 2_147_483.0;
+
+/// Send ICMP echo requests to a host and tell of the replies, as ping(8) does
+#[derive(Debug, Clone, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that is typed"
+)]
+pub struct Args {
+    /// Name or address
+    #[arg(value_name = "HOST", required_unless_present = "link")]
+    pub host: Option<String>,
+    /// Stop after this many replies
+    #[arg(short, value_name = "COUNT", value_parser = value_parser!(u64).range(1..=i64::MAX as u64))]
+    pub count: Option<u64>,
+    /// Seconds from one request to the next; fractions allowed
+    #[arg(short, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
+    pub interval: Duration,
+    /// Seconds to wait for a first reply after the last request; 0 waits for ever
+    #[arg(short = 'W', value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
+    pub wait: Duration,
+    /// Stop after this many seconds, however many replies there were; 0 never
+    #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub deadline: Option<Duration>,
+    /// Bytes of payload in each request
+    #[arg(short, value_name = "BYTES", default_value_t = 56, value_parser = payload_size)]
+    pub size: usize,
+    /// Time to live (IPv4) or hop limit (IPv6) of the requests
+    #[arg(short, value_name = "TTL", value_parser = value_parser!(u8).range(1..))]
+    pub ttl: Option<u8>,
+    /// Print the header and the summary only
+    #[arg(short)]
+    pub quiet: bool,
+    /// Do not look up names of addresses
+    #[arg(short)]
+    pub numeric: bool,
+    /// Use IPv4
+    #[arg(short = '4', action = ArgAction::SetTrue, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// Use IPv6
+    #[arg(short = '6', action = ArgAction::SetTrue)]
+    pub ipv6: bool,
+    /// Print requests and replies in hex
+    #[arg(long, conflicts_with_all = ["quiet", "json"])]
+    pub hex: bool,
+    /// Print every event as a line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Ping the private server of socklab's own link; needs no root
+    #[arg(long, conflicts_with = "host")]
+    pub link: bool,
+}
+
+impl Args {
+    /// The family asked for.
+    pub fn family(&self) -> Option<Family> {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Family::Ipv4),
+            (_, true) => Some(Family::Ipv6),
+            _ => None,
+        }
+    }
+
+    /// What a run against `target` does.
+    pub fn config(&self, target: Target) -> Config {
+        Config {
+            plan: Plan {
+                family: Family::of(target.address.ip()),
+                interval: self.interval,
+                count: self.count,
+                deadline: self.deadline.filter(|deadline| !deadline.is_zero()),
+                linger: Some(self.wait).filter(|wait| !wait.is_zero()),
+            },
+            payload_bytes: self.size,
+            naming: if self.numeric {
+                Naming::Numbers
+            } else {
+                Naming::Names
+            },
+            target,
+        }
+    }
+
+    fn layout(&self, target: &Target) -> Layout {
+        Layout {
+            detail: match (self.quiet, self.hex) {
+                (true, _) => Detail::Summary,
+                (_, true) => Detail::Bytes,
+                _ => Detail::Lines,
+            },
+            addresses: if self.numeric || target.numeric {
+                Addresses::Numbers
+            } else {
+                Addresses::Names
+            },
+        }
+    }
+}
+
+/// Pings the host, or the private link's server. As `ping(8)` has it, 1 means
+/// that replies did not come; whatever kept a ping from running is 2.
+pub fn run(args: &Args) -> Result<ExitCode, Error> {
+    let run = match &args.host {
+        Some(host) => run_on_network(args, host),
+        None => run_on_link(args),
+    };
+    run.map_err(|error| error.exiting(Exit::Other))
+}
+
+/// Pings on the machine's own network, without privileges once the sockets are
+/// open.
+fn run_on_network(args: &Args, host: &str) -> Result<ExitCode, Error> {
+    check_interval(args.interval)?;
+    let sockets = Sockets::open(args.family());
+    drop_privileges()?;
+    let target = Target::resolve(host, args.family())?;
+    let socket = sockets.choose(Family::of(target.address.ip()))?;
+    run_on(args, &socket, target)
+}
+
+/// Pings the server of a private link, from its client.
+fn run_on_link(args: &Args) -> Result<ExitCode, Error> {
+    link::enter_private_user_namespace()?;
+    let link = Link::build(&link::Config::default(), Clock::start(), Arc::new(Silence))?;
+    let family = args.family().unwrap_or(Family::Ipv4);
+    let server = link.server().addresses().of(family).to_string();
+    let socket = link.client().run(move || ping::open(family))?;
+    let target = link
+        .client()
+        .run(move || Target::resolve(&server, Some(family)))?;
+    let code = run_on(args, &socket, target)?;
+    drop(socket);
+    link.finish()?;
+    Ok(code)
+}
+
+/// Pings on a socket and towards a target that belong together; both may be of
+/// a private network namespace.
+fn run_on(args: &Args, socket: &IcmpSocket, target: Target) -> Result<ExitCode, Error> {
+    if let Some(ttl) = args.ttl {
+        let set = socket.set_ttl(ttl);
+        set.map_err(|cause| Error::new("set", format!("time to live {ttl}"), cause))?;
+    }
+    let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
+    let output = Output::new(args, &target, &signals);
+    let outcome = ping::run(&args.config(target), socket, &signals, output.sink());
+    match output.finish() {
+        // The reader has what it wanted: head(1), say.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(Error::new("write", "standard output", error)),
+        Ok(()) => Ok(exit_code(&outcome?)),
+    }
+}
+
+fn exit_code(outcome: &Outcome) -> ExitCode {
+    if outcome.success {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The sockets that may be needed. Which of them is decided by the resolver,
+/// and that runs without privileges; so a failure matters only if its socket
+/// turns out to be the one.
+struct Sockets(Vec<(Family, Result<IcmpSocket, Error>)>);
+
+impl Sockets {
+    fn open(family: Option<Family>) -> Self {
+        let families = [Family::Ipv4, Family::Ipv6].into_iter();
+        let wanted = families.filter(|&one| family.is_none_or(|asked| asked == one));
+        Self(wanted.map(|one| (one, ping::open(one))).collect())
+    }
+
+    fn choose(self, family: Family) -> Result<IcmpSocket, Error> {
+        let found = self.0.into_iter().find(|(one, _)| *one == family);
+        found.map_or_else(|| ping::open(family), |(_, socket)| socket)
+    }
+}
+
+enum Output {
+    Text(PingText<Stdout, Stderr>),
+    Json(JsonLines<Stdout>),
+}
+
+impl Output {
+    fn new(args: &Args, target: &Target, signals: &Signals) -> Self {
+        let stop = signals.stop_flag();
+        if args.json {
+            return Output::Json(JsonLines::new(io::stdout(), stop));
+        }
+        let layout = args.layout(target);
+        let stop = Arc::clone(&stop);
+        Output::Text(PingText::new(layout, io::stdout(), io::stderr(), stop))
+    }
+
+    fn sink(&self) -> &dyn Sink {
+        match self {
+            Output::Text(text) => text,
+            Output::Json(json) => json,
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Output::Text(text) => text.into_result(),
+            Output::Json(json) => json.into_result(),
+        }
+    }
+}
+
+fn check_interval(interval: Duration) -> Result<(), Error> {
+    if getuid().is_root() || interval >= SHORTEST_USER_INTERVAL {
+        return Ok(());
+    }
+    let cause = "minimal interval allowed for user is 2ms";
+    Err(Error::new("cannot flood", "", cause).remedy("use sudo, or -i 0.002"))
+}
+
+fn seconds(typed: &str) -> Result<Duration, String> {
+    let seconds: f64 = typed.parse().map_err(|_| "not a number".to_owned())?;
+    if !(0.0..=LONGEST_SECONDS).contains(&seconds) {
+        return Err(format!("out of range: 0 <= value <= {LONGEST_SECONDS}"));
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn payload_size(typed: &str) -> Result<usize, String> {
+    let size: usize = typed
+        .parse()
+        .map_err(|_| "not a number of bytes".to_owned())?;
+    if size > MOST_PAYLOAD {
+        return Err(format!("out of range: 0 <= value <= {MOST_PAYLOAD}"));
+    }
+    Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        ping: Args,
+    }
+
+    fn parse(words: &str) -> Result<Args, String> {
+        let words = std::iter::once("ping").chain(words.split_whitespace());
+        let parsed = Command::try_parse_from(words);
+        parsed
+            .map(|command| command.ping)
+            .map_err(|error| error.to_string())
+    }
+
+    fn target() -> Target {
+        let address = ([127, 0, 0, 1], 0).into();
+        Target {
+            name: "h".to_owned(),
+            address,
+            source: address,
+            numeric: true,
+        }
+    }
+
+    #[test]
+    fn options_mean_what_they_mean_to_ping() {
+        let args = parse("-c 3 -i 0.2 -W 1.5 -w 4 -s 100 -t 9 -qn -4 h").unwrap();
+        let config = args.config(target());
+        assert_eq!(config.plan.interval, Duration::from_millis(200));
+        assert_eq!(config.plan.count, Some(3));
+        assert_eq!(config.plan.linger, Some(Duration::from_millis(1500)));
+        assert_eq!(config.plan.deadline, Some(Duration::from_secs(4)));
+        assert_eq!(config.payload_bytes, 100);
+        assert_eq!((args.ttl, args.family()), (Some(9), Some(Family::Ipv4)));
+        assert_eq!(args.layout(&target()).detail, Detail::Summary);
+    }
+
+    #[test]
+    fn zero_seconds_mean_no_limit() {
+        let config = parse("-W 0 -w 0 h").unwrap().config(target());
+        assert_eq!((config.plan.linger, config.plan.deadline), (None, None));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for words in [
+            "",
+            "-c 0 h",
+            "-c -1 h",
+            "-c x h",
+            "-i x h",
+            "-i -1 h",
+            "-i nan h",
+            "-i 1e9 h",
+            "-W -1 h",
+            "-w x h",
+            "-s -1 h",
+            "-s 65508 h",
+            "-t 0 h",
+            "-t 256 h",
+            "-4 -6 h",
+            "--hex -q h",
+            "--link h",
+            "a b",
+        ] {
+            assert!(parse(words).is_err(), "{words}");
+        }
+        assert!(parse("--link").is_ok());
+        assert!(parse("-s 65507 -t 255 -i 0 h").is_ok());
+    }
+}

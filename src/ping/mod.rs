@@ -1,0 +1,53 @@
+//! Ping: ICMP and ICMPv6 echo, judged by this host's clock (RFC 792, RFC 4443).
+//!
+//! [`Core`] decides, without a socket or a clock; [`run`] carries out, on a
+//! socket that [`open`] opened. Nothing here prints: all that happens goes to a
+//! [`Sink`](crate::event::Sink). Round trips are measured between this host's
+//! send and receive calls; a reply's payload is never believed.
+
+mod arrival;
+mod core;
+mod driver;
+pub mod meaning;
+mod names;
+mod outbox;
+mod privilege;
+mod resolve;
+mod signals;
+mod statistics;
+pub mod wire;
+
+pub use core::{Condition, Core, Judged, Plan, Probe, Refused};
+pub use driver::{Config, Naming, Outcome, run};
+pub use privilege::drop_privileges;
+pub use resolve::Target;
+pub use signals::Signals;
+pub use statistics::RoundTrips;
+
+use crate::error::{Cause, Error};
+use crate::flow::Family;
+use crate::socket::icmp::{IcmpSocket, OpenError};
+
+/// The largest payload: an IPv4 packet's 65,535 bytes without its headers.
+pub const MOST_PAYLOAD: usize = 65_507;
+
+/// Opens the socket for a run: raw, or where that is not allowed a datagram
+/// socket. Call it in the network namespace that is to be used.
+pub fn open(family: Family) -> Result<IcmpSocket, Error> {
+    let (call, protocol) = match family {
+        Family::Ipv4 => ("socket(AF_INET, SOCK_RAW, ICMP)", "ICMP"),
+        Family::Ipv6 => ("socket(AF_INET6, SOCK_RAW, ICMPv6)", "ICMPv6"),
+    };
+    IcmpSocket::open(family).map_err(|error| match error {
+        OpenError::Forbidden { raw, datagram } => {
+            let (raw, datagram) = (Cause::from(raw), Cause::from(datagram));
+            let cause = format!("{raw}, with SOCK_DGRAM {datagram}");
+            Error::new(call, "", cause).remedy(
+                "use sudo, or give the program the right to raw sockets: \
+                 `sudo setcap cap_net_raw+ep PROGRAM`, or allow everyone ICMP datagram sockets: \
+                 `sudo sysctl net.ipv4.ping_group_range='0 2147483647'`",
+            )
+        }
+        OpenError::Call { call, cause } => Error::new(call, protocol, cause),
+    })
+}

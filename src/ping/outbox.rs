@@ -1,0 +1,120 @@
+//! Events on their way to the sink, in order, each with the name of the address
+//! it speaks of where names are wanted.
+//!
+//! An event whose name is pending holds up the events behind it, never the run.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::names::{Name, Names};
+use crate::event::{Echo, EchoCause, Event, Place, Sink, Topic, What};
+
+/// Beyond this many waiting events, names are done without.
+const MOST_WAITING: usize = 1024;
+
+/// Hands events to a sink.
+pub struct Outbox<'a> {
+    sink: &'a dyn Sink,
+    started: Instant,
+    names: Option<Names>,
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    at: Instant,
+    echo: Echo<'static>,
+    about: SocketAddr,
+}
+
+impl<'a> Outbox<'a> {
+    /// Times are counted from `started`. Without `names`, none are looked up.
+    pub fn new(sink: &'a dyn Sink, started: Instant, names: Option<Names>) -> Self {
+        Self {
+            sink,
+            started,
+            names,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Whether anyone wants events.
+    pub fn is_wanted(&self) -> bool {
+        self.sink.wants(Topic::Echo)
+    }
+
+    /// Records `echo`, which happened at `at` and speaks of the address
+    /// `about`.
+    pub fn record(&mut self, at: Instant, mut echo: Echo<'_>, about: SocketAddr) {
+        if !self.is_wanted() {
+            return;
+        }
+        if !self.waiting.is_empty() || !self.name(at, &mut echo, about) {
+            let echo = echo.into_owned();
+            self.waiting.push_back(Waiting { at, echo, about });
+            return;
+        }
+        self.emit(at, echo);
+    }
+
+    /// Hands over what has its name by now, or has waited long enough.
+    pub fn flush(&mut self, now: Instant) {
+        while let Some(mut first) = self.waiting.pop_front() {
+            let named = self.name(now, &mut first.echo, first.about);
+            if !named && self.waiting.len() < MOST_WAITING {
+                self.waiting.push_front(first);
+                return;
+            }
+            self.emit(first.at, first.echo);
+        }
+    }
+
+    /// Hands over everything, with the names that are known.
+    pub fn close(&mut self) {
+        self.names = None;
+        while let Some(first) = self.waiting.pop_front() {
+            self.emit(first.at, first.echo);
+        }
+    }
+
+    /// The names waited for; `None` if nothing waits.
+    pub fn pending(&self) -> Option<&Names> {
+        let names = self.names.as_ref()?;
+        (!self.waiting.is_empty()).then_some(names)
+    }
+
+    /// Puts the name into `echo`. False: it is still pending.
+    fn name(&mut self, now: Instant, echo: &mut Echo<'_>, about: SocketAddr) -> bool {
+        let (Some(slot), Some(names)) = (name_slot(echo), &mut self.names) else {
+            return true;
+        };
+        match names.name(now, about) {
+            Name::Pending => false,
+            Name::Known(name) => {
+                *slot = Some(name);
+                true
+            }
+            Name::Missing => true,
+        }
+    }
+
+    fn emit(&self, at: Instant, echo: Echo<'_>) {
+        self.sink.record(&Event {
+            at: at.saturating_duration_since(self.started),
+            host: Place::Client,
+            what: What::Echo(echo),
+        });
+    }
+}
+
+fn name_slot<'e>(echo: &'e mut Echo<'_>) -> Option<&'e mut Option<String>> {
+    match echo {
+        Echo::Started(started) => Some(&mut started.target_name),
+        Echo::Reply(reply) => Some(&mut reply.from_name),
+        Echo::Failure(failure) => match &mut failure.cause {
+            EchoCause::Icmp { from_name, .. } => Some(from_name),
+            _ => None,
+        },
+        Echo::Request(_) | Echo::Status(_) | Echo::Summary(_) => None,
+    }
+}

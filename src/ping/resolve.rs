@@ -1,0 +1,194 @@
+//! From what was typed to the address that is pinged: the system's resolver
+//! (`getaddrinfo(3)`) and the route the kernel would take.
+//!
+//! Done once, before the first probe. Never sends a packet: a UDP socket's
+//! `connect(2)` asks for the route only.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, getaddrinfo};
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::error::Error;
+use crate::flow::Family;
+
+/// Any port: nothing is sent there.
+const ROUTE_PORT: u16 = 1025;
+
+/// `EAI_ADDRFAMILY` of glibc's `netdb.h`, which the `libc` crate lacks.
+const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = -9;
+
+/// What is pinged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The host as header and summary call it.
+    pub name: String,
+    /// Its address, with port 0.
+    pub address: SocketAddr,
+    /// The address the route gives our packets.
+    pub source: SocketAddr,
+    /// Whether an address was typed, so that no names are looked up.
+    pub numeric: bool,
+}
+
+impl Target {
+    /// The first address of `host`, of this family if one is given, that has a
+    /// route.
+    pub fn resolve(host: &str, family: Option<Family>) -> Result<Self, Error> {
+        let mut first_failure = None;
+        for (address, name) in look_up(host, family)? {
+            match source_towards(address) {
+                Ok(source) => return Ok(Self::towards(host, name, address, source)),
+                Err(errno) => first_failure = first_failure.or(Some((address, errno))),
+            }
+        }
+        Err(match first_failure {
+            Some((address, errno)) => no_route(address, errno),
+            None => Error::new("look up", host, "the resolver knows no address"),
+        })
+    }
+
+    fn towards(host: &str, name: Option<String>, address: SocketAddr, source: SocketAddr) -> Self {
+        let name = match (Family::of(address.ip()), name) {
+            // As ping(8) has it: the canonical name, but only for IPv4.
+            (Family::Ipv4, Some(canonical)) if !is_literal(host) => canonical,
+            _ => host.to_owned(),
+        };
+        // The unspecified address stands for this host.
+        let address = if address.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
+            source
+        } else {
+            address
+        };
+        Self {
+            name,
+            address: without_port(address),
+            source: without_port(source),
+            numeric: is_literal(host),
+        }
+    }
+}
+
+/// The addresses of `host` in the resolver's order, with its canonical name.
+fn look_up(host: &str, family: Option<Family>) -> Result<Vec<(SocketAddr, Option<String>)>, Error> {
+    let hints = AddrInfoHints {
+        flags: libc::AI_CANONNAME,
+        address: match family {
+            None => libc::AF_UNSPEC,
+            Some(Family::Ipv4) => libc::AF_INET,
+            Some(Family::Ipv6) => libc::AF_INET6,
+        },
+        socktype: libc::SOCK_DGRAM,
+        protocol: 0,
+    };
+    let entries = getaddrinfo(Some(host), None, Some(hints))
+        .map_err(|cause| unknown_host(host, family, cause))?;
+    let mut canonical = None;
+    let mut addresses = Vec::new();
+    // Only the first entry carries the name.
+    for entry in entries.flatten() {
+        canonical = canonical.or(entry.canonname);
+        addresses.push((entry.sockaddr, canonical.clone()));
+    }
+    Ok(addresses)
+}
+
+fn unknown_host(host: &str, family: Option<Family>, cause: LookupError) -> Error {
+    let kind = cause.kind();
+    let number = cause.error_num();
+    let io = std::io::Error::from(cause);
+    let words = io.to_string();
+    let words = words.rsplit(": ").next().unwrap_or(&words).to_owned();
+    let error = Error::new("look up", host, words);
+    match (kind, family) {
+        (LookupErrorKind::Again, _) => {
+            error.remedy("no name server answered; try again, or give an address")
+        }
+        (_, Some(family)) if number == ADDRESS_FAMILY_NOT_SUPPORTED => error.remedy(match family {
+            Family::Ipv4 => "it has no IPv4 address; try -6",
+            Family::Ipv6 => "it has no IPv6 address; try -4",
+        }),
+        _ => error.remedy("check the spelling, or give an address"),
+    }
+}
+
+fn no_route(address: SocketAddr, errno: Errno) -> Error {
+    let error = Error::new("connect", address.ip().to_string(), errno);
+    match errno {
+        Errno::EACCES => error.remedy("a broadcast address, or forbidden by a route or a firewall"),
+        Errno::ENETUNREACH | Errno::EHOSTUNREACH => {
+            error.remedy(format!("see `ip route get {}`", address.ip()))
+        }
+        _ => error,
+    }
+}
+
+fn source_towards(address: SocketAddr) -> Result<SocketAddr, Errno> {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let mut destination = address;
+    destination.set_port(ROUTE_PORT);
+    let route = || {
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(destination)?;
+        socket.local_addr()
+    };
+    route().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+}
+
+fn without_port(mut address: SocketAddr) -> SocketAddr {
+    address.set_port(0);
+    address
+}
+
+/// Whether `host` is an address as `inet_aton(3)` or IPv6 spells it.
+fn is_literal(host: &str) -> bool {
+    host.contains(':')
+        || (host.contains(|c: char| c.is_ascii_digit())
+            && host.chars().all(|c| c.is_ascii_digit() || c == '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_names() {
+        for host in ["127.0.0.1", "127.1", "0", "::1", "fe80::1%eth0", "fd77::2"] {
+            assert!(is_literal(host), "{host}");
+        }
+        for host in ["localhost", "1.example", "example", "", "."] {
+            assert!(!is_literal(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_its_own_name() {
+        let target = Target::resolve("127.1", None).unwrap();
+        assert_eq!(target.name, "127.1");
+        assert_eq!(target.address, SocketAddr::from(([127, 0, 0, 1], 0)));
+        assert_eq!(target.source, SocketAddr::from(([127, 0, 0, 1], 0)));
+        assert!(target.numeric);
+    }
+
+    #[test]
+    fn the_unspecified_address_is_this_host() {
+        let target = Target::resolve("0", None).unwrap();
+        assert_eq!(target.name, "0");
+        assert_eq!(target.address, SocketAddr::from(([127, 0, 0, 1], 0)));
+    }
+
+    #[test]
+    fn the_wrong_family_is_refused_with_a_remedy() {
+        let error = Target::resolve("::1", Some(Family::Ipv4)).unwrap_err();
+        let words = error.to_string();
+        assert!(words.starts_with("look up ::1: "), "{words}");
+        assert!(
+            words.ends_with("; it has no IPv4 address; try -6"),
+            "{words}"
+        );
+    }
+}

@@ -1,0 +1,281 @@
+//! Echo messages as bytes: requests out, replies and quoted requests in
+//! (RFC 792, RFC 4443 section 4).
+//!
+//! Pure. A reply's payload is never read. Whatever the bytes are, nothing here
+//! panics: lengths are checked before pnet's views see them.
+
+use std::ops::Range;
+
+use pnet::packet::icmp::{self, IcmpPacket, IcmpTypes, echo_reply, echo_request};
+use pnet::packet::icmpv6::Icmpv6Types;
+use pnet::packet::ip::IpNextHeaderProtocols;
+use pnet::packet::ipv4::Ipv4Packet;
+
+use crate::flow::Family;
+
+/// Length of an echo message's header in bytes.
+pub const HEADER: usize = 8;
+
+/// What a receive call's bytes begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// The IPv4 header (`SOCK_RAW`, IPv4).
+    Ipv4Header,
+    /// The ICMP message (all other sockets).
+    Message,
+}
+
+/// An echo reply, or a request that an error quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Echo {
+    /// The identifier.
+    pub identifier: u16,
+    /// The sequence number.
+    pub sequence: u16,
+}
+
+/// A reply and where it lies in what was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Identifier and sequence number.
+    pub echo: Echo,
+    /// The ICMP message's bytes within those received.
+    pub message: Range<usize>,
+    /// The IPv4 header's time to live, where there is one.
+    pub ttl: Option<u8>,
+    /// Whether the ICMP checksum is right, as far as it can be told here; the
+    /// kernel has verified it on all but raw IPv4 sockets.
+    pub checksum: Checksum,
+}
+
+/// What is known of a checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// It is right.
+    Right,
+    /// It is wrong.
+    Wrong,
+}
+
+/// An echo request with payload bytes 0, 1, 2, … 255, 0, … as `ping(8)` sends
+/// them. On ICMPv6 sockets the kernel fills the checksum.
+pub fn request(family: Family, echo: &Echo, payload_bytes: usize) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER + payload_bytes];
+    for (byte, value) in bytes[HEADER..].iter_mut().zip((0..=u8::MAX).cycle()) {
+        *byte = value;
+    }
+    write_header(family, echo, &mut bytes);
+    bytes
+}
+
+/// Makes `message`, a former request, the request for `echo`.
+pub fn write_header(family: Family, echo: &Echo, message: &mut [u8]) {
+    let Some(mut view) = echo_request::MutableEchoRequestPacket::new(message) else {
+        return;
+    };
+    view.set_identifier(echo.identifier);
+    view.set_sequence_number(echo.sequence);
+    view.set_checksum(0);
+    match family {
+        Family::Ipv4 => {
+            view.set_icmp_type(IcmpTypes::EchoRequest);
+            let checksum = IcmpPacket::new(message).map_or(0, |whole| icmp::checksum(&whole));
+            if let Some(mut view) = echo_request::MutableEchoRequestPacket::new(message) {
+                view.set_checksum(checksum);
+            }
+        }
+        // Both families' echo messages have the same fields in the same places.
+        Family::Ipv6 => view.set_icmp_type(icmp::IcmpType(Icmpv6Types::EchoRequest.0)),
+    }
+}
+
+/// The echo reply in `bytes`; `None` if they are anything else.
+pub fn parse_reply(family: Family, framing: Framing, bytes: &[u8]) -> Option<Reply> {
+    let (start, end, ttl) = match framing {
+        Framing::Message => (0, bytes.len(), None),
+        Framing::Ipv4Header => {
+            let header = Ipv4Packet::new(bytes)?;
+            let start = usize::from(header.get_header_length()) * 4;
+            let end = usize::from(header.get_total_length()).min(bytes.len());
+            let icmp = header.get_next_level_protocol() == IpNextHeaderProtocols::Icmp;
+            if !icmp || start < Ipv4Packet::minimum_packet_size() || header.get_version() != 4 {
+                return None;
+            }
+            (start, end, Some(header.get_ttl()))
+        }
+    };
+    let message = bytes.get(start..end)?;
+    let view = echo_reply::EchoReplyPacket::new(message)?;
+    let expected = match family {
+        Family::Ipv4 => IcmpTypes::EchoReply.0,
+        Family::Ipv6 => Icmpv6Types::EchoReply.0,
+    };
+    if view.get_icmp_type().0 != expected || view.get_icmp_code().0 != 0 {
+        return None;
+    }
+    let right = framing == Framing::Message
+        || IcmpPacket::new(message)
+            .is_some_and(|whole| icmp::checksum(&whole) == whole.get_checksum());
+    Some(Reply {
+        echo: Echo {
+            identifier: view.get_identifier(),
+            sequence: view.get_sequence_number(),
+        },
+        message: start..end,
+        ttl,
+        checksum: if right {
+            Checksum::Right
+        } else {
+            Checksum::Wrong
+        },
+    })
+}
+
+/// The echo request an error quotes, from its ICMP header on; `None` if it
+/// quotes anything else.
+pub fn parse_quoted_request(family: Family, quoted: &[u8]) -> Option<Echo> {
+    let view = echo_request::EchoRequestPacket::new(quoted)?;
+    let expected = match family {
+        Family::Ipv4 => IcmpTypes::EchoRequest.0,
+        Family::Ipv6 => Icmpv6Types::EchoRequest.0,
+    };
+    (view.get_icmp_type().0 == expected).then(|| Echo {
+        identifier: view.get_identifier(),
+        sequence: view.get_sequence_number(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+    fn reply_to(family: Family, request: &[u8]) -> Vec<u8> {
+        let mut reply = request.to_vec();
+        match family {
+            Family::Ipv4 => {
+                reply[0] = 0;
+                let sum = icmp::checksum(&IcmpPacket::new(&reply).unwrap());
+                reply[2..4].copy_from_slice(&sum.to_be_bytes());
+            }
+            Family::Ipv6 => reply[0] = 129,
+        }
+        reply
+    }
+
+    fn with_ipv4_header(message: &[u8], options: usize) -> Vec<u8> {
+        let header = 20 + options;
+        let mut bytes = vec![0; header];
+        bytes[0] = 0x40 | u8::try_from(header / 4).unwrap();
+        let total = u16::try_from(header + message.len()).unwrap();
+        bytes[2..4].copy_from_slice(&total.to_be_bytes());
+        bytes[8] = 61;
+        bytes[9] = 1;
+        bytes.extend_from_slice(message);
+        bytes
+    }
+
+    #[test]
+    fn a_request_is_what_ping_sends() {
+        let echo = Echo {
+            identifier: 0x1234,
+            sequence: 7,
+        };
+        let bytes = request(Family::Ipv4, &echo, 4);
+        assert_eq!(hex::encode(bytes), "0800e3c01234000700010203");
+        let bytes = request(Family::Ipv6, &echo, 4);
+        assert_eq!(hex::encode(bytes), "800000001234000700010203");
+    }
+
+    #[test]
+    fn a_reply_with_ip_options_and_trailing_bytes_is_found() {
+        let echo = Echo {
+            identifier: 1,
+            sequence: 2,
+        };
+        let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, &echo, 56));
+        let mut bytes = with_ipv4_header(&reply, 8);
+        bytes.extend_from_slice(&[0xff; 5]);
+        let parsed = parse_reply(Family::Ipv4, Framing::Ipv4Header, &bytes).unwrap();
+        assert_eq!(parsed.message, 28..28 + 64);
+        assert_eq!(parsed.ttl, Some(61));
+        assert_eq!((parsed.echo, parsed.checksum), (echo, Checksum::Right));
+    }
+
+    #[test]
+    fn every_changed_bit_of_a_raw_reply_is_noticed() {
+        let echo = Echo {
+            identifier: 1,
+            sequence: 2,
+        };
+        let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, &echo, 8));
+        for bit in 0..reply.len() * 8 {
+            let mut changed = reply.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let bytes = with_ipv4_header(&changed, 0);
+            let parsed = parse_reply(Family::Ipv4, Framing::Ipv4Header, &bytes);
+            assert!(
+                parsed.is_none_or(|reply| reply.checksum == Checksum::Wrong),
+                "bit {bit}"
+            );
+        }
+    }
+
+    #[test]
+    fn requests_and_errors_are_no_replies() {
+        for family in FAMILIES {
+            let mut bytes = request(
+                family,
+                &Echo {
+                    identifier: 1,
+                    sequence: 2,
+                },
+                8,
+            );
+            assert_eq!(parse_reply(family, Framing::Message, &bytes), None);
+            for kind in (0..=255).filter(|&kind| kind != 0 && kind != 129) {
+                bytes[0] = kind;
+                assert_eq!(parse_reply(family, Framing::Message, &bytes), None);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sent_is_what_is_read(identifier: u16, sequence: u16, size in 0..2000_usize) {
+            for family in FAMILIES {
+                let echo = Echo { identifier, sequence };
+                let mut bytes = request(family, &Echo { identifier: 9, sequence: 9 }, size);
+                write_header(family, &echo, &mut bytes);
+                prop_assert_eq!(&bytes, &request(family, &echo, size));
+                prop_assert_eq!(parse_quoted_request(family, &bytes), Some(echo));
+                let reply = parse_reply(family, Framing::Message, &reply_to(family, &bytes)).unwrap();
+                prop_assert_eq!(reply.echo, echo);
+                prop_assert_eq!(reply.message, 0..size + 8);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for family in FAMILIES {
+                for framing in [Framing::Ipv4Header, Framing::Message] {
+                    if let Some(reply) = parse_reply(family, framing, &bytes) {
+                        prop_assert!(bytes.get(reply.message).is_some_and(|message| message.len() >= HEADER));
+                    }
+                }
+                let _ = parse_quoted_request(family, &bytes);
+            }
+        }
+
+        #[test]
+        fn every_prefix_of_a_reply_is_read_or_refused(cut in 0..92_usize) {
+            let echo = Echo { identifier: 1, sequence: 2 };
+            let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, &echo, 56));
+            let bytes = with_ipv4_header(&reply, 8);
+            let parsed = parse_reply(Family::Ipv4, Framing::Ipv4Header, &bytes[..cut]);
+            prop_assert_eq!(parsed.is_some(), cut >= 36);
+        }
+    }
+}
