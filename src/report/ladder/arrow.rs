@@ -196,7 +196,7 @@ impl Drawing {
         let tip = vec![dashes(paint, shaft), cross, blank(spare - shaft)];
         let remark = Remark {
             paint: Paint::Failure,
-            text: format!("✗ {cause}"),
+            text: format!("lost: {cause}"),
         };
         (tip, Some(remark))
     }

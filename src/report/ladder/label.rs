@@ -2,7 +2,7 @@
 //! the packet that an ICMP error is about, and whose colour it wears.
 
 use super::story::Seen;
-use crate::packet::{Charset, Conversations, Dissection, Protocol, summary};
+use crate::packet::{Dissection, Protocol};
 use crate::report::glyph;
 use crate::report::style::Paint;
 
@@ -52,16 +52,7 @@ pub(super) fn data(seen: &Seen<'_>, room: usize) -> Option<Remark> {
 /// The packet that an ICMP error quotes, in short.
 pub(super) fn quoted(seen: &Seen<'_>) -> Option<Remark> {
     let quoted = seen.dissection.quoted()?;
-    let style = summary::Style {
-        charset: Charset::Unicode,
-        ..summary::Style::default()
-    };
-    let mut text = match (quoted.tcp(), quoted.udp()) {
-        // As much of a cut segment as can be relied on.
-        (Some(_), _) => "TCP".to_owned(),
-        (None, Some(_)) => "UDP".to_owned(),
-        (None, None) => summary::short(&quoted, &Conversations::new(), style),
-    };
+    let mut text = speaker(&quoted).name().to_owned();
     let port = quoted.endpoints().and_then(|ends| ends.destination.port);
     if let Some(port) = port {
         text = format!("{text} to :{port}");

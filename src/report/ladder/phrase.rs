@@ -103,9 +103,9 @@ fn attempts(call: &Call, by_name: bool) -> Vec<(Form, usize)> {
                 arguments: false,
                 ..with(Ports)
             },
-            2,
+            3,
         ),
-        (Form::LEAST, 2),
+        (Form::LEAST, 3),
     ]
 }
 

@@ -29,6 +29,7 @@ impl<'a> Sockets<'a> {
                 }
                 Happening::State(host, change) => {
                     if let Some(connections) = side(host).map(|side| &mut sockets.connections[side])
+                        && !is_listener(&change.connection)
                         && !connections.contains(&change.connection)
                     {
                         connections.push(change.connection);
@@ -74,9 +75,14 @@ impl<'a> Sockets<'a> {
             Place::Client => connection.local.port(),
             Place::Server | Place::Wire => connection.remote.port(),
         };
-        match connections {
-            0 | 1 => String::new(),
-            _ => format!(" :{port}"),
+        if connections < 2 || is_listener(connection) {
+            return String::new();
         }
+        format!(" :{port}")
     }
+}
+
+/// A listening socket has no peer.
+fn is_listener(connection: &FiveTuple) -> bool {
+    connection.remote.port() == 0
 }
