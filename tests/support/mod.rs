@@ -4,6 +4,7 @@
 
 pub mod capture_file;
 pub mod fixtures;
+pub mod story;
 pub mod tshark;
 
 /// Says loudly that a test did not run, and fails where every test must run.

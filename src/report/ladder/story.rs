@@ -1,0 +1,188 @@
+//! Events as the moments of a story, in the order in which they happened.
+//!
+//! A call that waited while something else happened has two moments, its start
+//! and its return; so has a packet that took its time. Decides order only:
+//! nothing here knows columns.
+
+use std::time::Duration;
+
+use crate::event::{Call, Event, Fate, Note, Packet, Place, StateChange, What};
+use crate::packet::{Conversations, Dissection, dissect};
+
+/// One moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub(super) at: Duration,
+    pub(super) what: Happening<'a>,
+}
+
+/// What happened at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Happening<'a> {
+    Note(&'a Note),
+    /// A call, with its place among the events.
+    Call(Place, &'a Call, Part, usize),
+    State(Place, &'a StateChange),
+    /// A packet, by its place among those seen.
+    Packet(usize, Leg),
+}
+
+/// Which part of a call a moment shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Whole,
+    Start,
+    Return,
+}
+
+/// Which part of a packet's way a moment shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leg {
+    Whole,
+    Leaving,
+    Arriving,
+}
+
+/// A packet taken apart, with what its conversation had told until then.
+pub(super) struct Seen<'a> {
+    pub(super) packet: &'a Packet<'a>,
+    pub(super) dissection: Dissection,
+    pub(super) conversations: Conversations,
+}
+
+/// The whole story.
+pub(super) struct Story<'a> {
+    pub(super) moments: Vec<Moment<'a>>,
+    pub(super) seen: Vec<Seen<'a>>,
+}
+
+/// So long under way, or in a call, is worth two rows.
+const LONG: Duration = Duration::from_millis(1);
+
+impl<'a> Story<'a> {
+    /// The story that `events` tell.
+    pub(super) fn of(events: &'a [Event<'_>]) -> Self {
+        let marks = marks(events);
+        let mut story = Self {
+            moments: Vec::new(),
+            seen: Vec::new(),
+        };
+        let mut conversations = Conversations::new();
+        for (index, event) in events.iter().enumerate() {
+            match &event.what {
+                What::Note(note) => story.add(event.at, Happening::Note(note)),
+                What::State(change) => story.add(event.at, Happening::State(event.host, change)),
+                What::Call(call) => story.add_call(event, call, index, &marks),
+                What::Packet(packet) => {
+                    let dissection = dissect(packet.link, &packet.bytes);
+                    conversations.observe(&dissection);
+                    story.seen.push(Seen {
+                        packet,
+                        dissection,
+                        conversations: conversations.clone(),
+                    });
+                    story.add_packet(event.at, packet);
+                }
+                What::Delivery(_) | What::Echo(_) => {}
+            }
+        }
+        story.moments.sort_by_key(|moment| moment.at);
+        story
+    }
+
+    /// When it begins: a heading has no time.
+    pub(super) fn start(&self) -> Duration {
+        let mut timed = self
+            .moments
+            .iter()
+            .filter(|moment| !matches!(moment.what, Happening::Note(_)));
+        timed.next().map_or(Duration::ZERO, |moment| moment.at)
+    }
+
+    /// When it ends.
+    pub(super) fn end(&self) -> Duration {
+        self.moments
+            .last()
+            .map_or(Duration::ZERO, |moment| moment.at)
+    }
+
+    /// Whether it tells of TCP states.
+    pub(super) fn has_states(&self) -> bool {
+        let is_state = |moment: &Moment<'_>| matches!(moment.what, Happening::State(..));
+        self.moments.iter().any(is_state)
+    }
+
+    fn add(&mut self, at: Duration, what: Happening<'a>) {
+        self.moments.push(Moment { at, what });
+    }
+
+    fn add_call(&mut self, event: &Event<'_>, call: &'a Call, index: usize, marks: &[Duration]) {
+        let returned = event.at + call.took;
+        let parts: &[_] = if waits(call) && between(marks, event.at, returned) {
+            &[(event.at, Part::Start), (returned, Part::Return)]
+        } else {
+            &[(event.at, Part::Whole)]
+        };
+        for (at, part) in parts {
+            self.add(*at, Happening::Call(event.host, call, *part, index));
+        }
+    }
+
+    fn add_packet(&mut self, at: Duration, packet: &Packet<'_>) {
+        let index = self.seen.len() - 1;
+        match packet.delivered_at {
+            Some(delivered_at) if slants(packet, at, delivered_at) => {
+                self.add(at, Happening::Packet(index, Leg::Leaving));
+                self.add(delivered_at, Happening::Packet(index, Leg::Arriving));
+            }
+            _ => self.add(at, Happening::Packet(index, Leg::Whole)),
+        }
+    }
+}
+
+/// When anything happened that a row shows, states aside: they go with what
+/// caused them.
+fn marks(events: &[Event<'_>]) -> Vec<Duration> {
+    let mut marks = Vec::new();
+    for event in events {
+        match &event.what {
+            What::State(_) | What::Delivery(_) | What::Echo(_) => {}
+            What::Packet(packet) => {
+                marks.push(event.at);
+                marks.extend(packet.delivered_at);
+            }
+            What::Call(_) | What::Note(_) => marks.push(event.at),
+        }
+    }
+    marks.sort();
+    marks
+}
+
+fn between(marks: &[Duration], after: Duration, before: Duration) -> bool {
+    let first = marks.partition_point(|mark| *mark <= after);
+    marks.get(first).is_some_and(|mark| *mark < before)
+}
+
+/// Whether a call waits for the other side, by its nature or visibly.
+fn waits(call: &Call) -> bool {
+    const WAITING: [&str; 12] = [
+        "accept",
+        "accept4",
+        "connect",
+        "epoll_wait",
+        "poll",
+        "ppoll",
+        "read",
+        "recv",
+        "recvfrom",
+        "recvmmsg",
+        "recvmsg",
+        "select",
+    ];
+    WAITING.contains(&call.name) || call.took >= LONG
+}
+
+/// Whether leaving and arriving are two moments.
+fn slants(packet: &Packet<'_>, at: Duration, delivered_at: Duration) -> bool {
+    packet.fate == Fate::Delayed || delivered_at.saturating_sub(at) >= LONG
+}

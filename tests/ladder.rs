@@ -1,0 +1,243 @@
+//! The ladder as a whole: what it looks like, and what it never does, however
+//! strange the events.
+
+mod support;
+
+use std::borrow::Cow;
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use socklab::event::{Event, Fate, Outcome, Packet, Place, What};
+use socklab::flow::{Direction, TcpState};
+use socklab::packet::{Charset, LinkType, Numbering};
+use socklab::report::Style;
+use socklab::report::ladder::{self, Options};
+use support::{fixtures, story};
+use unicode_width::UnicodeWidthStr;
+
+fn unicode(width: usize) -> Style {
+    Style {
+        width,
+        charset: Charset::Unicode,
+        colour: false,
+    }
+}
+
+fn ascii(width: usize) -> Style {
+    Style {
+        charset: Charset::Ascii,
+        ..unicode(width)
+    }
+}
+
+fn options() -> Options {
+    Options::default().with_addresses([10, 77, 0, 1].into(), [10, 77, 0, 2].into())
+}
+
+fn drawn(events: &[Event<'_>], style: Style) -> String {
+    let mut out = Vec::new();
+    ladder::render(&mut out, events, &options(), &style).expect("memory takes it");
+    String::from_utf8(out).expect("a ladder is UTF-8")
+}
+
+#[test]
+fn a_stream_in_80_columns() {
+    assert_snapshot!(drawn(&story::tcp(), unicode(80)));
+}
+
+#[test]
+fn a_stream_in_120_columns() {
+    assert_snapshot!(drawn(&story::tcp(), unicode(120)));
+}
+
+#[test]
+fn a_stream_in_ascii() {
+    assert_snapshot!(drawn(&story::tcp(), ascii(80)));
+}
+
+#[test]
+fn datagrams_in_80_columns() {
+    assert_snapshot!(drawn(&story::udp(), unicode(80)));
+}
+
+#[test]
+fn datagrams_in_120_columns_of_ascii() {
+    assert_snapshot!(drawn(&story::udp(), ascii(120)));
+}
+
+#[test]
+fn every_fate_in_80_columns() {
+    assert_snapshot!(drawn(&story::fates(), unicode(80)));
+}
+
+#[test]
+fn every_fate_in_120_columns() {
+    assert_snapshot!(drawn(&story::fates(), unicode(120)));
+}
+
+#[test]
+fn every_fate_in_ascii() {
+    assert_snapshot!(drawn(&story::fates(), ascii(80)));
+}
+
+#[test]
+fn colours_of_a_stream() {
+    let style = Style {
+        colour: true,
+        ..unicode(80)
+    };
+    assert_snapshot!(drawn(&story::tcp()[5..13], style).replace('\x1b', "^"));
+}
+
+#[test]
+fn absolute_numbers() {
+    let options = Options {
+        numbering: Numbering::Absolute,
+        ..options()
+    };
+    let mut out = Vec::new();
+    ladder::render(&mut out, &story::tcp(), &options, &unicode(80)).expect("memory takes it");
+    let text = String::from_utf8(out).expect("a ladder is UTF-8");
+    assert!(text.contains("SYN seq=3714730768"), "{text}");
+}
+
+#[test]
+fn nothing_is_one_line() {
+    assert_eq!(
+        drawn(&[], unicode(80)),
+        "Nothing happened: there are no events to draw.\n"
+    );
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[a-z0-9 ,.\"\\\\:]{0,90}",
+        "(\x1b\\[2J|\u{202e}|\u{2028}|\u{85}|漢|e\u{301}|👩\u{200d}🚀|❤\u{fe0f}| |x|\r|\n|\t){0,40}",
+    ]
+}
+
+fn host() -> impl Strategy<Value = Place> {
+    prop_oneof![Just(Place::Client), Just(Place::Server), Just(Place::Wire)]
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        Just(Fate::Delivered),
+        text().prop_map(|cause| Fate::Lost {
+            cause: Cow::Owned(cause)
+        }),
+        any::<u64>().prop_map(|of| Fate::Duplicate { of }),
+        any::<u64>().prop_map(|bit| Fate::Corrupted { bit }),
+        any::<usize>().prop_map(|length| Fate::Truncated { length }),
+        Just(Fate::Delayed),
+        Just(Fate::Reordered),
+        Just(Fate::Marked),
+        Just(Fate::Unknown),
+    ]
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let fixture = (0..fixtures::all().len(), text()).prop_map(|(index, text)| {
+        let mut bytes = fixtures::all().swap_remove(index).bytes;
+        bytes.extend(text.bytes());
+        bytes
+    });
+    prop_oneof![proptest::collection::vec(any::<u8>(), 0..80), fixture]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        text().prop_map(|errno| Outcome::Failed { errno }),
+        (any::<i64>(), proptest::option::of(text()))
+            .prop_map(|(returned, detail)| Outcome::Returned { returned, detail }),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event<'static>> {
+    const NAMES: [&str; 6] = [
+        "socket",
+        "connect",
+        "accept",
+        "recvfrom",
+        "sendto",
+        "getsockopt",
+    ];
+    const SOCKETS: [&str; 4] = ["client", "connection", "connected", "連\u{1b}続"];
+    let time = prop_oneof![0..3000_u64, 0..5_000_000_u64];
+    let call = (
+        (time.clone(), 0..2000_u64),
+        (host(), proptest::sample::select(&SOCKETS[..])),
+        (proptest::sample::select(&NAMES[..]), text()),
+        outcome(),
+    )
+        .prop_map(|(times, whose, (name, arguments), outcome)| {
+            story::call(times, whose, (name, &arguments), outcome)
+        });
+    let packet = ((time.clone(), 0..4000_u64), bytes(), any::<bool>(), fate()).prop_map(
+        |((sent, under_way), bytes, up, fate)| Event {
+            at: story::at(sent),
+            host: Place::Wire,
+            what: What::Packet(Packet {
+                id: sent,
+                direction: if up {
+                    Direction::ClientToServer
+                } else {
+                    Direction::ServerToClient
+                },
+                link: LinkType::Raw,
+                bytes: bytes.into(),
+                sent_at: story::at(sent),
+                delivered_at: (!matches!(fate, Fate::Lost { .. }))
+                    .then_some(story::at(sent + under_way)),
+                fate,
+            }),
+        },
+    );
+    let state = (time.clone(), host(), any::<u8>()).prop_map(|(at, host, to)| {
+        story::state(at, host, TcpState::Closed, TcpState::from_linux(to))
+    });
+    let note = (time, text()).prop_map(|(at, text)| story::note(at, &text));
+    prop_oneof![4 => call, 4 => packet, 2 => state, 1 => note]
+}
+
+/// The text without its colours.
+fn stripped(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        out.push_str(before);
+        let (codes, after) = after.split_once('m').expect("a colour ends");
+        assert!(
+            codes
+                .chars()
+                .all(|code| code.is_ascii_digit() || code == ';')
+        );
+        rest = after;
+    }
+    out + rest
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_line_overflows_and_nothing_escapes(
+        mut events in proptest::collection::vec(event(), 0..25),
+        width in 60..180_usize,
+        ascii_only in any::<bool>(),
+    ) {
+        events.sort_by_key(|event| event.at);
+        let style = if ascii_only { ascii(width) } else { unicode(width) };
+        let plain = drawn(&events, style);
+        for line in plain.lines() {
+            prop_assert!(line.width() <= width, "{} columns: {line}", line.width());
+            prop_assert!(!line.chars().any(|glyph| glyph.is_control()
+                || ('\u{202a}'..='\u{202e}').contains(&glyph)
+                || ('\u{2066}'..='\u{2069}').contains(&glyph)), "{line:?}");
+            prop_assert!(!ascii_only || line.is_ascii(), "{line}");
+        }
+        let colourful = drawn(&events, Style { colour: true, ..style });
+        prop_assert_eq!(stripped(&colourful), plain);
+    }
+}
