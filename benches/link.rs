@@ -122,7 +122,7 @@ impl Drop for Connection {
         if let Some(link) = self.link.take() {
             let account = link.finish().expect("the link is torn down");
             assert_eq!(account.unmodelled_loss(), 0, "{account:?}");
-            for traffic in [account.client_to_server, account.server_to_client] {
+            for traffic in [account.wire.client_to_server, account.wire.server_to_client] {
                 assert_eq!(traffic.offered, traffic.delivered, "{account:?}");
             }
         }

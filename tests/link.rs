@@ -163,8 +163,8 @@ fn a_large_transfer_is_whole_and_its_every_packet_accounted_for() {
                 }
             }
         }
-        assert_eq!(packets[0], account.client_to_server.delivered);
-        assert_eq!(packets[1], account.server_to_client.delivered);
+        assert_eq!(packets[0], account.wire.client_to_server.delivered);
+        assert_eq!(packets[1], account.wire.server_to_client.delivered);
         let again = outcome
             .client_info
             .bytes_retrans
@@ -271,13 +271,13 @@ fn a_flood_of_small_datagrams_loses_none_unaccounted() {
         let refused = (0..SENT).filter(|_| client.send(&[7; 36]).is_err()).count() as u64;
         let account = link.finish().expect("the link ends");
         let dropped: u64 = account
-            .devices
+            .drops
             .iter()
             .map(|device| device.transmit_dropped)
             .sum();
-        let up = account.client_to_server;
+        let up = account.wire.client_to_server;
         assert_eq!(
-            up.offered + dropped + account.overrun + refused,
+            up.offered + dropped + account.wire.overrun + refused,
             SENT,
             "{device}: {account:?}"
         );

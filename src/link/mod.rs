@@ -9,6 +9,7 @@
 //! own network namespaces, and devices that vanish with those. So
 //! nothing is left behind, however the process ends.
 
+mod account;
 mod device;
 mod namespace;
 mod netlink;
@@ -27,9 +28,9 @@ use crate::flow::Family;
 use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
+pub use account::{Account, Carried, Traffic};
 pub use device::{DeviceDrops, DeviceKind};
 pub use namespace::{Host, Privilege, enter_private_user_namespace};
-pub use wire::{Account, Traffic};
 
 use device::Port;
 use wire::Wire;
@@ -140,17 +141,21 @@ impl Link {
     /// Lets the wire deliver what is still in the devices, tears everything
     /// down, and tells what was carried and what the devices dropped.
     pub fn finish(self) -> Result<Account, Error> {
-        let (mut account, ends) = self.wire.stop()?;
-        for host in [&self.client, &self.server] {
-            let place = host.place();
-            account.devices.push(
-                host.run(move || device::drops(place)).map_err(|error| {
-                    Error::new("read /proc/thread-self/net/dev of", place, error)
-                })?,
-            );
-        }
+        let (wire, ends) = self.wire.stop()?;
+        let drops = [&self.client, &self.server]
+            .into_iter()
+            .map(|host| {
+                let place = host.place();
+                host.run(move || device::drops(place))
+                    .map_err(|error| Error::new("read /proc/thread-self/net/dev of", place, error))
+            })
+            .collect::<Result<_, _>>()?;
         drop(ends);
-        Ok(account)
+        Ok(Account {
+            device: self.device,
+            wire,
+            drops,
+        })
     }
 
     fn build_on(kind: DeviceKind, config: &Config, recorder: &Recorder) -> Result<Self, Error> {

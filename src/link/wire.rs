@@ -19,9 +19,9 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use serde::Serialize;
 
-use super::device::{DeviceDrops, Port};
+use super::account::Carried;
+use super::device::Port;
 use crate::error::Error;
 use crate::event::{Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
@@ -29,50 +29,10 @@ use crate::packet::LinkType;
 use crate::recorder::Recorder;
 use crate::socket::watch::StateWatch;
 
-/// What went over the wire in one direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Traffic {
-    /// Packets that entered.
-    pub offered: u64,
-    /// Bytes of those packets, IP headers included.
-    pub offered_bytes: u64,
-    /// Packets handed over.
-    pub delivered: u64,
-    /// Packets the receiving device refused.
-    pub refused: u64,
-}
-
-/// What the wire carried, and what was lost around it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Account {
-    /// From client to server.
-    pub client_to_server: Traffic,
-    /// From server to client.
-    pub server_to_client: Traffic,
-    /// Packets lost between a device and the wire.
-    pub overrun: u64,
-    /// The devices' own counters.
-    pub devices: Vec<DeviceDrops>,
-}
-
-impl Account {
-    /// Packets lost by the link itself rather than on purpose. On a healthy
-    /// run, none.
-    pub fn unmodelled_loss(&self) -> u64 {
-        let devices: u64 = self
-            .devices
-            .iter()
-            .map(|device| device.receive_dropped + device.transmit_dropped)
-            .sum();
-        let refused = self.client_to_server.refused + self.server_to_client.refused;
-        refused + self.overrun + devices
-    }
-}
-
 /// The running wire; dropping it stops it.
 pub(super) struct Wire {
     control: Control,
-    thread: Option<JoinHandle<(io::Result<Account>, [Port; 2])>>,
+    thread: Option<JoinHandle<(io::Result<Carried>, [Port; 2])>>,
 }
 
 impl Wire {
@@ -94,7 +54,7 @@ impl Wire {
                         records_packets,
                         watch,
                         packets: 0,
-                        account: Account::default(),
+                        carried: Carried::default(),
                         buffer: vec![0; LARGEST],
                     };
                     (forwarder.run(&mut ports, &orders), ports)
@@ -119,21 +79,21 @@ impl Wire {
 
     /// Forwards what still waits in the devices, then stops, and gives the
     /// ports back: the devices live until those are closed.
-    pub(super) fn stop(mut self) -> Result<(Account, Ends), Error> {
+    pub(super) fn stop(mut self) -> Result<(Carried, Ends), Error> {
         self.end()
             .map_err(|error| Error::new("forward on", "the wire", error))
     }
 
-    fn end(&mut self) -> io::Result<(Account, Ends)> {
+    fn end(&mut self) -> io::Result<(Carried, Ends)> {
         let Some(thread) = self.thread.take() else {
-            return Ok((Account::default(), Ends(Vec::new())));
+            return Ok((Carried::default(), Ends(Vec::new())));
         };
         self.control.send(Order::Stop)?;
-        let (account, ports) = thread
+        let (carried, ports) = thread
             .join()
             .map_err(|_| io::Error::other("its thread panicked"))?;
         let ends = Ends(ports.into());
-        Ok((account?, ends))
+        Ok((carried?, ends))
     }
 }
 
@@ -171,12 +131,12 @@ struct Forwarder {
     records_packets: bool,
     watch: Option<[StateWatch; 2]>,
     packets: u64,
-    account: Account,
+    carried: Carried,
     buffer: Vec<u8>,
 }
 
 impl Forwarder {
-    fn run(mut self, ports: &mut [Port; 2], orders: &Orders) -> io::Result<Account> {
+    fn run(mut self, ports: &mut [Port; 2], orders: &Orders) -> io::Result<Carried> {
         let [client, server] = ports;
         loop {
             let order = orders.wait(client, server)?;
@@ -192,8 +152,8 @@ impl Forwarder {
                 // Whoever asked may have gone; then nobody waits.
                 Some(Order::Settle(done)) => drop(done.send(())),
                 Some(Order::Stop) => {
-                    self.account.overrun = client.dropped()? + server.dropped()?;
-                    return Ok(self.account);
+                    self.carried.overrun = client.dropped()? + server.dropped()?;
+                    return Ok(self.carried);
                 }
             }
         }
@@ -217,8 +177,8 @@ impl Forwarder {
         let bytes = &self.buffer[..length];
         self.packets += 1;
         let traffic = match direction {
-            Direction::ClientToServer => &mut self.account.client_to_server,
-            Direction::ServerToClient => &mut self.account.server_to_client,
+            Direction::ClientToServer => &mut self.carried.client_to_server,
+            Direction::ServerToClient => &mut self.carried.server_to_client,
         };
         traffic.offered += 1;
         traffic.offered_bytes += length as u64;
