@@ -13,6 +13,7 @@
 //! | [`flow`] | protocol, five-tuple, TCP state: the names of a conversation | yes |
 //! | [`packet`] | dissection by layer, checksums, hex dump, pcapng | yes |
 //! | [`probe`] | the numbered, timestamped, checksummed message delivery is judged by | yes |
+//! | [`conversation`] | the wire's own account of a run, counted from packets | yes |
 //! | [`stats`] | loss, duplicates, reordering, percentiles | yes |
 //! | [`error`] | operation, target, cause, remedy | |
 //! | [`recorder`] | the run's clock and the sink, in the hand of whoever sees something happen | |
@@ -34,6 +35,7 @@
 pub mod capture;
 pub mod cli;
 pub mod compare;
+pub mod conversation;
 pub mod error;
 pub mod event;
 pub mod flow;

@@ -1,17 +1,75 @@
-//! JSON Lines: one event a line, as `event` serializes it.
+//! JSON Lines: one object a line, written as events happen.
 //!
-//! Owns no field name; those are the events' own.
+//! Every line has a `type`. Events come first, in the order in which they
+//! became known, which need not be that of their times; the last line is the
+//! run's result.
+//!
+//! | `type` | line |
+//! |---|---|
+//! | `call` | `host`, `socket`, `name`, `arguments`, then `returned` and perhaps `detail`, or `errno`; `took_ns` |
+//! | `state` | `host`, `protocol`, `local`, `remote`, `from`, `to` |
+//! | `packet` | `id`, `direction`, `link_type`, `bytes_hex`, `sent_at_ns`, `fate` with its own fields, perhaps `delivered_at_ns` |
+//! | `delivery` | `kind`, `number`, `arrival` with its own fields, perhaps `latency_ns` |
+//! | `echo` | what a ping run sent, received and counted; `echo` says which |
+//! | `note` | `text` |
+//! | `result` | `command`, `environment`, `result` |
+//!
+//! Names are stable: fields are added, never renamed. A name ends in its unit
+//! where it has one: `_ns` is nanoseconds, `_bytes` bytes, `_hex` hexadecimal,
+//! `_percent` percent. Times called `…at_ns` count from the start of the run;
+//! `environment.started_at_unix_ns` is that start. Owns no other field name; those are
+//! the events' and the outcomes' own.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde::Serialize;
 
 use crate::event::{Event, Sink, Topic};
+use crate::recorder::Clock;
 
 /// Writes every event as a line of JSON.
 pub struct JsonLines<Out> {
     stop: Arc<AtomicBool>,
     state: Mutex<(Out, Option<io::Error>)>,
+}
+
+/// Where and when a run took place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Environment {
+    /// This program's version.
+    pub version: &'static str,
+    /// The run's start in nanoseconds since 1970-01-01 00:00 UTC.
+    pub started_at_unix_ns: u64,
+    /// The kernel's release, where it tells.
+    pub kernel: Option<String>,
+    /// What the run played on, such as `link (tun)` or `loopback`.
+    pub stage: String,
+}
+
+impl Environment {
+    /// The environment of a run by this program.
+    pub fn new(clock: Clock, kernel: Option<String>, stage: impl Into<String>) -> Self {
+        let start = clock.wall_origin().duration_since(SystemTime::UNIX_EPOCH);
+        let start = start.unwrap_or_default().as_nanos();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            started_at_unix_ns: u64::try_from(start).unwrap_or(u64::MAX),
+            kernel,
+            stage: stage.into(),
+        }
+    }
+}
+
+/// The last line.
+#[derive(Serialize)]
+struct LastLine<'a, Outcome> {
+    r#type: &'static str,
+    command: &'a str,
+    environment: &'a Environment,
+    result: &'a Outcome,
 }
 
 impl<Out: Write + Send> JsonLines<Out> {
@@ -23,6 +81,16 @@ impl<Out: Write + Send> JsonLines<Out> {
         }
     }
 
+    /// Writes the last line: what came of `command`.
+    pub fn result(&self, command: &str, environment: &Environment, result: &impl Serialize) {
+        self.line(&LastLine {
+            r#type: "result",
+            command,
+            environment,
+            result,
+        });
+    }
+
     /// The error that ended the output, if one did.
     pub fn into_result(self) -> io::Result<()> {
         let (_, failure) = self
@@ -30,6 +98,21 @@ impl<Out: Write + Send> JsonLines<Out> {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Writes one line; after a failure, none.
+    fn line(&self, value: &impl Serialize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (out, failure) = &mut *state;
+        if failure.is_some() {
+            return;
+        }
+        let line = serde_json::to_string(value).map_err(io::Error::from);
+        let written = line.and_then(|line| writeln!(out, "{line}").and_then(|()| out.flush()));
+        if let Err(error) = written {
+            *failure = Some(error);
+            self.stop.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -39,16 +122,6 @@ impl<Out: Write + Send> Sink for JsonLines<Out> {
     }
 
     fn record(&self, event: &Event<'_>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (out, failure) = &mut *state;
-        if failure.is_some() {
-            return;
-        }
-        let line = serde_json::to_string(event).map_err(io::Error::from);
-        let written = line.and_then(|line| writeln!(out, "{line}").and_then(|()| out.flush()));
-        if let Err(error) = written {
-            *failure = Some(error);
-            self.stop.store(true, Ordering::Relaxed);
-        }
+        self.line(event);
     }
 }

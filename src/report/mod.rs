@@ -4,11 +4,17 @@
 //! [`Style::detect`] looks at the environment. Nothing here opens a socket,
 //! and nothing that came off a wire reaches the terminal as a control sequence.
 
+mod evidence;
 mod glyph;
 pub mod json;
 pub mod ladder;
 mod line;
+pub mod pcap;
 pub mod ping;
 mod style;
+mod table;
+pub mod tcp;
+pub mod udp;
 
+pub use evidence::Evidence;
 pub use style::{ColourChoice, Paint, Stream, Style};

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::event::{Call, Event, Fate, Note, Packet, Place, StateChange, What};
-use crate::packet::{Conversations, Dissection, dissect};
+use crate::packet::{Checksums, Conversations, Dissection, dissect_with};
 
 /// One moment.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +74,7 @@ impl<'a> Story<'a> {
                 What::State(change) => story.add(event.at, Happening::State(event.host, change)),
                 What::Call(call) => story.add_call(event, call, index, &marks),
                 What::Packet(packet) => {
-                    let dissection = dissect(packet.link, &packet.bytes);
+                    let dissection = dissect_with(packet.link, &packet.bytes, checksums(packet));
                     conversations.observe(&dissection);
                     story.seen.push(Seen {
                         packet,
@@ -137,6 +137,15 @@ impl<'a> Story<'a> {
             }
             _ => self.add(at, Happening::Packet(index, Leg::Whole)),
         }
+    }
+}
+
+/// A capture on a real interface sees packets before the device has filled in
+/// their checksums.
+fn checksums(packet: &Packet<'_>) -> Checksums {
+    match packet.fate {
+        Fate::Unknown => Checksums::Pending,
+        _ => Checksums::Complete,
     }
 }
 

@@ -168,7 +168,10 @@ impl Typesetter<'_> {
         let mut line = Line::default();
         for column in 0..self.layout.brackets[0] {
             let [opens, closes] = ['┌', '└'];
-            line.fill(Paint::Faint, corner(side, column, index, opens, closes), 1);
+            match corner(side, column, index, opens, closes) {
+                Some(corner) => line.fill(Paint::Faint, corner, 1),
+                None => line.fill(Paint::Plain, ' ', 1),
+            }
         }
         line.pad(self.layout.bracket_columns(0));
         if let Some(words) = side.words.get(index) {
@@ -200,7 +203,10 @@ impl Typesetter<'_> {
         line.pad(width - brackets);
         for column in (0..brackets).rev() {
             let [opens, closes] = ['┐', '┘'];
-            line.fill(Paint::Faint, corner(side, column, index, opens, closes), 1);
+            match corner(side, column, index, opens, closes) {
+                Some(corner) => line.fill(Paint::Faint, corner, 1),
+                None => line.fill(Paint::Plain, ' ', 1),
+            }
         }
         line
     }
@@ -219,11 +225,11 @@ impl Typesetter<'_> {
 }
 
 /// A bracket column's glyph in one line of a row.
-fn corner(side: &Side, column: usize, index: usize, opens: char, closes: char) -> char {
+fn corner(side: &Side, column: usize, index: usize, opens: char, closes: char) -> Option<char> {
     match (side.brackets[column], index) {
-        (Bracket::Open, _) | (Bracket::Opens, 1..) => '│',
-        (Bracket::Opens, 0) => opens,
-        (Bracket::Closes, 0) => closes,
-        (Bracket::None | Bracket::Closes, _) => ' ',
+        (Bracket::Open, _) | (Bracket::Opens, 1..) => Some('│'),
+        (Bracket::Opens, 0) => Some(opens),
+        (Bracket::Closes, 0) => Some(closes),
+        (Bracket::None | Bracket::Closes, _) => None,
     }
 }

@@ -1,0 +1,139 @@
+//! What a run's figures are held against: the packets on the wire, and the
+//! link's own counters.
+//!
+//! Figures that should agree and do not are errors, and said as errors.
+
+use std::fmt::Display;
+
+use super::line::Line;
+use super::style::{Paint, Style};
+use super::table;
+use crate::conversation::WireAccount;
+use crate::event::{Event, What};
+use crate::flow::Direction;
+use crate::link::Account;
+
+/// What is known of a run beside its outcome.
+#[derive(Clone, Copy, Default)]
+pub struct Evidence<'a> {
+    /// The run's events, sorted by time.
+    pub events: &'a [Event<'a>],
+    /// The link's account, where there was a link.
+    pub link: Option<&'a Account>,
+}
+
+/// Both directions, and how they are called.
+pub(super) const DIRECTIONS: [(Direction, &str); 2] = [
+    (Direction::ClientToServer, "client → server"),
+    (Direction::ServerToClient, "server → client"),
+];
+
+impl Evidence<'_> {
+    /// The wire's account, if any packet was seen.
+    pub fn wire(&self) -> Option<WireAccount> {
+        let mut events = self.events.iter();
+        let seen = events.any(|event| matches!(event.what, What::Packet(_)));
+        seen.then(|| WireAccount::of(self.events))
+    }
+
+    /// Where the link's counters and the packets seen on it differ.
+    pub(super) fn disagreements(&self) -> Disagreements {
+        let mut found = Disagreements::default();
+        let (Some(link), Some(wire)) = (self.link, self.wire()) else {
+            return found;
+        };
+        for (direction, name) in DIRECTIONS {
+            let (traffic, count) = (traffic(link, direction), wire.direction(direction));
+            found.compare(
+                name,
+                ("packets the link was offered", traffic.offered),
+                ("packets recorded", count.packets),
+            );
+            found.compare(
+                name,
+                ("bytes the link was offered", traffic.offered_bytes),
+                ("bytes recorded", count.bytes),
+            );
+        }
+        found
+    }
+
+    /// The link's account in a line, and as errors what the link lost by
+    /// itself.
+    pub(super) fn link_lines(&self, style: &Style) -> Vec<Line> {
+        let Some(link) = self.link else {
+            return Vec::new();
+        };
+        let each = DIRECTIONS.map(|(direction, name)| {
+            let traffic = traffic(link, direction);
+            format!(
+                "{name} {} packets offered, {} delivered",
+                traffic.offered, traffic.delivered
+            )
+        });
+        let text = format!("The link: {}.", each.join("; "));
+        let mut lines = table::sentence(Paint::Plain, &text, style);
+        let lost = link.unmodelled_loss();
+        lines.extend(if lost == 0 {
+            let text = format!("{} The link itself lost nothing.", table::RIGHT);
+            table::sentence(Paint::Good, &text, style)
+        } else {
+            let text = format!(
+                "{} The link itself lost {lost} packets (device drops included): \
+                 the figures of this run are not to be trusted.",
+                table::WRONG
+            );
+            table::sentence(Paint::Failure, &text, style)
+        });
+        lines
+    }
+}
+
+fn traffic(link: &Account, direction: Direction) -> crate::link::Traffic {
+    match direction {
+        Direction::ClientToServer => link.client_to_server,
+        Direction::ServerToClient => link.server_to_client,
+    }
+}
+
+/// Pairs of figures that should be equal and are not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Disagreements(Vec<String>);
+
+impl Disagreements {
+    /// Holds two figures against each other.
+    pub(super) fn compare<Figure: PartialEq + Display>(
+        &mut self,
+        about: &str,
+        (one, value): (&str, Figure),
+        (other, against): (&str, Figure),
+    ) {
+        if value != against {
+            let text = format!("{about}: {one} {value}, {other} {against}");
+            self.0.push(text);
+        }
+    }
+
+    /// Something that is wrong by itself.
+    pub(super) fn add(&mut self, text: String) {
+        self.0.push(text);
+    }
+
+    /// Adds what others found.
+    pub(super) fn extend(&mut self, others: Disagreements) {
+        self.0.extend(others.0);
+    }
+
+    /// One line each, as errors; `checked` says what was held against what.
+    pub(super) fn lines(&self, checked: &str, style: &Style) -> Vec<Line> {
+        if self.0.is_empty() {
+            let text = format!("{} {checked} agree.", table::RIGHT);
+            return table::sentence(Paint::Good, &text, style);
+        }
+        let line = |text: &String| {
+            let text = format!("{} figures disagree: {text}", table::WRONG);
+            table::sentence(Paint::Failure, &text, style)
+        };
+        self.0.iter().flat_map(line).collect()
+    }
+}

@@ -1,0 +1,264 @@
+//! What came of the stream socket's demonstration, as text after the ladder:
+//! the sockets' addresses, what was delivered, and whether the programs, the
+//! kernels and the wire tell the same story.
+//!
+//! Owns wording and layout only; every figure comes from elsewhere.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::evidence::{DIRECTIONS, Disagreements, Evidence};
+use super::line::Line;
+use super::style::{Paint, Style};
+use super::table::{self, Align, RIGHT, WRONG};
+use crate::conversation::{Count, WireAccount};
+use crate::flow::{Direction, FiveTuple};
+use crate::socket::TcpInfo;
+use crate::tcp::{Outcome, Transfer};
+
+/// Writes what came of the demonstration.
+pub fn render(
+    out: &mut impl Write,
+    outcome: &Outcome,
+    evidence: Evidence<'_>,
+    style: &Style,
+) -> io::Result<()> {
+    let wire = evidence.wire();
+    let mut lines = sockets(outcome, style);
+    lines.extend(delivery(outcome, wire.as_ref(), style));
+    lines.extend(prose(outcome, style));
+    lines.extend(evidence.link_lines(style));
+    lines.extend(agreement(outcome, evidence, wire.as_ref(), style));
+    lines.iter().try_for_each(|line| line.write(out, style))
+}
+
+/// One direction: what the programs did, and what the sender's kernel knows.
+struct Way<'a> {
+    direction: Direction,
+    name: &'a str,
+    transfer: &'a Transfer,
+    info: &'a TcpInfo,
+}
+
+fn ways(outcome: &Outcome) -> [Way<'_>; 2] {
+    DIRECTIONS.map(|(direction, name)| {
+        let (transfer, info) = match direction {
+            Direction::ClientToServer => (&outcome.request, &outcome.client_info),
+            Direction::ServerToClient => (&outcome.reply, &outcome.server_info),
+        };
+        Way {
+            direction,
+            name,
+            transfer,
+            info,
+        }
+    })
+}
+
+/// The five-tuples of both ends, and the listening socket that has none.
+fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
+    let connected = |name: &str, host: &str, tuple: &FiveTuple| {
+        vec![
+            format!("{host} {name}"),
+            tuple.protocol.to_string(),
+            tuple.local.ip().to_string(),
+            tuple.local.port().to_string(),
+            tuple.remote.ip().to_string(),
+            tuple.remote.port().to_string(),
+        ]
+    };
+    let listener = vec![
+        "server listener".to_owned(),
+        outcome.server.protocol.to_string(),
+        outcome.listener.ip().to_string(),
+        outcome.listener.port().to_string(),
+        "any".to_owned(),
+        "any".to_owned(),
+    ];
+    let rows = [
+        connected("client", "client", &outcome.client),
+        listener,
+        connected("connection", "server", &outcome.server),
+    ];
+    let mut lines = table::heading("Sockets: who is connected to whom", style);
+    lines.extend(table::table(&SOCKET_HEAD, &rows, style));
+    lines
+}
+
+/// What identifies a socket.
+pub(super) const SOCKET_HEAD: [(&str, Align); 6] = [
+    ("socket", Align::Left),
+    ("protocol", Align::Left),
+    ("local address", Align::Left),
+    ("port", Align::Right),
+    ("remote address", Align::Left),
+    ("port", Align::Right),
+];
+
+fn delivery(outcome: &Outcome, wire: Option<&WireAccount>, style: &Style) -> Vec<Line> {
+    let ways = ways(outcome);
+    let row = |name: &str, cell: &dyn Fn(&Way<'_>) -> String| {
+        let mut cells = vec![name.to_owned()];
+        cells.extend(ways.iter().map(cell));
+        cells
+    };
+    let known = |figure: Option<u64>| figure.map_or("–".to_owned(), |figure| figure.to_string());
+    let mut rows = vec![
+        row("bytes sent", &|way| way.transfer.bytes_sent.to_string()),
+        row("bytes received", &|way| {
+            way.transfer.bytes_received.to_string()
+        }),
+        row("same, in order", &|way| intact(way.transfer)),
+        row("writes", &|way| way.transfer.writes.to_string()),
+        row("segments with data", &|way| {
+            known(way.info.data_segments_out.map(u64::from))
+        }),
+        row("reads", &|way| way.transfer.reads.to_string()),
+        row("retransmissions", &|way| {
+            way.info.total_retransmits.to_string()
+        }),
+        row("round-trip time", &|way| round_trip(way.info)),
+    ];
+    if let Some(wire) = wire {
+        let on_wire = |cell: &dyn Fn(&Count) -> String| {
+            ways.each_ref()
+                .map(|way| cell(wire.direction(way.direction)))
+        };
+        let mut add = |name: &str, cell: &dyn Fn(&Count) -> String| {
+            let mut cells = vec![name.to_owned()];
+            cells.extend(on_wire(cell));
+            rows.push(cells);
+        };
+        add("on the wire: packets", &|count| count.packets.to_string());
+        add("  with data", &|count| count.tcp_data_segments.to_string());
+        add("  only acknowledging", &|count| {
+            count.tcp_pure_acks.to_string()
+        });
+        add("  SYN, FIN, RST", &|count| {
+            format!(
+                "{}, {}, {}",
+                count.tcp_syns, count.tcp_fins, count.tcp_resets
+            )
+        });
+        add("  sent again", &|count| {
+            count.tcp_retransmissions.to_string()
+        });
+        add("on the wire: bytes", &|count| count.bytes.to_string());
+        add("  payload", &|count| count.payload_bytes.to_string());
+        add("  headers", &overhead);
+    }
+    let head = [
+        ("delivery", Align::Left),
+        (ways[0].name, Align::Right),
+        (ways[1].name, Align::Right),
+    ];
+    let mut lines = table::heading("Delivery: what was sent is what arrived", style);
+    lines.extend(table::table(&head, &rows, style));
+    lines
+}
+
+fn intact(transfer: &Transfer) -> String {
+    const SHORT: usize = 8;
+    let short = |hash: &str| hash.chars().take(SHORT).collect::<String>();
+    if transfer.is_intact() {
+        format!("{RIGHT} SHA-256 {}…", short(&transfer.sha256_received))
+    } else {
+        format!(
+            "{WRONG} SHA-256 {}… ≠ {}…",
+            short(&transfer.sha256_sent),
+            short(&transfer.sha256_received)
+        )
+    }
+}
+
+/// Header bytes, and their share of all.
+pub(super) fn overhead(count: &Count) -> String {
+    format!(
+        "{} ({})",
+        count.header_bytes(),
+        share(count.header_bytes(), count.bytes)
+    )
+}
+
+/// A share in percent with one decimal.
+fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "–".to_owned();
+    }
+    let per_mille = (u128::from(part) * 1000 + u128::from(whole) / 2) / u128::from(whole);
+    format!("{}.{} %", per_mille / 10, per_mille % 10)
+}
+
+fn round_trip(info: &TcpInfo) -> String {
+    if info.rtt.is_zero() {
+        return "–".to_owned();
+    }
+    let number = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1000.0);
+    format!("{} ± {} ms", number(info.rtt), number(info.rtt_variation))
+}
+
+fn prose(outcome: &Outcome, style: &Style) -> Vec<Line> {
+    let text = format!(
+        "connect() took {:.3} ms. Congestion control: {}. Largest segment: {} bytes.",
+        outcome.connect.as_secs_f64() * 1000.0,
+        outcome.congestion_control,
+        outcome.client_info.send_mss
+    );
+    let mut lines = vec![Line::default()];
+    lines.extend(table::sentence(Paint::Plain, &text, style));
+    lines
+}
+
+/// Whether programs, kernels and wire agree.
+fn agreement(
+    outcome: &Outcome,
+    evidence: Evidence<'_>,
+    wire: Option<&WireAccount>,
+    style: &Style,
+) -> Vec<Line> {
+    let mut found = evidence.disagreements();
+    for way in ways(outcome) {
+        if !way.transfer.is_intact() {
+            found.add(format!(
+                "{}: the bytes received are not the bytes sent",
+                way.name
+            ));
+        }
+        // A capture of a real interface may miss packets or see them merged.
+        if let (Some(wire), Some(_)) = (wire, evidence.link) {
+            against_wire(&way, wire.direction(way.direction), &mut found);
+        }
+    }
+    let checked = match (wire, evidence.link) {
+        (Some(_), Some(_)) => {
+            "The programs' figures, TCP_INFO, the packets and the link's counters"
+        }
+        _ => "What was sent and what was received",
+    };
+    found.lines(checked, style)
+}
+
+fn against_wire(way: &Way<'_>, count: &Count, found: &mut Disagreements) {
+    found.compare(
+        way.name,
+        (
+            "retransmissions by TCP_INFO",
+            way.info.total_retransmits.into(),
+        ),
+        ("on the wire", count.tcp_retransmissions),
+    );
+    if let Some(segments) = way.info.data_segments_out {
+        found.compare(
+            way.name,
+            ("segments with data by TCP_INFO", segments.into()),
+            ("on the wire", count.tcp_data_segments),
+        );
+    }
+    if count.tcp_retransmissions == 0 {
+        found.compare(
+            way.name,
+            ("bytes written", way.transfer.bytes_sent),
+            ("payload on the wire", count.payload_bytes),
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! What came of the datagram sockets' demonstration, as text after the ladder:
+//! the sockets' addresses, each datagram's fate, what was heard of the closed
+//! port, and whether programs and wire tell the same story.
+//!
+//! Owns wording and layout only; every figure comes from elsewhere.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use super::evidence::{DIRECTIONS, Evidence};
+use super::line::Line;
+use super::style::{Paint, Style};
+use super::table::{self, Align, RIGHT, WRONG};
+use super::tcp::{SOCKET_HEAD, overhead};
+use crate::conversation::{Count, WireAccount};
+use crate::event::{Arrival, Event, What};
+use crate::packet::{Fragment, dissect};
+use crate::udp::{Outcome, Row};
+
+/// Writes what came of the demonstration.
+pub fn render(
+    out: &mut impl Write,
+    outcome: &Outcome,
+    evidence: Evidence<'_>,
+    style: &Style,
+) -> io::Result<()> {
+    let wire = evidence.wire();
+    let mut lines = sockets(outcome, style);
+    lines.extend(datagrams(outcome, evidence.events, style));
+    lines.extend(closed_port(outcome, style));
+    if let Some(wire) = &wire {
+        lines.extend(on_the_wire(wire, style));
+    }
+    lines.push(Line::default());
+    lines.extend(evidence.link_lines(style));
+    lines.extend(agreement(outcome, evidence, style));
+    lines.iter().try_for_each(|line| line.write(out, style))
+}
+
+fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
+    let socket = |name: &str, local: Option<SocketAddr>, remote: Option<SocketAddr>| {
+        let address = |end: Option<SocketAddr>| end.map(|end| end.ip().to_string());
+        let port = |end: Option<SocketAddr>| end.map(|end| end.port().to_string());
+        let any = |text: Option<String>, otherwise: &str| text.unwrap_or(otherwise.to_owned());
+        vec![
+            name.to_owned(),
+            "udp".to_owned(),
+            any(address(local), &outcome.client.ip().to_string()),
+            any(port(local), "its own"),
+            any(address(remote), "any"),
+            any(port(remote), "any"),
+        ]
+    };
+    let rows = [
+        socket("server server", Some(outcome.server), None),
+        socket("client client", Some(outcome.client), None),
+        socket("client connected", None, Some(outcome.closed)),
+    ];
+    let mut lines = table::heading("Sockets: each datagram brings its own addresses", style);
+    lines.extend(table::table(&SOCKET_HEAD, &rows, style));
+    lines
+}
+
+fn datagrams(outcome: &Outcome, events: &[Event<'_>], style: &Style) -> Vec<Line> {
+    let packets = packets_per_datagram(events, outcome.server);
+    let rows: Vec<_> = outcome
+        .datagrams
+        .iter()
+        .enumerate()
+        .map(|(index, row)| {
+            vec![
+                row.number.to_string(),
+                row.purpose.to_owned(),
+                row.sent.to_string(),
+                packets
+                    .get(index)
+                    .map_or("–".to_owned(), ToString::to_string),
+                received(row).map_or("–".to_owned(), |bytes| bytes.to_string()),
+                verdict(row),
+            ]
+        })
+        .collect();
+    let head = [
+        ("#", Align::Right),
+        ("shows", Align::Left),
+        ("sent", Align::Right),
+        ("packets", Align::Right),
+        ("received", Align::Right),
+        ("outcome", Align::Left),
+    ];
+    let mut lines = table::heading("Delivery: one send, one datagram, one receive", style);
+    lines.extend(table::table(&head, &rows, style));
+    lines
+}
+
+/// How many packets each datagram to `server` became, in the order of sending.
+fn packets_per_datagram(events: &[Event<'_>], server: SocketAddr) -> Vec<usize> {
+    let mut counts: Vec<(Option<u32>, usize)> = Vec::new();
+    for event in events {
+        let What::Packet(packet) = &event.what else {
+            continue;
+        };
+        let dissection = dissect(packet.link, &packet.bytes);
+        let fragment = dissection.ip().and_then(|ip| ip.fragment);
+        let is_for_server = dissection.endpoints().is_some_and(|ends| {
+            ends.destination.address == server.ip() && ends.destination.port == Some(server.port())
+        });
+        match fragment {
+            Some(Fragment {
+                identification,
+                offset: 1..,
+                ..
+            }) => {
+                let mut known = counts.iter_mut().rev();
+                if let Some((_, count)) = known.find(|(id, _)| *id == Some(identification)) {
+                    *count += 1;
+                }
+            }
+            _ if is_for_server => {
+                counts.push((fragment.map(|fragment| fragment.identification), 1));
+            }
+            _ => {}
+        }
+    }
+    counts.into_iter().map(|(_, count)| count).collect()
+}
+
+fn received(row: &Row) -> Option<usize> {
+    match row.arrival {
+        Arrival::Delivered { bytes }
+        | Arrival::OutOfOrder { bytes }
+        | Arrival::Truncated { bytes, .. } => Some(bytes),
+        Arrival::Duplicate | Arrival::Corrupted | Arrival::Refused | Arrival::Lost => None,
+    }
+}
+
+fn verdict(row: &Row) -> String {
+    match row.arrival {
+        Arrival::Delivered { bytes } if bytes == row.sent => format!("{RIGHT} whole"),
+        Arrival::Delivered { .. } => format!("{WRONG} of another length"),
+        Arrival::OutOfOrder { .. } => format!("{RIGHT} whole, out of order"),
+        Arrival::Truncated { .. } => "cut to the buffer (MSG_TRUNC)".to_owned(),
+        Arrival::Duplicate => format!("{WRONG} a duplicate"),
+        Arrival::Corrupted => format!("{WRONG} corrupted"),
+        Arrival::Refused => format!("{WRONG} refused (ICMP)"),
+        Arrival::Lost => format!("{WRONG} lost"),
+    }
+}
+
+fn closed_port(outcome: &Outcome, style: &Style) -> Vec<Line> {
+    let heard = |error: &Option<String>| match error {
+        Some(errno) => format!("heard {errno}"),
+        None => "heard nothing".to_owned(),
+    };
+    let text = format!(
+        "Of the closed port {}, the unconnected socket {}, the connected one {}.",
+        outcome.closed,
+        heard(&outcome.unconnected_error),
+        heard(&outcome.connected_error)
+    );
+    let mut lines = vec![Line::default()];
+    lines.extend(table::sentence(Paint::Plain, &text, style));
+    lines
+}
+
+fn on_the_wire(wire: &WireAccount, style: &Style) -> Vec<Line> {
+    let row = |name: &str, cell: &dyn Fn(&Count) -> String| {
+        let mut cells = vec![name.to_owned()];
+        cells.extend(DIRECTIONS.map(|(direction, _)| cell(wire.direction(direction))));
+        cells
+    };
+    let rows = [
+        row("datagrams", &|count| count.udp_datagrams.to_string()),
+        row("packets", &|count| count.packets.to_string()),
+        row("  of those fragments", &|count| count.fragments.to_string()),
+        row("  of those ICMP", &|count| count.icmp_packets.to_string()),
+        row("bytes", &|count| count.bytes.to_string()),
+        row("  payload", &|count| count.payload_bytes.to_string()),
+        row("  headers", &overhead),
+    ];
+    let [(_, up), (_, down)] = DIRECTIONS;
+    let head = [
+        ("on the wire", Align::Left),
+        (up, Align::Right),
+        (down, Align::Right),
+    ];
+    let mut lines = vec![Line::default()];
+    lines.extend(table::table(&head, &rows, style));
+    lines
+}
+
+/// Whether programs and wire agree.
+fn agreement(outcome: &Outcome, evidence: Evidence<'_>, style: &Style) -> Vec<Line> {
+    let mut found = evidence.disagreements();
+    if evidence.link.is_none() || evidence.wire().is_none() {
+        return found.lines("What was sent and what was received", style);
+    }
+    let seen = packets_per_datagram(evidence.events, outcome.server).len();
+    let [(_, up), _] = DIRECTIONS;
+    found.compare(
+        up,
+        ("datagrams sent", outcome.datagrams.len()),
+        ("datagrams on the wire", seen),
+    );
+    found.lines(
+        "The programs' figures, the packets and the link's counters",
+        style,
+    )
+}
