@@ -7,101 +7,107 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
-
+use super::evidence::Evidence;
 use super::line::Line;
 use super::style::{Paint, Style};
+use super::table::{self, Align, WRONG};
 use crate::compare::{Boundaries, Compared, Config, Figures};
 use crate::flow::Kind;
 use crate::link::Account;
 
 /// Writes the table, the link's account and, in words, what the figures say.
-pub fn table(
+pub fn render(
     out: &mut impl Write,
     config: &Config,
     compared: &[Compared],
     account: Option<&Account>,
     style: &Style,
 ) -> io::Result<()> {
-    heading(out, config, account, style)?;
-    for line in rows(config, compared, style).lines() {
-        Line::of(Paint::Plain, line.trim_end()).write(out, style)?;
-    }
-    writeln!(out)?;
-    for compared in compared {
-        for sentence in compared.disagreements() {
-            Line::of(Paint::Failure, &format!("✗ {sentence}")).write(out, style)?;
-        }
-        if let Err(refused) = &compared.column.result {
-            let text = format!("✗ {}: {}", compared.column.kind, refused.refused);
-            paragraph(out, Paint::Failure, &text, style)?;
-        }
-    }
-    if let Some(account) = account {
-        link_line(out, account, style)?;
-    }
-    paragraph(out, Paint::Plain, &in_words(compared), style)
+    let mut lines = table::sentence(Paint::Heading, &headline(config, account), style);
+    lines.push(Line::default());
+    lines.extend(figures(config, compared, style));
+    lines.push(Line::default());
+    lines.extend(table::sentence(Paint::Plain, &in_words(compared), style));
+    let evidence = Evidence {
+        events: &[],
+        link: account,
+    };
+    lines.extend(evidence.link_lines(style));
+    lines.extend(failures(compared, style));
+    lines.iter().try_for_each(|line| line.write(out, style))
 }
 
-fn heading(
-    out: &mut impl Write,
-    config: &Config,
-    account: Option<&Account>,
-    style: &Style,
-) -> io::Result<()> {
+fn headline(config: &Config, account: Option<&Account>) -> String {
     let place = match account {
-        Some(account) => format!("a private link on {}", account.device),
+        Some(account) => format!("a private link ({})", account.device),
         None => "the loopback interface".to_owned(),
     };
-    let text = format!(
-        "{} messages of {} bytes, one every {}, through each kind of socket at once over {place}",
+    format!(
+        "{} messages of {} bytes, one every {}, through each kind of socket at once, over {place}",
         config.count,
         config.size,
         duration(config.interval)
-    );
-    paragraph(out, Paint::Heading, &text, style)?;
-    writeln!(out)
+    )
 }
 
-fn rows(config: &Config, compared: &[Compared], style: &Style) -> String {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(u16::try_from(style.columns().min(110)).unwrap_or(u16::MAX));
+fn failures(compared: &[Compared], style: &Style) -> Vec<Line> {
+    let mut failures: Vec<String> = compared.iter().flat_map(Compared::disagreements).collect();
+    failures.extend(compared.iter().filter_map(|compared| {
+        let refused = compared.column.result.as_ref().err()?;
+        Some(format!("{}: {}", compared.column.kind, refused.refused))
+    }));
+    failures
+        .iter()
+        .flat_map(|text| table::sentence(Paint::Failure, &format!("{WRONG} {text}"), style))
+        .collect()
+}
+
+fn figures(config: &Config, compared: &[Compared], style: &Style) -> Vec<Line> {
+    let mut rows: Vec<Vec<String>> = Vec::new();
     let mut add = |label: &str, cell: &dyn Fn(&Compared) -> String| {
         let cells = compared.iter().map(cell);
-        table.add_row(std::iter::once(label.to_owned()).chain(cells));
+        rows.push(std::iter::once(label.to_owned()).chain(cells).collect());
     };
-    add("", &|compared| title(compared.column.kind).to_owned());
-    add("named by", &|compared| named_by(compared.column.kind).to_owned());
     let figure = |read: &dyn Fn(&Figures) -> String, compared: &Compared| {
         let result = compared.column.result.as_ref();
-        result.map_or_else(|_| "–".to_owned(), read)
+        result.map_or_else(|_| NOTHING.to_owned(), read)
     };
+    add("a peer is", &|c| named_by(c.column.kind).to_owned());
     add("client", &|c| figure(&|f| f.client.to_string(), c));
     add("server", &|c| figure(&|f| f.server.to_string(), c));
     add("set-up", &|c| figure(&|f| set_up(c, f), c));
-    add("messages sent", &|c| figure(&|f| f.sent.to_string(), c));
-    add("delivered once", &|c| figure(&|f| f.arrivals.delivered.to_string(), c));
-    add("lost", &|c| figure(&|f| f.lost.to_string(), c));
-    add("duplicated", &|c| figure(&|f| f.arrivals.duplicated.to_string(), c));
-    add("out of order", &|c| figure(&|f| f.arrivals.out_of_order.to_string(), c));
-    add("corrupted", &|c| figure(&|f| f.arrivals.corrupted.to_string(), c));
-    add("boundaries", &|c| figure(&boundaries, c));
-    add("packets, message", &|c| per_message(c, config));
-    add("bytes, message", &|c| bytes_per_message(c, config));
-    for (label, read) in LATENCIES {
-        add(label, &|c| {
-            figure(
-                &|f| f.latency.map_or_else(|| "–".to_owned(), |latency| duration(read(&latency))),
-                c,
-            )
-        });
+    add("sent", &|c| figure(&|f| f.sent.to_string(), c));
+    for (label, read) in ARRIVALS {
+        add(label, &|c| figure(&|f| read(f).to_string(), c));
     }
-    add("privilege", &|compared| compared.column.privilege.to_owned());
-    table.to_string()
+    add("boundaries", &|c| figure(&boundaries, c));
+    add("packets a message", &|c| per_message(c, config));
+    add("bytes a message", &|c| bytes_per_message(c, config));
+    for (label, read) in LATENCIES {
+        let show = |f: &Figures| {
+            f.latency
+                .map_or_else(|| NOTHING.to_owned(), |latency| duration(read(&latency)))
+        };
+        add(label, &|c| figure(&show, c));
+    }
+    add("privilege", &|c| c.column.privilege.to_owned());
+    let heads = compared.iter().map(|c| (title(c.column.kind), Align::Left));
+    let head: Vec<_> = std::iter::once(("", Align::Left)).chain(heads).collect();
+    table::table(&head, &rows, style)
 }
+
+/// Where a figure cannot be had.
+const NOTHING: &str = "–";
+
+type Count = fn(&Figures) -> u32;
+
+const ARRIVALS: [(&str, Count); 5] = [
+    ("delivered once", |f| f.arrivals.delivered),
+    ("lost", |f| f.lost),
+    ("duplicated", |f| f.arrivals.duplicated),
+    ("out of order", |f| f.arrivals.out_of_order),
+    ("corrupted", |f| f.arrivals.corrupted),
+];
 
 type Read = fn(&crate::stats::LatencySummary) -> Duration;
 
@@ -121,9 +127,9 @@ fn title(kind: Kind) -> &'static str {
 
 fn named_by(kind: Kind) -> &'static str {
     match kind {
-        Kind::Tcp => "five-tuple of the connection",
-        Kind::Udp => "addresses and ports of each datagram",
-        Kind::Raw => "addresses only, no ports",
+        Kind::Tcp => "a five-tuple",
+        Kind::Udp => "address and port",
+        Kind::Raw => "an address, no port",
     }
 }
 
@@ -145,18 +151,22 @@ fn boundaries(figures: &Figures) -> String {
 
 fn per_message(compared: &Compared, config: &Config) -> String {
     if compared.first.is_none() {
-        return "–".to_owned();
+        return NOTHING.to_owned();
     }
     let wire = compared.wire;
     let count = f64::from(sent(compared, config));
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let each = |packets: u64| packets as f64 / count;
-    format!("{:.2} up, {:.2} down", each(wire.packets_up), each(wire.packets_down))
+    format!(
+        "{:.2} up, {:.2} down",
+        each(wire.packets_up),
+        each(wire.packets_down)
+    )
 }
 
 fn bytes_per_message(compared: &Compared, config: &Config) -> String {
     if compared.first.is_none() {
-        return "–".to_owned();
+        return NOTHING.to_owned();
     }
     let count = f64::from(sent(compared, config));
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
@@ -167,23 +177,6 @@ fn bytes_per_message(compared: &Compared, config: &Config) -> String {
 fn sent(compared: &Compared, config: &Config) -> u32 {
     let sent = compared.column.result.as_ref().map(|figures| figures.sent);
     sent.unwrap_or(config.count).max(1)
-}
-
-fn link_line(out: &mut impl Write, account: &Account, style: &Style) -> io::Result<()> {
-    let wire = account.wire;
-    let text = format!(
-        "The link carried {} packets up and {} down, delivered {} and {}, and lost {} by itself.",
-        wire.client_to_server.offered,
-        wire.server_to_client.offered,
-        wire.client_to_server.delivered,
-        wire.server_to_client.delivered,
-        account.unmodelled_loss(),
-    );
-    let paint = match account.unmodelled_loss() {
-        0 => Paint::Plain,
-        _ => Paint::Failure,
-    };
-    paragraph(out, paint, &text, style)
 }
 
 /// What the figures say, in words.
@@ -221,27 +214,8 @@ fn in_words(compared: &[Compared]) -> String {
     sentences.join(" ")
 }
 
-/// A paragraph, wrapped at spaces.
-fn paragraph(out: &mut impl Write, paint: Paint, text: &str, style: &Style) -> io::Result<()> {
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        let needed = unicode_width::UnicodeWidthStr::width(line.as_str())
-            + 1
-            + unicode_width::UnicodeWidthStr::width(word);
-        if !line.is_empty() && needed > style.columns() {
-            Line::of(paint, &line).write(out, style)?;
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    Line::of(paint, &line).write(out, style)
-}
-
 /// A duration with three significant digits: `87.3 µs`, `1.20 ms`.
-pub(super) fn duration(time: Duration) -> String {
+fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (value, unit) = match seconds {
         _ if seconds >= 1.0 => (seconds, "s"),

@@ -91,8 +91,8 @@ impl Evidence<'_> {
 
 fn traffic(link: &Account, direction: Direction) -> crate::link::Traffic {
     match direction {
-        Direction::ClientToServer => link.client_to_server,
-        Direction::ServerToClient => link.server_to_client,
+        Direction::ClientToServer => link.wire.client_to_server,
+        Direction::ServerToClient => link.wire.server_to_client,
     }
 }
 
