@@ -91,8 +91,8 @@ impl Evidence<'_> {
 
 fn traffic(link: &Account, direction: Direction) -> crate::link::Traffic {
     match direction {
-        Direction::ClientToServer => link.client_to_server,
-        Direction::ServerToClient => link.server_to_client,
+        Direction::ClientToServer => link.wire.client_to_server,
+        Direction::ServerToClient => link.wire.server_to_client,
     }
 }
 
@@ -117,11 +117,6 @@ impl Disagreements {
     /// Something that is wrong by itself.
     pub(super) fn add(&mut self, text: String) {
         self.0.push(text);
-    }
-
-    /// Adds what others found.
-    pub(super) fn extend(&mut self, others: Disagreements) {
-        self.0.extend(others.0);
     }
 
     /// One line each, as errors; `checked` says what was held against what.

@@ -4,6 +4,7 @@
 //! [`Style::detect`] looks at the environment. Nothing here opens a socket,
 //! and nothing that came off a wire reaches the terminal as a control sequence.
 
+pub mod dump;
 mod evidence;
 mod glyph;
 pub mod json;
@@ -11,6 +12,7 @@ pub mod ladder;
 mod line;
 pub mod pcap;
 pub mod ping;
+mod sockets;
 mod style;
 mod table;
 pub mod tcp;
