@@ -32,9 +32,9 @@ pub struct Config {
     pub messages: Vec<String>,
     /// Length of the larger write in bytes; 0 leaves it out.
     pub size: usize,
-    /// The congestion control to set on the client; `None` keeps the
-    /// namespace's own.
-    pub congestion: Option<String>,
+    /// The client's congestion control, pinned: a new namespace inherits the
+    /// machine's, which differs from machine to machine.
+    pub congestion: String,
     /// Whether small writes wait for earlier ones to be acknowledged.
     pub nagle: Nagle,
 }
@@ -49,6 +49,9 @@ pub enum Nagle {
     Off,
 }
 
+/// The congestion control that every Linux has (RFC 5681).
+pub const CONGESTION_CONTROL: &str = "reno";
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -56,7 +59,7 @@ impl Default for Config {
             port: crate::DEFAULT_PORT,
             messages: ["one", "two", "three"].map(String::from).into(),
             size: 4000,
-            congestion: None,
+            congestion: CONGESTION_CONTROL.into(),
             nagle: Nagle::On,
         }
     }
@@ -223,13 +226,12 @@ impl Scene<'_> {
         let client = seat
             .run(move || Stream::open(&recorder, "client", address))
             .map_err(|error| Error::new("open a stream socket for", address, error))?;
-        if let Some(name) = &self.config.congestion {
-            client
-                .set_option(format_args!("TCP_CONGESTION, {name}"), |socket| {
-                    socket.set_tcp_congestion(name.as_bytes())
-                })
-                .map_err(|error| congestion_failure(name, error))?;
-        }
+        let name = &self.config.congestion;
+        client
+            .set_option(format_args!("TCP_CONGESTION, {name}"), |socket| {
+                socket.set_tcp_congestion(name.as_bytes())
+            })
+            .map_err(|error| congestion_failure(name, error))?;
         if self.config.nagle == Nagle::Off {
             client
                 .set_option("TCP_NODELAY, 1", |socket| socket.set_tcp_nodelay(true))

@@ -3,8 +3,12 @@
 //! One file a subcommand: its arguments, their meaning as an engine's `Config`,
 //! and the order of events: build the stage, run the engine, render.
 
+mod compare;
 mod output;
 mod ping;
+mod place;
+mod tcp;
+mod udp;
 
 use std::process::ExitCode;
 
@@ -29,7 +33,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Tcp(tcp::Args),
+    Udp(udp::Args),
     Ping(ping::Args),
+    Compare(compare::Args),
 }
 
 /// Parses the command line and runs what it says.
@@ -40,6 +47,9 @@ enum Command {
 pub fn run() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     match &cli.command {
+        Command::Tcp(args) => tcp::run(args, cli.color),
+        Command::Udp(args) => udp::run(args, cli.color),
+        Command::Compare(args) => compare::run(args, cli.color),
         Command::Ping(args) => Ok(ping::run(args)?),
     }
 }

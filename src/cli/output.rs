@@ -1,7 +1,29 @@
 //! What is shown and where it goes, as typed: JSON Lines, pcapng, hex dumps,
 //! sequence numbers, colour.
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufWriter, Stdout, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, StringValueParser, TypedValueParser};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::event::{Event, Recording, Sink, Tee, What};
+use crate::link::Account;
+use crate::packet::hexdump::Mode;
+use crate::packet::{Conversations, Numbering, dissect, summary};
+use crate::recorder::Clock;
+use crate::report::dump::{self, Extent, Subject};
+use crate::report::json::{Environment, JsonLines};
+use crate::report::pcap::PcapFile;
+use crate::report::{ColourChoice, Stream, Style, ladder};
+
+use super::place::Hosts;
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -12,4 +34,231 @@ pub(super) enum Colour {
     Always,
     /// Never.
     Never,
+}
+
+impl Colour {
+    /// The style of standard output.
+    pub(super) fn style(self) -> Style {
+        let choice = match self {
+            Colour::Auto => ColourChoice::Auto,
+            Colour::Always => ColourChoice::Always,
+            Colour::Never => ColourChoice::Never,
+        };
+        Style::detect(Stream::Out, choice)
+    }
+}
+
+/// How much of each packet's bytes to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Hex {
+    /// None.
+    None,
+    /// Sixteen bytes a line, with the header they belong to.
+    Short,
+    /// Field by field.
+    Full,
+}
+
+/// Options of every command that runs on sockets.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutputArgs {
+    /// Print JSON Lines: one event a line, the result last.
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Write the packets to FILE as pcapng, for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+}
+
+/// Options of the demonstrations, which draw a ladder.
+#[derive(Debug, clap::Args)]
+pub(super) struct LadderArgs {
+    /// Show absolute sequence numbers.
+    #[arg(long)]
+    absolute: bool,
+
+    /// Show the packets' bytes.
+    #[arg(long, value_name = "HOW", default_value = "none")]
+    hex: Hex,
+}
+
+impl LadderArgs {
+    /// Draws the ladder.
+    pub(super) fn draw(
+        &self,
+        out: &mut impl Write,
+        events: &[Event<'_>],
+        hosts: Hosts,
+        style: &Style,
+    ) -> std::io::Result<()> {
+        let mut options = ladder::Options::default().with_addresses(hosts.client, hosts.server);
+        if self.absolute {
+            options.numbering = Numbering::Absolute;
+        }
+        ladder::render(out, events, &options, style)
+    }
+
+    /// Dumps every packet's bytes, where that was asked for.
+    pub(super) fn dump(
+        &self,
+        out: &mut impl Write,
+        events: &[Event<'_>],
+        style: &Style,
+    ) -> std::io::Result<()> {
+        let mode = match self.hex {
+            Hex::None => return Ok(()),
+            Hex::Short => Mode::Short,
+            Hex::Full => Mode::Annotated,
+        };
+        let extent = Extent { mode, data: None };
+        let mut conversations = Conversations::new();
+        for event in events {
+            let What::Packet(packet) = &event.what else {
+                continue;
+            };
+            let mut dissection = dissect(packet.link, &packet.bytes);
+            conversations.observe(&dissection);
+            let line = summary::line(&dissection, &conversations, summary::Style::default());
+            conversations.explain(&mut dissection);
+            let subject = Subject {
+                title: &format!("#{} {line}", packet.id),
+                dissection: &dissection,
+                bytes: &packet.bytes,
+            };
+            writeln!(out)?;
+            dump::packet(out, &subject, extent, style)?;
+        }
+        Ok(())
+    }
+}
+
+/// The sinks of one run, and how they end.
+pub(super) struct Sinks {
+    command: &'static str,
+    clock: Clock,
+    recording: Option<Arc<Recording>>,
+    json: Option<Arc<JsonLines<Stdout>>>,
+    pcap: Option<(Arc<PcapFile<BufWriter<File>>>, PathBuf)>,
+    own: Option<Arc<dyn Sink>>,
+}
+
+impl OutputArgs {
+    /// Opens what the run will write to, before anything runs.
+    pub(super) fn open(&self, command: &'static str, clock: Clock) -> Result<Sinks, Error> {
+        let pcap = match &self.pcap {
+            Some(path) => Some((Arc::new(create_pcap(path.clone(), clock)?), path.clone())),
+            None => None,
+        };
+        // The demonstrations end by themselves; a reader who has seen enough is
+        // noticed at the end.
+        let stop = Arc::new(AtomicBool::new(false));
+        let json = JsonLines::new(std::io::stdout(), stop);
+        Ok(Sinks {
+            command,
+            clock,
+            recording: None,
+            json: self.json.then(|| Arc::new(json)),
+            pcap,
+            own: None,
+        })
+    }
+}
+
+impl Sinks {
+    /// Keeps the events for a rendering at the end, unless they go out as JSON.
+    #[must_use]
+    pub(super) fn recording(mut self) -> Self {
+        self.recording = self.json.is_none().then(|| Arc::new(Recording::new()));
+        self
+    }
+
+    /// Adds a sink of the command's own.
+    #[must_use]
+    pub(super) fn with(mut self, sink: Arc<dyn Sink>) -> Self {
+        self.own = Some(sink);
+        self
+    }
+
+    /// All of them as one.
+    pub(super) fn tee(&self) -> Arc<dyn Sink> {
+        let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+        sinks.extend(self.own.clone());
+        if let Some(recording) = &self.recording {
+            sinks.push(recording.clone());
+        }
+        if let Some(json) = &self.json {
+            sinks.push(json.clone());
+        }
+        if let Some((pcap, _)) = &self.pcap {
+            sinks.push(pcap.clone());
+        }
+        Arc::new(Tee::new(sinks))
+    }
+
+    /// Finishes the files, and the JSON with its last line. Returns the events
+    /// for a rendering, or `None` where they went out as JSON. Every stage that
+    /// feeds the sinks must have ended.
+    pub(super) fn finish(
+        self,
+        result: &impl Serialize,
+        account: Option<&Account>,
+    ) -> anyhow::Result<Option<Vec<Event<'static>>>> {
+        if let Some((pcap, path)) = self.pcap
+            && let Some(pcap) = Arc::into_inner(pcap)
+        {
+            pcap.finish()
+                .map_err(|error| Error::new("write", path.display(), error))?;
+        }
+        let Some(json) = self.json else {
+            return Ok(Some(
+                self.recording.map(|kept| kept.take()).unwrap_or_default(),
+            ));
+        };
+        let stage = account.map_or_else(
+            || "loopback".to_owned(),
+            |account| format!("link ({})", account.device),
+        );
+        json.result(
+            self.command,
+            &Environment::new(self.clock, kernel_release(), stage),
+            result,
+        );
+        if let Some(json) = Arc::into_inner(json) {
+            json.into_result()?;
+        }
+        Ok(None)
+    }
+}
+
+fn kernel_release() -> Option<String> {
+    let name = nix::sys::utsname::uname().ok()?;
+    Some(name.release().to_string_lossy().into_owned())
+}
+
+fn create_pcap(path: PathBuf, clock: Clock) -> Result<PcapFile<BufWriter<File>>, Error> {
+    File::create(&path)
+        .and_then(|file| PcapFile::begin(BufWriter::new(file), clock, None))
+        .map_err(|error| {
+            Error::new("create", path.display(), error)
+                .remedy("--pcap needs a path in a folder that you may write to")
+        })
+}
+
+/// A value parser for text that must be UTF-8, with an error that says so.
+pub(super) fn text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().try_map(|value: OsString| {
+        value
+            .into_string()
+            .map_err(|bytes| format!("a message is text, and {bytes:?} is not valid UTF-8"))
+    })
+}
+
+/// A value parser for a number of bytes.
+pub(super) fn bytes(least: usize, most: usize) -> impl TypedValueParser<Value = usize> {
+    StringValueParser::new().try_map(move |text| match text.parse::<usize>() {
+        Ok(size) if (least..=most).contains(&size) => Ok(size),
+        Ok(_) => Err(format!("must be {least} to {most} bytes")),
+        Err(_) => Err("not a number of bytes".to_owned()),
+    })
 }

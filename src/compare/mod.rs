@@ -136,6 +136,59 @@ pub enum Boundaries {
     None,
 }
 
+/// One kind's column with the wire's account of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Compared {
+    /// What the programs saw.
+    #[serde(flatten)]
+    pub column: Column,
+    /// What crossed the wire; zeroes where no packets could be seen.
+    pub wire: WireUse,
+    /// The first packet that carried a message.
+    #[serde(skip)]
+    pub first: Option<FirstPacket>,
+}
+
+/// Sets the wire's account beside each column.
+pub fn with_wire(columns: Vec<Column>, tally: &WireTally) -> Vec<Compared> {
+    columns
+        .into_iter()
+        .map(|column| Compared {
+            wire: tally.of(column.kind),
+            first: tally.first(column.kind),
+            column,
+        })
+        .collect()
+}
+
+impl Compared {
+    /// Where the programs' figures and the wire's cannot both be true. Empty on
+    /// any healthy run.
+    pub fn disagreements(&self) -> Vec<String> {
+        let Ok(figures) = &self.column.result else {
+            return Vec::new();
+        };
+        let kind = self.column.kind;
+        let mut found = Vec::new();
+        if figures.arrivals.delivered + figures.lost != figures.sent {
+            found.push(format!(
+                "{kind}: {} delivered and {} lost are not the {} sent",
+                figures.arrivals.delivered, figures.lost, figures.sent
+            ));
+        }
+        // A datagram is one packet or several fragments, never less; a segment
+        // may carry several writes.
+        let seen = self.wire.data_packets;
+        if seen > 0 && kind != Kind::Tcp && seen < figures.writes {
+            found.push(format!(
+                "{kind}: {} messages were sent, {seen} packets crossed the wire",
+                figures.writes
+            ));
+        }
+        found
+    }
+}
+
 /// Sends the messages through all three kinds and judges what arrives. `stop`
 /// ends the sending early; what was sent is judged all the same.
 pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Vec<Column>, Error> {

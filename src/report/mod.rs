@@ -4,6 +4,7 @@
 //! [`Style::detect`] looks at the environment. Nothing here opens a socket,
 //! and nothing that came off a wire reaches the terminal as a control sequence.
 
+pub mod compare;
 pub mod dump;
 mod evidence;
 mod glyph;

@@ -1,0 +1,164 @@
+//! `socklab compare`: the same messages through TCP, UDP and raw sockets.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::output::{Colour, OutputArgs, bytes};
+use super::place::PlaceArgs;
+use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, WireTally};
+use crate::error::Error;
+use crate::link::Account;
+use crate::packet::dissect;
+use crate::packet::hexdump::Mode;
+use crate::recorder::Clock;
+use crate::report::dump::{self, Extent, Subject};
+use crate::report::{self, Style};
+
+/// Send the same messages through TCP, UDP and raw sockets, side by side.
+///
+/// Numbered, timestamped, checksummed messages go from the client to the server
+/// through a stream socket, a datagram socket and a raw ICMP socket at once,
+/// over the same private link. What arrives is judged by the receiving program
+/// and held against what crossed the wire.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  socklab compare                       100 messages of 100 bytes
+  socklab compare -c 1000 -i 0 -s 1400  as fast as possible, nearly an MTU each
+  socklab compare -6 --pcap c.pcapng    over IPv6, packets for Wireshark
+  socklab compare --json | tail -n 1    every figure, for a program")]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: PlaceArgs,
+
+    /// How many messages each kind of socket carries.
+    #[arg(short, long, value_name = "COUNT", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    count: u32,
+
+    /// Length of a message in bytes.
+    #[arg(short, long, value_name = "BYTES", default_value = "100",
+          value_parser = bytes(SMALLEST, LARGEST))]
+    size: usize,
+
+    /// Milliseconds from one message to the next; fractions allowed.
+    #[arg(short, long, value_name = "MS", default_value = "1", value_parser = milliseconds)]
+    interval: Duration,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What the last line of JSON holds.
+#[derive(Serialize)]
+struct Report<'a> {
+    count: u32,
+    size_bytes: usize,
+    kinds: &'a [Compared],
+    link: Option<&'a Account>,
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
+    let prepared = args.place.prepare();
+    let clock = Clock::start();
+    let tally = Arc::new(WireTally::default());
+    let sinks = args.output.open("compare", clock)?.with(tally.clone());
+    let stop = stop_on_signals()?;
+    let stage = args.place.build(prepared, clock, &sinks.tee());
+    let config = args.config();
+    let columns = compare::run(&config, &stage, &stop)?;
+    let account = stage.finish()?;
+    let compared = compare::with_wire(columns, &tally);
+    drop(tally);
+    let result = Report {
+        count: config.count,
+        size_bytes: config.size,
+        kinds: &compared,
+        link: account.as_ref(),
+    };
+    if sinks.finish(&result, account.as_ref())?.is_some() {
+        let (mut out, style) = (std::io::stdout().lock(), colour.style());
+        report::compare::render(&mut out, &config, &compared, account.as_ref(), &style)?;
+        first_packets(&mut out, &compared, &style)?;
+    }
+    Ok(if agrees(&compared, account.as_ref()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Ctrl-C ends the sending; what was sent is judged and shown all the same.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // A second signal ends the process as if nobody listened.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Error::new("sigaction", "SIGINT", error))?;
+    }
+    Ok(stop)
+}
+
+fn first_packets(
+    out: &mut impl Write,
+    compared: &[Compared],
+    style: &Style,
+) -> std::io::Result<()> {
+    let first: Vec<_> = compared
+        .iter()
+        .filter_map(|compared| {
+            let packet = compared.first.as_ref()?;
+            let title = format!("The first {} packet with a message", compared.column.kind);
+            Some((title, dissect(packet.link, &packet.bytes), packet))
+        })
+        .collect();
+    let subjects: Vec<Subject<'_>> = first
+        .iter()
+        .map(|(title, dissection, packet)| Subject {
+            title,
+            dissection,
+            bytes: &packet.bytes,
+        })
+        .collect();
+    let extent = Extent {
+        mode: Mode::Annotated,
+        data: Some(32),
+    };
+    writeln!(out)?;
+    dump::side_by_side(out, &subjects, extent, style)
+}
+
+/// Whether the programs' figures and the wire's can both be true.
+fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
+    compared.iter().all(|one| one.disagreements().is_empty())
+        && account.is_none_or(|account| account.unmodelled_loss() == 0)
+}
+
+impl Args {
+    fn config(&self) -> Config {
+        Config {
+            family: self.place.family(),
+            port: self.place.port,
+            count: self.count,
+            size: self.size,
+            interval: self.interval,
+            ..Config::default()
+        }
+    }
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of milliseconds")?;
+    if !(0.0..=3_600_000.0).contains(&number) {
+        return Err("must be 0 to 3600000 milliseconds".into());
+    }
+    Ok(Duration::from_secs_f64(number / 1000.0))
+}
