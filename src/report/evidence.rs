@@ -119,11 +119,6 @@ impl Disagreements {
         self.0.push(text);
     }
 
-    /// Adds what others found.
-    pub(super) fn extend(&mut self, others: Disagreements) {
-        self.0.extend(others.0);
-    }
-
     /// One line each, as errors; `checked` says what was held against what.
     pub(super) fn lines(&self, checked: &str, style: &Style) -> Vec<Line> {
         if self.0.is_empty() {

@@ -13,6 +13,7 @@ pub mod ladder;
 mod line;
 pub mod pcap;
 pub mod ping;
+mod sockets;
 mod style;
 mod table;
 pub mod tcp;

@@ -16,6 +16,9 @@ pub(super) enum Align {
     Right,
 }
 
+/// Between columns.
+const GAP: usize = 2;
+
 /// The sign of what was checked and is right.
 pub(super) const RIGHT: char = '✓';
 /// The sign of what is wrong.
@@ -60,6 +63,19 @@ pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>], style: &Style)
         signed(glyph::fit(text.trim_end(), style.columns()).as_ref())
     };
     table.lines().enumerate().map(painted).collect()
+}
+
+/// The columns that a table takes where no cell wraps.
+pub(super) fn natural_width(head: &[(&str, Align)], rows: &[Vec<String>]) -> usize {
+    let widest = |(index, (name, _)): (usize, &(&str, Align))| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        let widths = cells
+            .map(|cell| glyph::width(cell))
+            .chain([glyph::width(name)]);
+        widths.max().unwrap_or(0) + GAP
+    };
+    let columns: usize = head.iter().enumerate().map(widest).sum();
+    columns.saturating_sub(GAP)
 }
 
 /// A sentence in lines, its continuation indented.

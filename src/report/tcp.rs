@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::evidence::{DIRECTIONS, Disagreements, Evidence};
 use super::line::Line;
+use super::sockets::{self, Named};
 use super::style::{Paint, Style};
 use super::table::{self, Align, RIGHT, WRONG};
 use crate::conversation::{Count, WireAccount};
@@ -57,114 +58,106 @@ fn ways(outcome: &Outcome) -> [Way<'_>; 2] {
 
 /// The five-tuples of both ends, and the listening socket that has none.
 fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
-    let connected = |name: &str, host: &str, tuple: &FiveTuple| {
-        vec![
-            format!("{host} {name}"),
-            tuple.protocol.to_string(),
-            tuple.local.ip().to_string(),
-            tuple.local.port().to_string(),
-            tuple.remote.ip().to_string(),
-            tuple.remote.port().to_string(),
-        ]
+    let connected = |host, name, tuple: FiveTuple| Named {
+        host,
+        name,
+        protocol: tuple.protocol,
+        local: Some(tuple.local),
+        remote: Some(tuple.remote),
     };
-    let listener = vec![
-        "server listener".to_owned(),
-        outcome.server.protocol.to_string(),
-        outcome.listener.ip().to_string(),
-        outcome.listener.port().to_string(),
-        "any".to_owned(),
-        "any".to_owned(),
-    ];
+    let listener = Named {
+        host: "server",
+        name: "listener",
+        protocol: outcome.server.protocol,
+        local: Some(outcome.listener),
+        remote: None,
+    };
     let rows = [
-        connected("client", "client", &outcome.client),
+        connected("client", "client", outcome.client),
         listener,
-        connected("connection", "server", &outcome.server),
+        connected("server", "connection", outcome.server),
     ];
-    let mut lines = table::heading("Sockets: who is connected to whom", style);
-    lines.extend(table::table(&SOCKET_HEAD, &rows, style));
-    lines
+    sockets::lines("Sockets: who is connected to whom", &rows, style)
 }
-
-/// What identifies a socket.
-pub(super) const SOCKET_HEAD: [(&str, Align); 6] = [
-    ("socket", Align::Left),
-    ("protocol", Align::Left),
-    ("local address", Align::Left),
-    ("port", Align::Right),
-    ("remote address", Align::Left),
-    ("port", Align::Right),
-];
 
 fn delivery(outcome: &Outcome, wire: Option<&WireAccount>, style: &Style) -> Vec<Line> {
     let ways = ways(outcome);
-    let row = |name: &str, cell: &dyn Fn(&Way<'_>) -> String| {
-        let mut cells = vec![name.to_owned()];
-        cells.extend(ways.iter().map(cell));
-        cells
-    };
-    let known = |figure: Option<u64>| figure.map_or("–".to_owned(), |figure| figure.to_string());
-    let mut rows = vec![
-        row("bytes sent", &|way| way.transfer.bytes_sent.to_string()),
-        row("bytes received", &|way| {
-            way.transfer.bytes_received.to_string()
-        }),
-        row("same, in order", &|way| intact(way.transfer)),
-        row("writes", &|way| way.transfer.writes.to_string()),
-        row("segments with data", &|way| {
-            known(way.info.data_segments_out.map(u64::from))
-        }),
-        row("reads", &|way| way.transfer.reads.to_string()),
-        row("retransmissions", &|way| {
-            way.info.total_retransmits.to_string()
-        }),
-        row("round-trip time", &|way| round_trip(way.info)),
-    ];
+    let mut rows = by_the_programs(&ways);
     if let Some(wire) = wire {
-        let on_wire = |cell: &dyn Fn(&Count) -> String| {
-            ways.each_ref()
-                .map(|way| cell(wire.direction(way.direction)))
-        };
-        let mut add = |name: &str, cell: &dyn Fn(&Count) -> String| {
-            let mut cells = vec![name.to_owned()];
-            cells.extend(on_wire(cell));
-            rows.push(cells);
-        };
-        add("on the wire: packets", &|count| count.packets.to_string());
-        add("  with data", &|count| count.tcp_data_segments.to_string());
-        add("  only acknowledging", &|count| {
-            count.tcp_pure_acks.to_string()
-        });
-        add("  SYN, FIN, RST", &|count| {
-            format!(
-                "{}, {}, {}",
-                count.tcp_syns, count.tcp_fins, count.tcp_resets
-            )
-        });
-        add("  sent again", &|count| {
-            count.tcp_retransmissions.to_string()
-        });
-        add("on the wire: bytes", &|count| count.bytes.to_string());
-        add("  payload", &|count| count.payload_bytes.to_string());
-        add("  headers", &overhead);
+        rows.extend(by_the_wire(&ways, wire));
     }
     let head = [
         ("delivery", Align::Left),
         (ways[0].name, Align::Right),
         (ways[1].name, Align::Right),
     ];
-    let mut lines = table::heading("Delivery: what was sent is what arrived", style);
+    let mut lines = table::heading("Delivery: a stream of bytes each way", style);
     lines.extend(table::table(&head, &rows, style));
     lines
+}
+
+/// What the programs counted, and what the sender's kernel says of itself.
+fn by_the_programs(ways: &[Way<'_>; 2]) -> Vec<Vec<String>> {
+    let row = |name: &str, cell: &dyn Fn(&Way<'_>) -> String| {
+        let cells = ways.iter().map(cell);
+        std::iter::once(name.to_owned()).chain(cells).collect()
+    };
+    vec![
+        row("bytes sent", &|way| way.transfer.bytes_sent.to_string()),
+        row("bytes received", &|way| {
+            way.transfer.bytes_received.to_string()
+        }),
+        row("in order, by SHA-256", &|way| intact(way.transfer)),
+        row("writes", &|way| way.transfer.writes.to_string()),
+        row("reads", &|way| way.transfer.reads.to_string()),
+        row("TCP_INFO: data segments", &|way| {
+            let segments = way.info.data_segments_out;
+            segments.map_or("–".to_owned(), |segments| segments.to_string())
+        }),
+        row("  sent again", &|way| {
+            way.info.total_retransmits.to_string()
+        }),
+        row("  round trip, deviation", &|way| round_trip(way.info)),
+    ]
+}
+
+/// What the packets say, whoever sent them.
+fn by_the_wire(ways: &[Way<'_>; 2], wire: &WireAccount) -> Vec<Vec<String>> {
+    let row = |name: &str, cell: &dyn Fn(&Count) -> String| {
+        let cells = ways.iter().map(|way| cell(wire.direction(way.direction)));
+        std::iter::once(name.to_owned()).chain(cells).collect()
+    };
+    vec![
+        row("wire: packets", &|count| count.packets.to_string()),
+        row("  data segments", &|count| {
+            count.tcp_data_segments.to_string()
+        }),
+        row("  only acknowledging", &|count| {
+            count.tcp_pure_acks.to_string()
+        }),
+        row("  SYN, FIN, RST", &|count| {
+            format!(
+                "{}, {}, {}",
+                count.tcp_syns, count.tcp_fins, count.tcp_resets
+            )
+        }),
+        row("  sent again", &|count| {
+            count.tcp_retransmissions.to_string()
+        }),
+        row("wire: bytes", &|count| count.bytes.to_string()),
+        row("  payload", &|count| count.payload_bytes.to_string()),
+        row("  headers", &overhead),
+    ]
 }
 
 fn intact(transfer: &Transfer) -> String {
     const SHORT: usize = 8;
     let short = |hash: &str| hash.chars().take(SHORT).collect::<String>();
     if transfer.is_intact() {
-        format!("{RIGHT} SHA-256 {}…", short(&transfer.sha256_received))
+        format!("{RIGHT} {}…", short(&transfer.sha256_received))
     } else {
         format!(
-            "{WRONG} SHA-256 {}… ≠ {}…",
+            "{WRONG} {}… ≠ {}…",
             short(&transfer.sha256_sent),
             short(&transfer.sha256_received)
         )
@@ -194,7 +187,7 @@ fn round_trip(info: &TcpInfo) -> String {
         return "–".to_owned();
     }
     let number = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1000.0);
-    format!("{} ± {} ms", number(info.rtt), number(info.rtt_variation))
+    format!("{}, {} ms", number(info.rtt), number(info.rtt_variation))
 }
 
 fn prose(outcome: &Outcome, style: &Style) -> Vec<Line> {

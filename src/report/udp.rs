@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 
 use super::evidence::{DIRECTIONS, Evidence};
 use super::line::Line;
+use super::sockets::{self, Named};
 use super::style::{Paint, Style};
 use super::table::{self, Align, RIGHT, WRONG};
-use super::tcp::{SOCKET_HEAD, overhead};
+use super::tcp::overhead;
 use crate::conversation::{Count, WireAccount};
 use crate::event::{Arrival, Event, What};
+use crate::flow::Kind;
 use crate::packet::{Fragment, dissect};
 use crate::udp::{Outcome, Row};
 
@@ -38,27 +40,20 @@ pub fn render(
 }
 
 fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
-    let socket = |name: &str, local: Option<SocketAddr>, remote: Option<SocketAddr>| {
-        let address = |end: Option<SocketAddr>| end.map(|end| end.ip().to_string());
-        let port = |end: Option<SocketAddr>| end.map(|end| end.port().to_string());
-        let any = |text: Option<String>, otherwise: &str| text.unwrap_or(otherwise.to_owned());
-        vec![
-            name.to_owned(),
-            "udp".to_owned(),
-            any(address(local), &outcome.client.ip().to_string()),
-            any(port(local), "its own"),
-            any(address(remote), "any"),
-            any(port(remote), "any"),
-        ]
+    let socket = |(host, name), local, remote| Named {
+        host,
+        name,
+        protocol: Kind::Udp,
+        local,
+        remote,
     };
     let rows = [
-        socket("server server", Some(outcome.server), None),
-        socket("client client", Some(outcome.client), None),
-        socket("client connected", None, Some(outcome.closed)),
+        socket(("server", "server"), Some(outcome.server), None),
+        socket(("client", "client"), Some(outcome.client), None),
+        socket(("client", "connected"), None, Some(outcome.closed)),
     ];
-    let mut lines = table::heading("Sockets: each datagram brings its own addresses", style);
-    lines.extend(table::table(&SOCKET_HEAD, &rows, style));
-    lines
+    let heading = "Sockets: each datagram brings its own addresses";
+    sockets::lines(heading, &rows, style)
 }
 
 fn datagrams(outcome: &Outcome, events: &[Event<'_>], style: &Style) -> Vec<Line> {
@@ -193,7 +188,8 @@ fn on_the_wire(wire: &WireAccount, style: &Style) -> Vec<Line> {
 fn agreement(outcome: &Outcome, evidence: Evidence<'_>, style: &Style) -> Vec<Line> {
     let mut found = evidence.disagreements();
     if evidence.link.is_none() || evidence.wire().is_none() {
-        return found.lines("What was sent and what was received", style);
+        // The table above says all that is known.
+        return Vec::new();
     }
     let seen = packets_per_datagram(evidence.events, outcome.server).len();
     let [(_, up), _] = DIRECTIONS;

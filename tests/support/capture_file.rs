@@ -76,3 +76,12 @@ pub fn read(path: &Path) -> Vec<Captured> {
     }
     packets
 }
+
+/// How many blocks there are, all of them whole.
+pub fn count_blocks(file: &[u8]) -> usize {
+    let blocks = PcapNGSlice::from_slice(file).expect("a section header opens the file");
+    blocks.fold(0, |count, block| {
+        block.expect("every block is whole");
+        count + 1
+    })
+}

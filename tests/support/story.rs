@@ -123,6 +123,7 @@ pub fn lost(cause: &'static str) -> Fate {
 pub use Direction::{ClientToServer as UP, ServerToClient as DOWN};
 
 /// A connection from `listen()` to TIME_WAIT.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 pub fn tcp() -> Vec<Event<'static>> {
     use Place::{Client, Server};
     use TcpState::{
