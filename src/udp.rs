@@ -213,6 +213,7 @@ impl Scene<'_> {
         self.client
             .send_to(data, self.address)
             .map_err(|error| send_failure(self.address, data.len(), error))?;
+        self.stage.settle()?;
         self.rows.push(Row {
             number,
             purpose,
@@ -225,7 +226,6 @@ impl Scene<'_> {
     /// Receives one datagram and notes it as message `number`: the demonstration
     /// has at most one batch in flight, in order.
     fn receive(&mut self, number: u64, buffer: &mut [u8]) -> Result<(), Error> {
-        self.stage.settle()?;
         let row = usize::try_from(number)
             .ok()
             .and_then(|number| self.rows.get_mut(number.checked_sub(1)?));

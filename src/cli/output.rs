@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufWriter, Stdout, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -147,7 +147,7 @@ impl OutputArgs {
     /// Opens what the run will write to, before anything runs.
     pub(super) fn open(&self, command: &'static str, clock: Clock) -> Result<Sinks, Error> {
         let pcap = match &self.pcap {
-            Some(path) => Some((Arc::new(create_pcap(path.clone(), clock)?), path.clone())),
+            Some(path) => Some((Arc::new(create_pcap(path, clock)?), path.clone())),
             None => None,
         };
         // The demonstrations end by themselves; a reader who has seen enough is
@@ -236,8 +236,8 @@ fn kernel_release() -> Option<String> {
     Some(name.release().to_string_lossy().into_owned())
 }
 
-fn create_pcap(path: PathBuf, clock: Clock) -> Result<PcapFile<BufWriter<File>>, Error> {
-    File::create(&path)
+fn create_pcap(path: &Path, clock: Clock) -> Result<PcapFile<BufWriter<File>>, Error> {
+    File::create(path)
         .and_then(|file| PcapFile::begin(BufWriter::new(file), clock, None))
         .map_err(|error| {
             Error::new("create", path.display(), error)
@@ -248,9 +248,11 @@ fn create_pcap(path: PathBuf, clock: Clock) -> Result<PcapFile<BufWriter<File>>,
 /// A value parser for text that must be UTF-8, with an error that says so.
 pub(super) fn text() -> impl TypedValueParser<Value = String> {
     OsStringValueParser::new().try_map(|value: OsString| {
-        value
-            .into_string()
-            .map_err(|bytes| format!("a message is text, and {bytes:?} is not valid UTF-8"))
+        value.into_string().map_err(|bytes| {
+            // Escaped, so that the terminal shows which bytes they are.
+            let escaped = bytes.as_encoded_bytes().escape_ascii();
+            format!("a message is text, and \"{escaped}\" is not valid UTF-8")
+        })
     })
 }
 

@@ -70,6 +70,7 @@ pub(super) struct PacketPort {
 pub(super) fn attach(end: End) -> Result<PacketPort, Error> {
     let name = end.wire.name;
     switch_offloads_off(name)?;
+    silence(name)?;
     RouteSocket::open()?.set_up(name)?;
     let socket = PacketSocket::open(name)
         .map_err(|error| Error::new("open a packet socket on", name, error))?;
@@ -77,6 +78,19 @@ pub(super) fn attach(end: End) -> Result<PacketPort, Error> {
         socket,
         host: end.host.hardware_address,
     })
+}
+
+/// Keeps the wire's own end from speaking IPv6 (listener reports, router
+/// solicitations): its host would get packets that no wire carried.
+fn silence(name: &str) -> Result<(), Error> {
+    let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+    match std::fs::write(&path, "1") {
+        // A kernel without IPv6 is silent anyway.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::new("write", path, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl PacketPort {

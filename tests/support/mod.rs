@@ -4,6 +4,7 @@
 
 pub mod capture_file;
 pub mod fixtures;
+pub mod program;
 pub mod story;
 pub mod tshark;
 
