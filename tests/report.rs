@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use socklab::conversation::WireAccount;
+use socklab::conversation::{self, WireAccount};
 use socklab::event::{Arrival, Event, Fate, Sink};
 use socklab::flow::{FiveTuple, Kind, TcpState};
+use socklab::link::{Account, Carried, DeviceKind, Traffic};
 use socklab::packet::hexdump::Mode;
 use socklab::packet::{Charset, dissect};
 use socklab::recorder::Clock;
@@ -128,6 +129,63 @@ fn other_bytes_than_were_sent_are_an_error() {
     outcome.request.sha256_received = "ffff4dba5fb0a30e".to_owned();
     let text = after_tcp(&outcome, &[], style(80, Charset::Unicode));
     assert!(text.contains("✗ figures disagree: client → server: the bytes received are not"));
+}
+
+/// A link's account that agrees with these events, apart from what `change`
+/// does to it.
+fn account(events: &[Event<'_>], change: impl FnOnce(&mut Account)) -> Account {
+    let wire = WireAccount::of(events);
+    let traffic = |count: conversation::Count| Traffic {
+        offered: count.packets,
+        offered_bytes: count.bytes,
+        delivered: count.packets - count.lost,
+        refused: 0,
+    };
+    let mut account = Account {
+        device: DeviceKind::Tun,
+        wire: Carried {
+            client_to_server: traffic(wire.client_to_server),
+            server_to_client: traffic(wire.server_to_client),
+            overrun: 0,
+        },
+        drops: Vec::new(),
+    };
+    change(&mut account);
+    account
+}
+
+fn after_udp(change: impl FnOnce(&mut Account)) -> String {
+    let (events, style) = (story::udp(), style(80, Charset::Unicode));
+    let account = account(&events, change);
+    let evidence = Evidence {
+        events: &events,
+        link: Some(&account),
+    };
+    let mut outcome = datagrams();
+    outcome.datagrams.truncate(3);
+    text(|out| socklab::report::udp::render(out, &outcome, evidence, &style))
+}
+
+#[test]
+fn figures_that_agree_are_said_to_agree() {
+    let text = after_udp(|_| {});
+    assert!(text.contains("✓ The link itself lost nothing."), "{text}");
+    let agreed = "✓ The programs' figures, the packets and the link's counters agree.";
+    assert!(text.contains(agreed), "{text}");
+}
+
+#[test]
+fn a_packet_that_nobody_recorded_is_an_error() {
+    let text = after_udp(|account| account.wire.client_to_server.offered += 1);
+    let error = "✗ figures disagree: client → server: packets the link was offered 5, \
+                 packets\n  recorded 4";
+    assert!(text.contains(error), "{text}");
+}
+
+#[test]
+fn what_the_link_lost_by_itself_is_an_error() {
+    let text = after_udp(|account| account.wire.overrun = 3);
+    assert!(text.contains("✗ The link itself lost 3 packets"), "{text}");
 }
 
 #[test]

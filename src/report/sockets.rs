@@ -13,7 +13,7 @@ pub(super) struct Named<'a> {
     pub(super) host: &'a str,
     pub(super) name: &'a str,
     pub(super) protocol: Kind,
-    /// Its own address; none where the kernel chose one that nobody asked for.
+    /// Its own address; none where the kernel chose one that nobody saw.
     pub(super) local: Option<SocketAddr>,
     /// Its peer's; none where it talks to any.
     pub(super) remote: Option<SocketAddr>,
@@ -43,7 +43,7 @@ pub(super) fn lines(heading: &str, sockets: &[Named<'_>], style: &Style) -> Vec<
 
 fn cells(socket: &Named<'_>) -> Vec<String> {
     let [local, remote] =
-        [(socket.local, "own"), (socket.remote, "any")].map(|(end, otherwise)| match end {
+        [(socket.local, "–"), (socket.remote, "any")].map(|(end, otherwise)| match end {
             Some(end) => (end.ip().to_string(), end.port().to_string()),
             None => (otherwise.to_owned(), otherwise.to_owned()),
         });
@@ -67,7 +67,7 @@ fn phrase(socket: &Named<'_>) -> String {
         socket.host,
         socket.name,
         socket.protocol,
-        end(socket.local, "its own address"),
+        end(socket.local, "an address of its own"),
         end(socket.remote, "any")
     )
 }

@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use super::label::{self, Remark};
-use super::phrase::milliseconds;
+use super::shaft::{self, Shape};
 use super::story::{Leg, Seen};
+use super::words::milliseconds;
 use crate::event::Fate;
 use crate::flow::Direction;
 use crate::packet::{Charset, Numbering, summary};
@@ -34,47 +35,6 @@ pub(super) struct Arrow {
     pub(super) leaves: bool,
 }
 
-/// How an arrow begins and ends.
-enum Shape<'a> {
-    /// From rail to rail.
-    Across,
-    /// It ends in mid-wire.
-    Lost(&'a str),
-    /// It has left; its arriving is another row.
-    Leaving,
-    /// It left some rows above.
-    Arriving,
-    /// It left in the row just above.
-    Landing,
-    /// The wire made it.
-    Copy,
-}
-
-/// Columns between a slant's start and the receiver's rail.
-const REST: usize = 4;
-
-impl<'a> Shape<'a> {
-    fn of(leg: Leg, fate: &'a Fate, follows: bool) -> Self {
-        match (leg, fate) {
-            (Leg::Leaving, _) => Shape::Leaving,
-            (Leg::Arriving, _) if follows => Shape::Landing,
-            (Leg::Arriving, _) => Shape::Arriving,
-            (Leg::Whole, Fate::Lost { cause }) => Shape::Lost(cause),
-            (Leg::Whole, Fate::Duplicate { .. }) => Shape::Copy,
-            (Leg::Whole, _) => Shape::Across,
-        }
-    }
-
-    /// Columns that neither label nor shaft may take.
-    fn taken(&self) -> usize {
-        match self {
-            Shape::Across => 1,
-            Shape::Lost(_) | Shape::Leaving | Shape::Arriving | Shape::Copy => REST,
-            Shape::Landing => 0,
-        }
-    }
-}
-
 impl Drawing {
     /// Draws `leg` of a packet's way; `follows` says that its leaving is the
     /// row just above.
@@ -83,10 +43,11 @@ impl Drawing {
         let room = self.width.saturating_sub(shape.taken());
         let (label, under) = self.label(seen, leg, room);
         let paint = Paint::Layer(label::speaker(&seen.dissection));
-        let (segments, cause) = self.segments(&shape, paint, label, seen.packet.direction);
-        let mut rows = vec![assembled(segments, seen.packet.direction)];
+        let direction = seen.packet.direction;
+        let (line, cause) = shaft::drawn(self.width, &shape, paint, label, direction);
+        let mut rows = vec![line];
         for remark in under.iter().chain(&cause) {
-            rows.extend(self.under(remark, seen.packet.direction));
+            rows.extend(self.under(remark, direction));
         }
         Arrow {
             rows,
@@ -127,90 +88,6 @@ impl Drawing {
         (line, under)
     }
 
-    /// The pieces of an arrow that points right, from tail to tip, and a cause
-    /// that found no room.
-    fn segments(
-        self,
-        shape: &Shape<'_>,
-        paint: Paint,
-        label: Line,
-        direction: Direction,
-    ) -> (Vec<Line>, Option<Remark>) {
-        let glyphs = Glyphs::pointing(direction);
-        let piece = |text: &str| Line::of(paint, text);
-        let start = match shape {
-            Shape::Landing => return (self.landing(paint, &glyphs), None),
-            Shape::Across | Shape::Lost(_) | Shape::Leaving => vec![],
-            Shape::Arriving => vec![Line::of(Paint::Plain, "  "), piece(glyphs.slant)],
-            Shape::Copy => vec![Line::of(Paint::Plain, "  "), piece(glyphs.fork)],
-        };
-        let begun: usize = start.iter().map(Line::width).sum();
-        let end = match shape {
-            Shape::Lost(_) | Shape::Leaving => REST,
-            _ => 1,
-        };
-        let left = self.width.saturating_sub(begun + label.width() + end);
-        let lead = left.min(2);
-        let space = usize::from(left > lead);
-        let shaft = left - lead - space;
-        let mut segments = start;
-        segments.push(dashes(paint, lead));
-        let reached = begun + lead + label.width() + space;
-        segments.push(label);
-        segments.push(Line::of(Paint::Plain, &" ".repeat(space)));
-        match shape {
-            Shape::Lost(cause) => {
-                let (tip, cause) = self.broken(paint, reached, cause);
-                segments.extend(tip);
-                return (segments, cause);
-            }
-            Shape::Leaving => {
-                segments.push(dashes(paint, shaft));
-                segments.push(piece(glyphs.slant));
-                segments.push(Line::of(Paint::Plain, &" ".repeat(REST - 1)));
-            }
-            _ => {
-                segments.push(dashes(paint, shaft));
-                segments.push(piece(glyphs.head));
-            }
-        }
-        (segments, None)
-    }
-
-    /// The end of a lost packet: about mid-wire, with its cause behind it.
-    fn broken(self, paint: Paint, reached: usize, cause: &str) -> (Vec<Line>, Option<Remark>) {
-        let spare = self.width.saturating_sub(reached + 1);
-        let cause = glyph::clean(cause);
-        let needed = glyph::width(&cause) + 1;
-        let middle = (self.width / 2).saturating_sub(reached).max(1);
-        let cross = Line::of(Paint::Failure, "✗");
-        let blank = |count| Line::of(Paint::Plain, &" ".repeat(count));
-        if needed < spare {
-            let shaft = middle.min(spare - needed);
-            let said = Line::of(Paint::Failure, &cause);
-            let rest = blank(spare - shaft - needed);
-            let tip = vec![dashes(paint, shaft), cross, blank(1), said, rest];
-            return (tip, None);
-        }
-        let shaft = middle.min(spare);
-        let tip = vec![dashes(paint, shaft), cross, blank(spare - shaft)];
-        let remark = Remark {
-            paint: Paint::Failure,
-            text: format!("lost: {cause}"),
-        };
-        (tip, Some(remark))
-    }
-
-    fn landing(self, paint: Paint, glyphs: &Glyphs) -> Vec<Line> {
-        let gap = self.width.saturating_sub(REST - 1);
-        vec![
-            Line::of(Paint::Plain, &" ".repeat(gap)),
-            Line::of(paint, glyphs.slant),
-            dashes(paint, REST - 3),
-            Line::of(paint, glyphs.head),
-        ]
-    }
-
     /// A remark under the arrow, at the sender's end of it.
     fn under(self, remark: &Remark, direction: Direction) -> Vec<Line> {
         const INDENT: usize = 2;
@@ -225,48 +102,6 @@ impl Drawing {
         };
         let text = glyph::clean(&remark.text);
         glyph::wrap(&text, room).into_iter().map(placed).collect()
-    }
-}
-
-/// The pieces as they stand from left to right.
-fn assembled(mut segments: Vec<Line>, direction: Direction) -> Line {
-    if direction == Direction::ServerToClient {
-        segments.reverse();
-    }
-    let mut line = Line::default();
-    for segment in &segments {
-        line.append(segment);
-    }
-    line
-}
-
-fn dashes(paint: Paint, count: usize) -> Line {
-    let mut line = Line::default();
-    line.fill(paint, '─', count);
-    line
-}
-
-/// What points the way.
-struct Glyphs {
-    head: &'static str,
-    slant: &'static str,
-    fork: &'static str,
-}
-
-impl Glyphs {
-    fn pointing(direction: Direction) -> Self {
-        match direction {
-            Direction::ClientToServer => Self {
-                head: "▶",
-                slant: "╲",
-                fork: "╰",
-            },
-            Direction::ServerToClient => Self {
-                head: "◀",
-                slant: "╱",
-                fork: "╯",
-            },
-        }
     }
 }
 

@@ -2,24 +2,29 @@
 //! the wire, in the order in which they happened.
 //!
 //! ```text
-//!    ms  client 10.77.0.1       │       the wire       │ server 10.77.0.2
-//! 0.178  ┌ connect(server:5073) │                      │
-//! 0.220  │             SYN_SENT ├──SYN seq=0 ─────────▶│ SYN_RECV
-//! 0.328  │                      │◀ SYN,ACK seq=0 ack=1─┤
-//! 0.329  └ = 0 0.151 ms         │                      │
+//!    ms client 10.77.0.1       │         the wire         │ server 10.77.0.2
+//!       calls            state │                          │ state  calls
+//! 0.060 ┌ connect(server:5073) │                          │
+//! 0.080 │             SYN_SENT ├──SYN seq=0 ─────────────▶│ SYN_RECV
+//! 0.110 │          ESTABLISHED │◀─── SYN,ACK seq=0 ack=1──┤
+//! 0.120 │                      ├──ACK ack=1 ─────────────▶│ ESTABLISHED
+//! 0.211 └ = 0 in 0.151 ms      │                          │
 //! ```
 //!
 //! A call that waited is bracketed from its start to its return. Draws what the
-//! events say and claims no more; asks nobody.
+//! events say and claims no more; what programs made of messages (deliveries,
+//! echoes) is for tables.
 
 mod arrow;
 mod label;
 mod layout;
 mod phrase;
 mod rows;
+mod shaft;
 mod sockets;
 mod story;
 mod typeset;
+mod words;
 
 use std::io::{self, Write};
 use std::net::IpAddr;
