@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use crate::flow::Direction;
+
 use super::device::{DeviceDrops, DeviceKind};
 
 /// What went over the wire in one direction.
@@ -28,6 +30,16 @@ pub struct Carried {
     pub server_to_client: Traffic,
     /// Packets lost between a device and the wire.
     pub overrun: u64,
+}
+
+impl Carried {
+    /// One direction's traffic, to count in.
+    pub(super) fn towards(&mut self, direction: Direction) -> &mut Traffic {
+        match direction {
+            Direction::ClientToServer => &mut self.client_to_server,
+            Direction::ServerToClient => &mut self.server_to_client,
+        }
+    }
 }
 
 /// A link's account.

@@ -22,7 +22,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::account::Carried;
 use super::device::Port;
-use crate::error::Error;
+use crate::error::{Error, errno_name};
 use crate::event::{Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
 use crate::packet::LinkType;
@@ -173,41 +173,38 @@ impl Forwarder {
     }
 
     fn forward(&mut self, direction: Direction, length: usize, to: &mut Port) {
-        let sent_at = self.now_if_recording();
-        let bytes = &self.buffer[..length];
+        let sent_at = self.now();
         self.packets += 1;
-        let traffic = match direction {
-            Direction::ClientToServer => &mut self.carried.client_to_server,
-            Direction::ServerToClient => &mut self.carried.server_to_client,
-        };
+        let traffic = self.carried.towards(direction);
         traffic.offered += 1;
         traffic.offered_bytes += length as u64;
-        let conversation = self.watch.as_ref().and_then(|_| tcp_conversation(bytes));
+        let conversation = match self.watch {
+            Some(_) => tcp_conversation(&self.buffer[..length]),
+            None => None,
+        };
         if let (Some(watch), Some(tuple)) = (&mut self.watch, conversation) {
             sender(watch, direction).look(tuple, sent_at);
         }
-        let departed_at = if self.records_packets {
-            self.recorder.clock().now()
-        } else {
-            Duration::ZERO
-        };
-        let (fate, delivered_at) = match to.transmit(bytes) {
-            Ok(_) => {
-                traffic.delivered += 1;
-                (Fate::Delivered, Some(departed_at))
-            }
+        // Stamped before the packet is handed over: whatever the receiver's
+        // kernel and program make of it comes after.
+        let departed_at = self.now();
+        let (fate, delivered_at) = match to.transmit(&self.buffer[..length]) {
+            Ok(_) => (Fate::Delivered, Some(departed_at)),
             Err(error) => {
-                traffic.refused += 1;
-                let cause = Cow::Owned(format!("device: {}", crate::error::errno_name(&error)));
+                let cause = Cow::Owned(format!("device: {}", errno_name(&error)));
                 (Fate::Lost { cause }, None)
             }
         };
+        match delivered_at {
+            Some(_) => self.carried.towards(direction).delivered += 1,
+            None => self.carried.towards(direction).refused += 1,
+        }
         if self.records_packets {
             let packet = Packet {
                 id: self.packets,
                 direction,
                 link: LinkType::Raw,
-                bytes: Cow::Borrowed(bytes),
+                bytes: Cow::Borrowed(&self.buffer[..length]),
                 sent_at,
                 fate,
                 delivered_at,
@@ -215,12 +212,12 @@ impl Forwarder {
             self.recorder.record(sent_at, What::Packet(packet));
         }
         if let (Some(watch), Some(tuple)) = (&mut self.watch, conversation) {
-            let now = self.recorder.clock().now();
-            sender(watch, direction.reversed()).look(tuple.mirrored(), now);
+            sender(watch, direction.reversed()).look(tuple.mirrored(), departed_at);
         }
     }
 
-    fn now_if_recording(&self) -> Duration {
+    /// The time, where anybody wants to know it.
+    fn now(&self) -> Duration {
         if self.records_packets || self.watch.is_some() {
             self.recorder.clock().now()
         } else {
