@@ -60,6 +60,8 @@ pub struct Outcome {
     pub datagrams: Vec<Row>,
     /// The address that nobody listened on.
     pub closed: SocketAddr,
+    /// The address of the socket that was connected to it: connecting chose it.
+    pub connected: SocketAddr,
     /// What the unconnected socket heard of the closed port; `None` is nothing.
     pub unconnected_error: Option<String>,
     /// What the connected socket heard of it.
@@ -109,8 +111,17 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     scene.truncation()?;
     let closed = SocketAddr::new(address.ip(), closed_port(config.port));
     let unconnected_error = scene.closed_port_unconnected(closed)?;
-    let connected_error = closed_port_connected(stage, closed, config.patience)?;
-    scene.finish(closed, unconnected_error, connected_error)
+    let (connected, connected_error) = closed_port_connected(stage, closed, config.patience)?;
+    let (server, client, datagrams) = scene.finish()?;
+    Ok(Outcome {
+        server,
+        client,
+        datagrams,
+        closed,
+        connected,
+        unconnected_error,
+        connected_error,
+    })
 }
 
 fn closed_port(port: u16) -> u16 {
@@ -260,12 +271,7 @@ impl Scene<'_> {
         Ok(())
     }
 
-    fn finish(
-        self,
-        closed: SocketAddr,
-        unconnected_error: Option<String>,
-        connected_error: Option<String>,
-    ) -> Result<Outcome, Error> {
+    fn finish(self) -> Result<(SocketAddr, SocketAddr, Vec<Row>), Error> {
         let local = self.client.local_address();
         let client = self
             .from
@@ -276,14 +282,7 @@ impl Scene<'_> {
                 .close()
                 .map_err(|error| Error::new("close", "a datagram socket", error))?;
         }
-        Ok(Outcome {
-            server: self.address,
-            client,
-            datagrams: self.rows,
-            closed,
-            unconnected_error,
-            connected_error,
-        })
+        Ok((self.address, client, self.rows))
     }
 }
 
@@ -291,7 +290,7 @@ fn closed_port_connected(
     stage: &Stage,
     closed: SocketAddr,
     wait: Duration,
-) -> Result<Option<String>, Error> {
+) -> Result<(SocketAddr, Option<String>), Error> {
     note(
         stage,
         "A connected socket hears of it: its next call returns ECONNREFUSED.",
@@ -301,6 +300,9 @@ fn closed_port_connected(
     socket
         .connect(closed)
         .map_err(|error| Error::new("connect", closed, error))?;
+    let local = socket
+        .local_address()
+        .map_err(|error| Error::new("getsockname of", "connected", error))?;
     socket
         .send(b"anybody?")
         .map_err(|error| Error::new("send", closed, error))?;
@@ -313,7 +315,7 @@ fn closed_port_connected(
     socket
         .close()
         .map_err(|error| Error::new("close", "connected", error))?;
-    Ok(heard)
+    Ok((local, heard))
 }
 
 fn open(seat: Seat<'_>, name: &'static str, address: SocketAddr) -> Result<Datagram, Error> {

@@ -100,6 +100,7 @@ fn datagrams() -> udp::Outcome {
             row(4, "unlucky", 12, Arrival::Lost),
         ],
         closed: "10.77.0.2:5074".parse().expect("an address"),
+        connected: "10.77.0.1:40313".parse().expect("an address"),
         unconnected_error: None,
         connected_error: Some("ECONNREFUSED".to_owned()),
     }

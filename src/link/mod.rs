@@ -13,6 +13,7 @@ mod account;
 mod device;
 mod namespace;
 mod netlink;
+mod news;
 mod tun;
 mod veth;
 mod wire;
@@ -199,7 +200,9 @@ fn veth_port(host: &Host, middle: &Host, mtu: u32) -> Result<Port, Error> {
     let end = veth::End::of(host.place());
     let namespace = middle.run(namespace::current)?;
     host.run(move || veth::create(end, addresses, mtu, &namespace))?;
-    middle.run(move || veth::attach(end)).map(Port::Veth)
+    let port = middle.run(move || veth::attach(end))?;
+    host.run(veth::await_carrier)?;
+    Ok(Port::Veth(port))
 }
 
 fn watch(host: &Host) -> Result<StateWatch, Error> {

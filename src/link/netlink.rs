@@ -4,8 +4,8 @@
 //! make a veth pair. Every request waits for the kernel's acknowledgement.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
@@ -16,16 +16,15 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
 };
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteType};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
-use nix::poll::{PollFd, PollFlags, poll};
 
 use super::Addresses;
+use super::news::News;
 use crate::error::Error;
 use crate::socket::packet::HardwareAddress;
 
@@ -74,12 +73,12 @@ impl RouteSocket {
         let index = link.header.index;
         self.request(RouteNetlinkMessage::SetLink(link), 0, ("configure", name))?;
         self.add_address(index, addresses.v4.into(), 24)?;
-        let routes = RouteNews::listen()?;
+        let news = News::of_ipv6_routes()?;
         match self.add_address(index, addresses.v6.into(), 64) {
             // A kernel without IPv6 has the IPv4 half of everything.
             Err(error) if error.errno() == Some(Errno::EOPNOTSUPP) => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => routes.await_local(addresses.v6),
+            Ok(()) => news.await_route_to(addresses.v6),
         }
     }
 
@@ -142,13 +141,34 @@ impl RouteSocket {
         flags: u16,
         (operation, target): (&str, &str),
     ) -> Result<(), Error> {
-        self.exchange(message, flags)
+        self.exchange(message, NLM_F_ACK | flags)
+            .map(|_| ())
             .map_err(|error| Error::new(operation, target, error))
     }
 
-    fn exchange(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+    /// Waits until the interface can carry packets. The kernel raises one end
+    /// of a veth pair from a work queue after the other; what is sent before
+    /// that is dropped without a word.
+    pub(super) fn await_up(&self, name: &str) -> Result<(), Error> {
+        let news = News::of_links()?;
+        let link = link_message(name)?;
+        let index = link.header.index;
+        let now = self
+            .exchange(RouteNetlinkMessage::GetLink(link), 0)
+            .map_err(|error| Error::new("look at interface", name, error))?;
+        if is_up(&now, index) {
+            return Ok(());
+        }
+        news.await_that(name, |message| is_up(message, index))
+    }
+
+    fn exchange(
+        &self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<NetlinkPayload<RouteNetlinkMessage>> {
         let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        header.flags = NLM_F_REQUEST | flags;
         let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message));
         request.finalize();
         let mut bytes = vec![0; request.buffer_len()];
@@ -159,73 +179,24 @@ impl RouteSocket {
             .map_err(io::Error::other)?;
         match answer.payload {
             NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
-            _ => Ok(()),
+            payload => Ok(payload),
         }
     }
 }
-
-/// News of IPv6 routes in the calling thread's namespace.
-///
-/// The kernel acknowledges a new IPv6 address before it accepts packets to it:
-/// the host's own route follows from a work queue.
-struct RouteNews(Socket);
-
-impl RouteNews {
-    fn listen() -> Result<Self, Error> {
-        let listen = || {
-            let mut socket = Socket::new(NETLINK_ROUTE)?;
-            socket.bind_auto()?;
-            socket.add_membership(RTNLGRP_IPV6_ROUTE)?;
-            Ok(Self(socket))
-        };
-        listen().map_err(|error: io::Error| Error::new("listen to", "IPv6 route news", error))
-    }
-
-    /// Waits until packets to `address` are accepted.
-    fn await_local(&self, address: Ipv6Addr) -> Result<(), Error> {
-        loop {
-            self.await_news()
-                .map_err(|error| Error::new("wait for the route to", address, error))?;
-            let news = self
-                .0
-                .recv_from_full()
-                .map_err(|error| Error::new("receive news of the route to", address, error))?;
-            if is_local_route(&news.0, address) {
-                return Ok(());
-            }
-        }
-    }
-
-    fn await_news(&self) -> io::Result<()> {
-        // The work queue runs within milliseconds; a kernel that takes this long
-        // will not do it at all.
-        const PATIENCE: u16 = 5000;
-        let mut waiting = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut waiting, PATIENCE) {
-            Ok(0) => Err(Errno::ETIMEDOUT.into()),
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-}
-
-fn is_local_route(news: &[u8], address: Ipv6Addr) -> bool {
-    let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(news) else {
-        return false;
-    };
-    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) = message.payload else {
-        return false;
-    };
-    let to = RouteAttribute::Destination(RouteAddress::Inet6(address));
-    route.header.kind == RouteType::Local && route.attributes.contains(&to)
-}
-
-/// The multicast group of IPv6 route changes (`linux/rtnetlink.h`).
-const RTNLGRP_IPV6_ROUTE: u32 = 11;
 
 /// The device's queue in packets: with the default of 500 a TUN device drops
 /// bursts silently.
 const QUEUE: u32 = 10_000;
+
+fn is_up(message: &NetlinkPayload<RouteNetlinkMessage>, index: u32) -> bool {
+    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = message else {
+        return false;
+    };
+    link.header.index == index
+        && link
+            .attributes
+            .contains(&LinkAttribute::OperState(State::Up))
+}
 
 fn link_message(name: &str) -> Result<LinkMessage, Error> {
     let mut link = LinkMessage::default();

@@ -60,6 +60,11 @@ pub(super) fn create(
     route.configure(NAME, addresses, mtu)
 }
 
+/// Waits until the near end, raised before its peer, can carry packets.
+pub(super) fn await_carrier() -> Result<(), Error> {
+    RouteSocket::open()?.await_up(NAME)
+}
+
 /// A packet socket on one end of a pair, and how to address its host.
 pub(super) struct PacketPort {
     socket: PacketSocket,
@@ -71,7 +76,9 @@ pub(super) fn attach(end: End) -> Result<PacketPort, Error> {
     let name = end.wire.name;
     switch_offloads_off(name)?;
     silence(name)?;
-    RouteSocket::open()?.set_up(name)?;
+    let route = RouteSocket::open()?;
+    route.set_up(name)?;
+    route.await_up(name)?;
     let socket = PacketSocket::open(name)
         .map_err(|error| Error::new("open a packet socket on", name, error))?;
     Ok(PacketPort {

@@ -16,7 +16,7 @@ use super::tcp::overhead;
 use crate::conversation::{Count, WireAccount};
 use crate::event::{Arrival, Event, What};
 use crate::flow::Kind;
-use crate::packet::{Endpoint, Fragment, dissect};
+use crate::packet::{Fragment, dissect};
 use crate::udp::{Outcome, Row};
 
 /// Writes what came of the demonstration.
@@ -27,7 +27,7 @@ pub fn render(
     style: &Style,
 ) -> io::Result<()> {
     let wire = evidence.wire();
-    let mut lines = sockets(outcome, evidence.events, style);
+    let mut lines = sockets(outcome, style);
     lines.extend(datagrams(outcome, evidence.events, style));
     lines.extend(closed_port(outcome, style));
     if let Some(wire) = &wire {
@@ -39,7 +39,7 @@ pub fn render(
     lines.iter().try_for_each(|line| line.write(out, style))
 }
 
-fn sockets(outcome: &Outcome, events: &[Event<'_>], style: &Style) -> Vec<Line> {
+fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
     let socket = |(host, name), local, remote| Named {
         host,
         name,
@@ -52,27 +52,12 @@ fn sockets(outcome: &Outcome, events: &[Event<'_>], style: &Style) -> Vec<Line> 
         socket(("client", "client"), Some(outcome.client), None),
         socket(
             ("client", "connected"),
-            connected_end(outcome, events),
+            Some(outcome.connected),
             Some(outcome.closed),
         ),
     ];
     let heading = "Sockets: each datagram brings its own addresses";
     sockets::lines(heading, &rows, style)
-}
-
-/// The connected socket's own address, as its datagram on the wire has it: the
-/// one to the closed port that is not the other socket's.
-fn connected_end(outcome: &Outcome, events: &[Event<'_>]) -> Option<SocketAddr> {
-    events.iter().find_map(|event| {
-        let What::Packet(packet) = &event.what else {
-            return None;
-        };
-        let ends = dissect(packet.link, &packet.bytes).endpoints()?;
-        let socket = |end: Endpoint| Some(SocketAddr::new(end.address, end.port?));
-        let from = socket(ends.source)?;
-        let is_it = socket(ends.destination)? == outcome.closed && from != outcome.client;
-        is_it.then_some(from)
-    })
 }
 
 fn datagrams(outcome: &Outcome, events: &[Event<'_>], style: &Style) -> Vec<Line> {

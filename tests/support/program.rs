@@ -29,8 +29,14 @@ impl Program {
     pub fn new() -> Self {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::copy(env!("CARGO_BIN_EXE_socklab"), folder.path().join("socklab"))
-            .expect("the binary is copied");
+        // By a process of its own: a descriptor of ours, open for writing, could
+        // be inherited by a child of another test, and the copy would be busy.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_socklab"))
+            .arg(folder.path().join("socklab"))
+            .status()
+            .expect("cp runs");
+        assert!(copied.success(), "the binary is copied");
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).expect("chmod");
         Self { folder }
