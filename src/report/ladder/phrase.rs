@@ -49,10 +49,10 @@ fn attempts(call: &Call, by_name: bool) -> Vec<(Form, usize)> {
         (elided(Names), 2),
         (elided(Ports), 2),
         (elided(Senderless), 2),
-        (elided(Ports), 3),
-        (elided(Senderless), 3),
         (with(Names), 3),
         (with(Ports), 3),
+        (elided(Ports), 3),
+        (elided(Senderless), 3),
         (
             Form {
                 arguments: false,
