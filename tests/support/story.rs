@@ -204,6 +204,7 @@ pub fn tcp() -> Vec<Event<'static>> {
 }
 
 /// Datagrams, fragments, and an ICMP error that one of two sockets hears of.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 pub fn udp() -> Vec<Event<'static>> {
     use Place::{Client, Server};
     const SOCKET: (Place, &str) = (Server, "server");
@@ -242,6 +243,12 @@ pub fn udp() -> Vec<Event<'static>> {
         ),
         packet((80, 2), "fragment_first", UP, through()),
         packet((90, 2), "fragment_last", UP, through()),
+        call(
+            (95, 4),
+            SOCKET,
+            ("recvfrom", "10, MSG_TRUNC"),
+            gave(72, "\"twenty-six\" from 10.77.0.1:50000, cut to 10"),
+        ),
         note(100, "A connected socket hears of a closed port."),
         call(
             (110, 4),

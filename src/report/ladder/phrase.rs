@@ -51,6 +51,8 @@ fn attempts(call: &Call, by_name: bool) -> Vec<(Form, usize)> {
         (elided(Senderless), 2),
         (with(Names), 3),
         (with(Ports), 3),
+        (elided(Ports), 3),
+        (elided(Senderless), 3),
         (
             Form {
                 arguments: false,

@@ -197,7 +197,7 @@ fn split(text: &str, only_commas: bool) -> Vec<String> {
         match glyph {
             '"' if !escaped => quoted = !quoted,
             ' ' if !quoted && (!only_commas || word.ends_with(',')) => {
-                if word == "from" {
+                if ["from", "cut", "cut to"].contains(&word.as_str()) {
                     word.push(' ');
                 } else if !word.is_empty() {
                     words.push(std::mem::take(&mut word));
