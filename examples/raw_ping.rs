@@ -3,10 +3,9 @@
 //!
 //! `cargo run --example raw_ping`
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use socklab::event::Recording;
+use socklab::event::Silence;
 use socklab::link::{Config, Link, enter_private_user_namespace};
 use socklab::packet::{LinkType, checksum, dissect};
 use socklab::recorder::Clock;
@@ -14,16 +13,11 @@ use socklab::socket::Raw;
 
 fn main() -> anyhow::Result<()> {
     enter_private_user_namespace()?;
-    let link = Link::build(
-        &Config::default(),
-        Clock::start(),
-        Arc::new(Recording::new()),
-    )?;
-    let server = SocketAddr::from((link.server().addresses().v4, 0));
+    let link = Link::build(&Config::default(), Clock::start(), Arc::new(Silence))?;
+    let server = (link.server().addresses().v4, 0).into();
     let recorder = link.client().recorder().clone();
-    let socket = link
-        .client()
-        .run(move || Raw::open(&recorder, "raw", server))?;
+    let open = move || Raw::open(&recorder, "raw", server);
+    let socket = link.client().run(open)?;
 
     // Type 8, code 0, checksum, identifier 7, sequence number 1, data.
     let mut request = *b"\x08\x00\x00\x00\x00\x07\x00\x01hello";
@@ -34,11 +28,9 @@ fn main() -> anyhow::Result<()> {
     // A raw IPv4 socket hands over the IP header too.
     let mut buffer = [0; 1500];
     let reply = socket.recv_from(&mut buffer)?;
-    for layer in dissect(LinkType::Raw, &buffer[..reply.bytes]).layers {
-        println!("{}", layer.protocol);
-        for field in layer.fields {
-            println!("  {field}");
-        }
+    let dissection = dissect(LinkType::Raw, &buffer[..reply.bytes]);
+    for field in dissection.layers.iter().flat_map(|layer| &layer.fields) {
+        println!("{field}");
     }
     Ok(())
 }

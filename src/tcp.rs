@@ -270,7 +270,6 @@ impl Scene<'_> {
             .map(String::as_bytes)
             .filter(|message| !message.is_empty())
             .collect();
-        let total: usize = messages.iter().map(|message| message.len()).sum();
         match messages.len() {
             0 => return Ok(()),
             1 => self.note("One small write."),
@@ -278,10 +277,7 @@ impl Scene<'_> {
                 "{count} small writes, one after another. The stream keeps no boundaries."
             )),
         }
-        // With the low-water mark one recv() waits for all of them.
-        low_water_mark(connection, total)?;
-        self.transfer((client, connection), &messages, flow)?;
-        low_water_mark(connection, 1)
+        self.transfer((client, connection), &messages, flow)
     }
 
     fn large_write(&self, ends: Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
@@ -410,21 +406,6 @@ fn read(stream: &Stream, tally: &mut Tally) -> Result<usize, Error> {
         tally.add(&buffer[..count]);
     }
     Ok(count)
-}
-
-/// `SO_RCVLOWAT`: a blocking `recv()` waits for so many bytes (socket(7)).
-fn low_water_mark(stream: &Stream, bytes: usize) -> Result<(), Error> {
-    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-    stream
-        .set_option(format_args!("SO_RCVLOWAT, {bytes}"), |socket| {
-            kernel::set_option_bytes(
-                socket.as_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_RCVLOWAT,
-                &bytes.to_ne_bytes(),
-            )
-        })
-        .map_err(|error| Error::new("set SO_RCVLOWAT on", stream.name(), error))
 }
 
 fn info_of(stream: &Stream) -> Result<TcpInfo, Error> {

@@ -65,6 +65,22 @@ fn datagrams_in_120_columns_of_ascii() {
     assert_snapshot!(drawn(&story::udp(), ascii(120)));
 }
 
+/// A thousand packets of one chapter are told by the first and the last of them.
+#[test]
+fn a_long_chapter_is_shortened_and_says_so() {
+    let packets: Vec<Event<'_>> = story::tcp()
+        .into_iter()
+        .filter(|event| matches!(event.what, What::Packet(_)))
+        .cycle()
+        .take(1000)
+        .collect();
+    let out = drawn(&packets, unicode(80));
+    assert!(out.lines().count() < 100, "{} lines", out.lines().count());
+    let drawn_rows = 60;
+    let said = format!("… {} more rows", 1000 - drawn_rows);
+    assert!(out.contains(&said), "{said} in {out}");
+}
+
 #[test]
 fn every_fate_in_80_columns() {
     assert_snapshot!(drawn(&story::fates(), unicode(80)));

@@ -20,11 +20,17 @@ use output::Colour;
 /// calls of both ends, the TCP states, and every packet on the wire in one
 /// picture. Needs no root where user namespaces are allowed.
 #[derive(Debug, Parser)]
-#[command(name = "socklab", version, about, max_term_width = 100)]
+#[command(name = "socklab", version, max_term_width = 100)]
 #[command(arg_required_else_help = true, propagate_version = true)]
 struct Cli {
     /// When to use colour.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        display_order = 900
+    )]
     color: Colour,
 
     #[command(subcommand)]

@@ -99,7 +99,7 @@ pub fn render(
         start: story.start(),
         has_states: story.has_states(),
     };
-    let rows = rows::of(&story, options, style, layout);
+    let rows = rows::shortened(rows::of(&story, options, style, layout));
     let body = rows.iter().flat_map(|entry| typesetter.lines(entry));
     for line in typesetter.heading().into_iter().chain(body) {
         line.write(out, style)?;

@@ -49,6 +49,41 @@ pub(super) enum Bracket {
 pub(super) enum Entry<'a> {
     Chapter(&'a str),
     Row(Row),
+    /// So many rows that are not drawn.
+    Omitted(usize),
+}
+
+/// The most rows of one chapter that are drawn, and how many of them are its
+/// end.
+const MOST: usize = 60;
+const END: usize = 12;
+
+/// The same entries with the middle of each long chapter left out: a transfer
+/// of a thousand segments is told by its first and its last.
+pub(super) fn shortened(entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
+    let mut kept = Vec::with_capacity(entries.len());
+    let mut chapter = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Row(row) => chapter.push(Entry::Row(row)),
+            heading => {
+                kept.extend(ends_of(std::mem::take(&mut chapter)));
+                kept.push(heading);
+            }
+        }
+    }
+    kept.extend(ends_of(chapter));
+    kept
+}
+
+/// A chapter's beginning and end, and between them how many rows are missing.
+fn ends_of(mut chapter: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
+    if chapter.len() > MOST {
+        let middle = MOST - END..chapter.len() - END;
+        let omitted = Entry::Omitted(middle.len());
+        chapter.splice(middle, [omitted]);
+    }
+    chapter
 }
 
 /// All rows of a story.

@@ -85,7 +85,17 @@ impl Typesetter<'_> {
         match entry {
             Entry::Chapter(text) => self.chapter(text),
             Entry::Row(row) => self.row(row),
+            Entry::Omitted(count) => self.omitted(*count),
         }
+    }
+
+    /// In place of rows that are not drawn.
+    fn omitted(&self, count: usize) -> Vec<Line> {
+        let text = format!("… {count} more rows; --json and --pcap have every packet");
+        let mut line = Line::default();
+        line.pad(self.layout.gutter);
+        line.push_fit(Paint::Faint, &text, self.columns() - self.layout.gutter);
+        vec![line]
     }
 
     /// A sentence across all lanes.
