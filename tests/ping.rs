@@ -462,10 +462,10 @@ fn both_pings_agree_on_the_private_link_and_each_probe_is_two_packets() {
             command.args([flag, "-i", "0.2", "-c", &count, target]);
             command
         };
-        let (theirs, their_wire) = run_on_link(ping(&["ping"], &server));
-        let (ours, our_wire) = run_on_link(ping(&[SOCKLAB, "ping"], &server));
-        for account in [their_wire, our_wire] {
-            let [up, down] = [account.client_to_server, account.server_to_client];
+        let (theirs, their_account) = run_on_link(ping(&["ping"], &server));
+        let (ours, our_account) = run_on_link(ping(&[SOCKLAB, "ping"], &server));
+        for account in [their_account, our_account] {
+            let [up, down] = [account.wire.client_to_server, account.wire.server_to_client];
             assert_eq!((up.offered, up.delivered), (PROBES, PROBES), "{account:?}");
             assert_eq!(
                 (down.offered, down.delivered),
