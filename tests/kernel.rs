@@ -96,9 +96,11 @@ fn msg_trunc_returns_the_length_that_did_not_fit() {
 
 #[test]
 fn only_a_connected_datagram_socket_hears_of_a_closed_port() {
-    let closed = UdpSocket::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .expect("a port that is closed again");
+    // Connected to itself it takes nobody else's datagrams, and no other test
+    // can get its port.
+    let deaf = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let closed = deaf.local_addr().expect("address");
+    deaf.connect(closed).expect("connect");
     let unconnected = UdpSocket::bind("127.0.0.1:0").expect("bind");
     unconnected.send_to(b"?", closed).expect("send");
     assert!(unconnected.take_error().expect("SO_ERROR").is_none());

@@ -40,7 +40,7 @@ impl Run<'_> {
                     self.receive_errors();
                 }
             }
-            if self.core.is_finished(Instant::now()) {
+            if self.core.is_settled() {
                 break;
             }
         }

@@ -258,11 +258,17 @@ impl Core {
             .min()
     }
 
-    /// Whether the run is over.
-    pub fn is_finished(&self, now: Instant) -> bool {
+    /// Whether the run is over because of what came: enough replies and errors,
+    /// or with a deadline any error.
+    pub fn is_settled(&self) -> bool {
         let settled = self.tally.received + self.tally.errors;
         self.plan.count.is_some_and(|count| settled >= count)
             || (self.plan.deadline.is_some() && self.tally.errors > 0)
+    }
+
+    /// Whether the run is over at `now`: settled, or its time has passed.
+    pub fn is_finished(&self, now: Instant) -> bool {
+        self.is_settled()
             || self.end().is_some_and(|end| now >= end)
             || self.wait_until.is_some_and(|until| now >= until)
     }

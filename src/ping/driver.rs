@@ -64,14 +64,16 @@ pub fn run(
     sink: &dyn Sink,
 ) -> Result<Outcome, Error> {
     let mut run = Run::begin(config, socket, sink)?;
+    // Time is over once the socket was looked at after its end: what was there
+    // in time counts, however late this process got to run.
+    let mut looked_at = Instant::now();
     while !signals.is_stopped() {
         run.show_status_if_asked(signals);
         run.send_if_due();
-        if run.core.is_finished(Instant::now()) {
+        if run.core.is_finished(looked_at) {
             break;
         }
-        let ready = run.wait(signals)?;
-        run.receive(ready);
+        looked_at = run.wait_and_receive(signals)?;
         run.outbox.flush(Instant::now());
     }
     run.end(signals)
@@ -186,6 +188,15 @@ impl<'a> Run<'a> {
         };
         let about = self.config.target.address;
         self.outbox.record(now, Echo::Request(request), about);
+    }
+
+    /// Sleeps until there is news and takes it. Everything that had arrived by
+    /// the time returned has been seen.
+    fn wait_and_receive(&mut self, signals: &Signals) -> Result<Instant, Error> {
+        let asleep_at = Instant::now();
+        let ready = self.wait(signals)?;
+        self.receive(ready);
+        Ok(asleep_at)
     }
 
     /// Sleeps until something arrives, a signal comes, a name is known or the

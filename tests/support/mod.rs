@@ -8,6 +8,8 @@ pub mod program;
 pub mod story;
 pub mod tshark;
 
+use caps::{CapSet, Capability};
+
 /// Says loudly that a test did not run, and fails where every test must run.
 pub fn skipped(what: &str, lacking: &str) {
     assert!(
@@ -15,4 +17,15 @@ pub fn skipped(what: &str, lacking: &str) {
         "{what} needs {lacking}, and SOCKLAB_REQUIRE_PRIVILEGED=1 forbids to skip it"
     );
     eprintln!("SKIPPED {what}: no {lacking}");
+}
+
+/// Whether this process may make network namespaces in itself and in what it
+/// starts. Where not, says that `what` is skipped.
+pub fn may_make_namespaces(what: &str) -> bool {
+    let allowed = caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_ADMIN);
+    let allowed = allowed.unwrap_or(false);
+    if !allowed {
+        skipped(what, "CAP_SYS_ADMIN");
+    }
+    allowed
 }

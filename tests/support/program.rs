@@ -1,5 +1,6 @@
 //! Running the socklab binary: as root, as an ordinary user, with `/dev/net/tun`
-//! open to everyone or to nobody, or where no namespace can be made.
+//! open to everyone or to nobody, or where no namespace can be made. Whoever is
+//! not plainly `Myself` has a network namespace of its own.
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -11,12 +12,16 @@ use serde_json::Value;
 pub enum As {
     /// The user who runs the tests.
     Myself,
+    /// The same with a loopback interface of its own, whose every port is free
+    /// whatever else this machine runs.
+    MyselfOnOwnLoopback,
     /// A user without any privilege, and `/dev/net/tun` for root only.
     NobodyWithoutTun,
     /// A user without any privilege, and `/dev/net/tun` for everyone, as udev
     /// leaves it on most distributions.
     NobodyWithTun,
-    /// In a user namespace that may hold no other namespaces.
+    /// In a user namespace that may hold no other namespaces than the network
+    /// namespace it has.
     WithoutNamespaces,
 }
 
@@ -57,6 +62,7 @@ impl Program {
                 command.args(arguments);
                 return Some(plain(command));
             }
+            As::MyselfOnOwnLoopback => "exec \"$@\"".to_owned(),
             As::NobodyWithoutTun => format!("{}\n{NOBODY}", own_tun("0600")),
             As::NobodyWithTun => format!("{}\n{NOBODY}", own_tun("0666")),
             As::WithoutNamespaces => {
@@ -69,11 +75,11 @@ impl Program {
         }
         let mut command = Command::new("unshare");
         match who {
-            As::WithoutNamespaces => command.args(["--user", "--map-root-user"]),
-            _ => command.args(["--mount", "--propagation", "private"]),
+            As::WithoutNamespaces => command.args(["--net", "--user", "--map-root-user"]),
+            _ => command.args(["--net", "--mount", "--propagation", "private"]),
         };
         command
-            .args(["sh", "-ec", &script, "sh"])
+            .args(["sh", "-ec", &format!("ip link set lo up\n{script}"), "sh"])
             .arg(self.path())
             .args(arguments);
         Some(plain(command))
