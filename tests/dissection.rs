@@ -8,7 +8,9 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 use socklab::packet::checksum::{Reason, Status};
-use socklab::packet::{Checksums, Dissection, Fault, Field, LinkType, dissect, dissect_with};
+use socklab::packet::{
+    Checksums, Dissection, Fault, Field, IcmpFamily, LinkType, dissect, dissect_icmp, dissect_with,
+};
 use support::fixtures::{self, Fixture};
 
 /// Fails where the dissection of `bytes` breaks one of its promises.
@@ -111,6 +113,17 @@ proptest! {
         for link in [LinkType::Raw, LinkType::Ethernet, LinkType::Unknown(276)] {
             check(link, &bytes);
         }
+
+    #[test]
+    fn arbitrary_icmp_messages_are_survived(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        for family in [IcmpFamily::V4, IcmpFamily::V6] {
+            let dissection = dissect_icmp(family, &bytes);
+            let end = dissection.layers.last().map(|layer| layer.range.end);
+            prop_assert_eq!(end, Some(bytes.len()));
+        }
+    }
     }
 
     #[test]
@@ -222,4 +235,22 @@ fn an_icmp_error_quotes_the_packet_at_fault() {
     assert_eq!(endpoints.source.to_string(), "10.77.0.1:50000");
     assert_eq!(endpoints.destination.to_string(), "10.77.0.2:5099");
     assert_eq!(quoted.udp().map(|udp| udp.length), Some(10));
+}
+
+/// Without its IP header an ICMP message has the same fields as with it.
+#[test]
+fn an_icmp_message_alone_reads_as_within_its_packet() {
+    for (name, family, header) in [
+        ("echo_request", IcmpFamily::V4, 20),
+        ("port_unreachable", IcmpFamily::V4, 20),
+        ("echo_request_v6", IcmpFamily::V6, 40),
+    ] {
+        let Fixture { link, bytes, .. } = fixtures::named(name);
+        let whole = dissect(link, &bytes);
+        let alone = dissect_icmp(family, &bytes[header..]);
+        assert_eq!(alone.icmp(), whole.icmp(), "{name}");
+        assert_eq!(alone.layers.len() + 1, whole.layers.len(), "{name}");
+        let ends = |dissection: &Dissection| dissection.layers.last().map(|layer| layer.range.end);
+        assert_eq!(ends(&alone), ends(&whole).map(|end| end - header), "{name}");
+    }
 }

@@ -3,6 +3,8 @@
 //! Iterative: every step consumes bytes or ends, so that no packet, however
 //! nested, costs more than its length.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::checksum::Reason;
 use super::datagram::Addresses;
 use super::dissection::{Dissection, Header, Protocol};
@@ -43,12 +45,40 @@ pub fn dissect(link: LinkType, bytes: &[u8]) -> Dissection {
 
 /// Takes a frame apart, as [`dissect`], knowing who fills in its checksums.
 pub fn dissect_with(link: LinkType, bytes: &[u8], checksums: Checksums) -> Dissection {
-    let mut pass = Pass::new(bytes, checksums == Checksums::Pending);
-    let mut next = Some(match link {
+    let first = match link {
         LinkType::Ethernet => Next::Ethernet,
         LinkType::Raw => Next::Ip,
         LinkType::Unknown(_) => Next::Data,
-    });
+    };
+    dissect_from(first, bytes, checksums)
+}
+
+/// Takes an ICMP message apart that comes without its IP header, as a program
+/// hands it to a socket. The checksum of ICMPv6 covers addresses that are not
+/// here (RFC 4443 section 2.3), and stays unverified.
+pub fn dissect_icmp(family: IcmpFamily, message: &[u8]) -> Dissection {
+    let (protocol, address, checksums): (_, IpAddr, _) = match family {
+        IcmpFamily::V4 => (
+            IpProtocol::ICMP,
+            Ipv4Addr::UNSPECIFIED.into(),
+            Checksums::Complete,
+        ),
+        IcmpFamily::V6 => (
+            IpProtocol::ICMPV6,
+            Ipv6Addr::UNSPECIFIED.into(),
+            Checksums::Pending,
+        ),
+    };
+    let addresses = Addresses {
+        source: address,
+        destination: address,
+    };
+    dissect_from(Next::Transport(protocol, addresses), message, checksums)
+}
+
+fn dissect_from(first: Next, bytes: &[u8], checksums: Checksums) -> Dissection {
+    let mut pass = Pass::new(bytes, checksums == Checksums::Pending);
+    let mut next = Some(first);
     while let Some(step) = next {
         next = pass.step(step, pass.at());
     }

@@ -32,7 +32,7 @@ mod udp;
 
 pub use arp::ArpHeader;
 pub use conversation::{Conversations, Numbering, Origin};
-pub use dissect::{Checksums, dissect, dissect_with};
+pub use dissect::{Checksums, dissect, dissect_icmp, dissect_with};
 pub use dissection::{Dissection, Endpoint, Endpoints, Fragment, Header, Ip, Layer, Protocol};
 pub use ethernet::{EthernetHeader, HardwareAddress, VlanTag};
 pub use extension::{ExtensionHeader, FragmentHeader};

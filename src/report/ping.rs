@@ -14,6 +14,8 @@ use crate::event::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoReply, EchoRequest,
     EchoRoundTrips, EchoStarted, EchoSummary, Event, Sink, Topic, What,
 };
+use crate::packet::hexdump;
+use crate::packet::{IcmpFamily, dissect_icmp};
 
 /// Below this payload iputils has no room for a time, and prints none.
 const LEAST_TIMED_PAYLOAD: usize = 16;
@@ -126,8 +128,8 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
             Echo::Summary(summary) => (summary_text(summary, state.timed), String::new()),
             Echo::Status(summary) => (String::new(), status_line(summary, state.timed)),
             _ if silent => return Ok(()),
-            Echo::Request(request) => (self.request(request), String::new()),
-            Echo::Reply(reply) => (self.reply(reply, state.timed), String::new()),
+            Echo::Request(request) => (self.request(request, state.ipv6), String::new()),
+            Echo::Reply(reply) => (self.reply(reply, state.timed, state.ipv6), String::new()),
             Echo::Failure(failure) => self.failure(failure, state.ipv6),
         };
         state.out.write_all(to_out.as_bytes())?;
@@ -149,18 +151,18 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
         }
     }
 
-    fn request(&self, request: &EchoRequest<'_>) -> String {
+    fn request(&self, request: &EchoRequest<'_>, ipv6: bool) -> String {
         match self.layout.detail {
             Detail::Bytes => format!(
                 "Request icmp_seq={}\n{}",
                 request.icmp_sequence,
-                dump(&request.message)
+                dump(&request.message, ipv6)
             ),
             _ => String::new(),
         }
     }
 
-    fn reply(&self, reply: &EchoReply<'_>, timed: bool) -> String {
+    fn reply(&self, reply: &EchoReply<'_>, timed: bool, ipv6: bool) -> String {
         let called = self.called(&reply.from, reply.from_name.as_deref());
         let mut line = format!(
             "{} bytes from {called}: icmp_seq={}",
@@ -184,7 +186,7 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
         }
         line.push('\n');
         if self.layout.detail == Detail::Bytes {
-            line.push_str(&dump(&reply.message));
+            line.push_str(&dump(&reply.message, ipv6));
         }
         line
     }
@@ -344,17 +346,12 @@ fn without_trailing_zeros(digits: &str) -> &str {
     }
 }
 
-/// An ICMP message in hex, 16 bytes a line.
-fn dump(message: &[u8]) -> String {
-    let mut text = String::new();
-    for (line, bytes) in message.chunks(16).enumerate() {
-        let _ = write!(text, "  {:04x} ", line * 16);
-        for pair in bytes.chunks(2) {
-            let _ = write!(text, " {}", hex::encode(pair));
-        }
-        text.push('\n');
-    }
-    text
+/// An ICMP message in annotated hex, 16 bytes a line.
+fn dump(message: &[u8], ipv6: bool) -> String {
+    let family = if ipv6 { IcmpFamily::V6 } else { IcmpFamily::V4 };
+    let layout = hexdump::Layout::default();
+    let rows = hexdump::rows(&dissect_icmp(family, message), message, layout);
+    hexdump::render(&rows, layout)
 }
 
 #[cfg(test)]

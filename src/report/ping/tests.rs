@@ -302,10 +302,14 @@ fn quiet_leaves_the_lines_out_and_hex_adds_bytes() {
         ..Layout::default()
     };
     let (out, _) = text(bytes, &lines[..1]);
+    let lines: Vec<&str> = out.lines().collect();
     assert_eq!(
-        out,
-        "64 bytes from 10.1.1.1: icmp_seq=1 ttl=64 time=0.037 ms\n  \
-         0000  0000 fffe 0000 fffe 0000 fffe 0000 fffe\n  0010  0000 fffe\n"
+        lines,
+        [
+            "64 bytes from 10.1.1.1: icmp_seq=1 ttl=64 time=0.037 ms",
+            "0000  0000 fffe 0000 fffe                      ........          ICMP",
+            "0008  0000 fffe 0000 fffe 0000 fffe            ............      data",
+        ]
     );
 }
 
