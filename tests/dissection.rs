@@ -113,6 +113,7 @@ proptest! {
         for link in [LinkType::Raw, LinkType::Ethernet, LinkType::Unknown(276)] {
             check(link, &bytes);
         }
+    }
 
     #[test]
     fn arbitrary_icmp_messages_are_survived(
@@ -123,7 +124,6 @@ proptest! {
             let end = dissection.layers.last().map(|layer| layer.range.end);
             prop_assert_eq!(end, Some(bytes.len()));
         }
-    }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Pure: bytes in, values out. Nothing here opens a file, prints, or guesses
 //! what a frame is: a frame comes with its [`LinkType`].
 //!
-//! [`dissect`] goes over a frame once and yields for every layer both a tree of
+//! [`dissect()`] goes over a frame once and yields for every layer both a tree of
 //! [`Field`]s, each with its byte range, and a typed [`Header`].
 
 mod arp;
