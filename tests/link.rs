@@ -114,21 +114,8 @@ fn the_stream_story_is_whole_on_both_devices_and_families() {
             assert_eq!(states(&events, Place::Client), CLIENTS_PATH, "{which}");
             assert_eq!(states(&events, Place::Server), SERVERS_PATH, "{which}");
             assert_eq!(
-                calls(&events, Place::Client),
-                [
-                    "socket",
-                    "connect",
-                    "getsockname",
-                    "getpeername",
-                    "send",
-                    "send",
-                    "send",
-                    "send",
-                    "shutdown",
-                    "recv",
-                    "recv",
-                    "close",
-                ]
+                calls(&events, Place::Client).join(" "),
+                "socket connect getsockname getpeername send send send send shutdown recv recv close"
             );
             assert!(outcome.request.is_intact() && outcome.reply.is_intact());
             assert_eq!(outcome.request.bytes_sent, 11 + 4000);
