@@ -15,11 +15,13 @@
 //! | [`probe`] | the numbered, timestamped, checksummed message delivery is judged by | yes |
 //! | [`conversation`] | the wire's own account of a run, counted from packets | yes |
 //! | [`stats`] | loss, duplicates, reordering, percentiles | yes |
+//! | [`units`] | how durations and bytes are written for programs | yes |
 //! | [`error`] | operation, target, cause, remedy | |
 //! | [`recorder`] | the run's clock and the sink, in the hand of whoever sees something happen | |
 //! | [`socket`] | thin recorded wrappers over the kernel's sockets; `TCP_INFO`; `sock_diag` | |
 //! | [`capture`] | packets seen on a real interface | |
 //! | [`link`] | two private hosts and the wire between them | |
+//! | [`stage`] | where a demonstration plays: the link, or loopback | |
 //! | [`tcp`], [`udp`], [`ping`] | one engine each | |
 //! | [`compare`] | the same messages through all three kinds of socket | |
 //! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng: renderings of events | |
@@ -28,7 +30,8 @@
 //! # The import law
 //!
 //! Imports point down only:
-//! `main → cli → {compare, report} → {tcp, udp, ping} → link → {socket, capture} → recorder → pure`.
+//! `main → cli → report → compare → {tcp, udp, ping} → stage → link → capture → socket →
+//! recorder → error → pure`.
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
@@ -50,6 +53,7 @@ pub mod stage;
 pub mod stats;
 pub mod tcp;
 pub mod udp;
+pub mod units;
 
 /// The port that a server takes where none is given.
 pub const DEFAULT_PORT: u16 = 5073;

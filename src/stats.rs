@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+use crate::units::nanoseconds;
 
 /// Judges the arrivals of messages numbered from 1 to a known count.
 #[derive(Debug, Clone)]
@@ -165,10 +167,6 @@ pub struct LatencySummary {
     /// The largest.
     #[serde(rename = "max_ns", serialize_with = "nanoseconds")]
     pub max: Duration,
-}
-
-fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::libc;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Exit};
@@ -20,6 +20,7 @@ use crate::flow::Family;
 use crate::flow::{FiveTuple, Kind};
 use crate::socket::{Listener, Stream, TcpInfo, bind_failure, kernel};
 use crate::stage::Stage;
+use crate::units::nanoseconds;
 
 /// What to demonstrate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -439,8 +440,4 @@ fn congestion_failure(name: &str, error: io::Error) -> Error {
         Ok(names) => failure.remedy(format!("this kernel has: {}", names.trim())),
         Err(_) => failure,
     }
-}
-
-fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -7,7 +7,15 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up; a room imports only from floors below its own.
 const FLOORS: &[&[&str]] = &[
-    &["flow", "packet", "event", "probe", "stats", "conversation"],
+    &[
+        "flow",
+        "packet",
+        "event",
+        "probe",
+        "stats",
+        "units",
+        "conversation",
+    ],
     &["error"],
     &["recorder"],
     &["socket"],

@@ -4,6 +4,7 @@
 //! and the order of events: build the stage, run the engine, render.
 
 mod compare;
+mod demonstration;
 mod output;
 mod ping;
 mod place;

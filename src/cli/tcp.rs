@@ -2,14 +2,11 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
-
-use super::output::{Colour, LadderArgs, OutputArgs, bytes, text};
-use super::place::{Hosts, PlaceArgs};
-use crate::link::Account;
-use crate::recorder::Clock;
-use crate::report::{self, Evidence};
-use crate::tcp::{self, Config, Nagle, Outcome};
+use super::demonstration::DemonstrationArgs;
+use super::output::{Colour, bytes, text};
+use crate::report;
+use crate::stage::Stage;
+use crate::tcp::{self, Config, Nagle};
 
 /// Demonstrate a stream socket: handshake, segments, half-close, TIME_WAIT.
 ///
@@ -24,9 +21,6 @@ Examples:
   socklab tcp --message hello --size 0  one small write only
   socklab tcp --hex full --pcap t.pcapng")]
 pub(super) struct Args {
-    #[command(flatten)]
-    place: PlaceArgs,
-
     /// A small write; repeat for more.
     #[arg(short, long = "message", value_name = "TEXT", value_parser = text(),
           default_values = ["one", "two", "three"])]
@@ -38,7 +32,7 @@ pub(super) struct Args {
     size: usize,
 
     /// The client's congestion control.
-    #[arg(long, value_name = "NAME", default_value = tcp::CONGESTION_CONTROL)]
+    #[arg(long, value_name = "tcp", default_value = tcp::CONGESTION_CONTROL)]
     congestion: String,
 
     /// Send small writes at once (TCP_NODELAY).
@@ -46,55 +40,26 @@ pub(super) struct Args {
     nodelay: bool,
 
     #[command(flatten)]
-    ladder: LadderArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
+    common: DemonstrationArgs,
 }
 
 /// A demonstration keeps every packet in memory until it is drawn.
 const LARGEST: usize = 16 << 20;
 
-/// What the last line of JSON holds.
-#[derive(Serialize)]
-struct Report<'a> {
-    #[serde(flatten)]
-    outcome: &'a Outcome,
-    link: Option<&'a Account>,
-}
-
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
-    let prepared = args.place.prepare();
-    let clock = Clock::start();
-    let sinks = args.output.open("tcp", clock)?.recording();
-    let stage = args.place.build(prepared, clock, &sinks.tee());
-    let hosts = Hosts::of(&stage, args.place.family());
-    let outcome = tcp::demonstrate(&args.config(), &stage)?;
-    let account = stage.finish()?;
-    let result = Report {
-        outcome: &outcome,
-        link: account.as_ref(),
-    };
-    let Some(events) = sinks.finish(&result, account.as_ref())? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let (mut out, style) = (std::io::stdout().lock(), colour.style());
-    let evidence = Evidence {
-        events: &events,
-        link: account.as_ref(),
-    };
-    args.ladder.draw(&mut out, &events, hosts, &style)?;
-    report::tcp::render(&mut out, &outcome, evidence, &style)?;
-    args.ladder.dump(&mut out, &events, &style)?;
-    Ok(ExitCode::SUCCESS)
+    let play = |stage: &Stage| tcp::demonstrate(&args.config(), stage);
+    args.common
+        .run("tcp", colour, play, |mut out, outcome, evidence, style| {
+            report::tcp::render(&mut out, outcome, evidence, style)
+        })
 }
 
 impl Args {
     fn config(&self) -> Config {
         Config {
-            family: self.place.family(),
-            port: self.place.port,
+            family: self.common.place.family(),
+            port: self.common.place.port,
             messages: self.messages.clone(),
             size: self.size,
             congestion: self.congestion.clone(),

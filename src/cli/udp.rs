@@ -2,14 +2,11 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
-
-use super::output::{Colour, LadderArgs, OutputArgs, bytes, text};
-use super::place::{Hosts, PlaceArgs};
-use crate::link::Account;
-use crate::recorder::Clock;
-use crate::report::{self, Evidence};
-use crate::udp::{self, Config, Outcome};
+use super::demonstration::DemonstrationArgs;
+use super::output::{Colour, bytes, text};
+use crate::report;
+use crate::stage::Stage;
+use crate::udp::{self, Config};
 
 /// Demonstrate datagram sockets: boundaries, fragments, truncation, ICMP errors.
 ///
@@ -24,9 +21,6 @@ Examples:
   socklab udp --message a --message b  two datagrams of your own
   socklab udp --json | jq .type        every event, the result last")]
 pub(super) struct Args {
-    #[command(flatten)]
-    place: PlaceArgs,
-
     /// A datagram; repeat for more.
     #[arg(short, long = "message", value_name = "TEXT", value_parser = text(),
           default_values = ["one", "two", "three"])]
@@ -38,52 +32,23 @@ pub(super) struct Args {
     size: usize,
 
     #[command(flatten)]
-    ladder: LadderArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-/// What the last line of JSON holds.
-#[derive(Serialize)]
-struct Report<'a> {
-    #[serde(flatten)]
-    outcome: &'a Outcome,
-    link: Option<&'a Account>,
+    common: DemonstrationArgs,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
-    let prepared = args.place.prepare();
-    let clock = Clock::start();
-    let sinks = args.output.open("udp", clock)?.recording();
-    let stage = args.place.build(prepared, clock, &sinks.tee());
-    let hosts = Hosts::of(&stage, args.place.family());
-    let outcome = udp::demonstrate(&args.config(), &stage)?;
-    let account = stage.finish()?;
-    let result = Report {
-        outcome: &outcome,
-        link: account.as_ref(),
-    };
-    let Some(events) = sinks.finish(&result, account.as_ref())? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let (mut out, style) = (std::io::stdout().lock(), colour.style());
-    let evidence = Evidence {
-        events: &events,
-        link: account.as_ref(),
-    };
-    args.ladder.draw(&mut out, &events, hosts, &style)?;
-    report::udp::render(&mut out, &outcome, evidence, &style)?;
-    args.ladder.dump(&mut out, &events, &style)?;
-    Ok(ExitCode::SUCCESS)
+    let play = |stage: &Stage| udp::demonstrate(&args.config(), stage);
+    args.common
+        .run("udp", colour, play, |mut out, outcome, evidence, style| {
+            report::udp::render(&mut out, outcome, evidence, style)
+        })
 }
 
 impl Args {
     fn config(&self) -> Config {
         Config {
-            family: self.place.family(),
-            port: self.place.port,
+            family: self.common.place.family(),
+            port: self.common.place.port,
             messages: self.messages.clone(),
             size: self.size,
             ..Config::default()

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::flow::Family;
@@ -20,6 +20,7 @@ use crate::flow::Kind;
 use crate::probe::HEADER;
 use crate::stage::Stage;
 use crate::stats::{Arrivals, LatencySummary};
+use crate::units::nanoseconds;
 
 pub use tally::{FirstPacket, WireTally, WireUse};
 
@@ -217,8 +218,4 @@ pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Vec<Colu
 
 fn is_privilege(errno: nix::errno::Errno) -> bool {
     matches!(errno, nix::errno::Errno::EPERM | nix::errno::Errno::EACCES)
-}
-
-fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }

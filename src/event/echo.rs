@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{hexadecimal, nanoseconds, optional_nanoseconds};
+use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
 /// One thing that happened in a ping run. In JSON the field `echo` names the
 /// variant.

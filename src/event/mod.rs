@@ -12,10 +12,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::flow::{Direction, FiveTuple, Kind, TcpState};
 use crate::packet::LinkType;
+use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
 pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoReply, EchoRequest,
@@ -299,23 +300,4 @@ pub enum Arrival {
 pub struct Note {
     /// The sentence.
     pub text: String,
-}
-
-fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-}
-
-#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
-fn optional_nanoseconds<S: Serializer>(
-    time: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => nanoseconds(time, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex::encode(bytes))
 }

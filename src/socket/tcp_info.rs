@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::kernel;
 use crate::flow::TcpState;
+use crate::units::microseconds;
 
 /// A snapshot of one TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -103,10 +104,6 @@ fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
 fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     let field = bytes.get(offset..offset + 8)?;
     field.try_into().ok().map(u64::from_ne_bytes)
-}
-
-fn microseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

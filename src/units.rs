@@ -1,0 +1,36 @@
+//! How values are written as numbers for programs: durations as whole
+//! nanoseconds or microseconds, bytes as hexadecimal digits.
+//!
+//! For serde's `serialize_with`; the field's name carries the unit (`_ns`,
+//! `_us`, `_hex`). Pure.
+
+use std::time::Duration;
+
+use serde::Serializer;
+
+/// A duration in whole nanoseconds.
+pub fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// A duration in whole nanoseconds, or null.
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+pub fn optional_nanoseconds<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => nanoseconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// A duration in whole microseconds.
+pub fn microseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Bytes in hexadecimal digits.
+pub fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex::encode(bytes))
+}
