@@ -26,7 +26,7 @@ use crate::socket::packet::PacketSocket;
 /// A running capture; dropping it stops it.
 pub struct Capture {
     stop: Arc<EventFd>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<JoinHandle<io::Result<u64>>>,
 }
 
 impl Capture {
@@ -62,15 +62,16 @@ impl Capture {
         })
     }
 
-    /// Records what has already arrived, then stops.
-    pub fn finish(mut self) -> Result<(), Error> {
+    /// Records what has already arrived, then stops. Returns how many packets the
+    /// interface showed and the socket had no room for, of any conversation.
+    pub fn finish(mut self) -> Result<u64, Error> {
         self.end()
             .map_err(|error| Error::new("capture on", "the interface", error))
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self) -> io::Result<u64> {
         let Some(thread) = self.thread.take() else {
-            return Ok(());
+            return Ok(0);
         };
         self.stop.write(1)?;
         thread
@@ -94,7 +95,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn run(mut self, socket: &PacketSocket, stop: &EventFd) -> io::Result<()> {
+    fn run(mut self, socket: &PacketSocket, stop: &EventFd) -> io::Result<u64> {
         loop {
             let mut waiting = [socket.as_fd(), stop.as_fd()]
                 .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
@@ -107,7 +108,7 @@ impl Watcher {
                 self.record(length, stamp);
             }
             if stopping {
-                return Ok(());
+                return socket.dropped();
             }
         }
     }

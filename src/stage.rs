@@ -36,6 +36,16 @@ pub struct Loopback {
     states: Option<Mutex<[StateWatch; 2]>>,
 }
 
+/// What is known of the packets when a stage has been taken down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// What the wire carried, where there was a link.
+    pub account: Option<Account>,
+    /// Packets that a capture had no room for: where there are any, what was
+    /// counted from packets is too little.
+    pub missed: u64,
+}
+
 /// One of the two ends.
 #[derive(Clone, Copy)]
 pub struct Seat<'a> {
@@ -141,17 +151,21 @@ impl Stage {
         server.look(connection.mirrored(), now);
     }
 
-    /// Takes everything down; on a link, tells what the wire carried.
-    pub fn finish(self) -> Result<Option<Account>, Error> {
-        match self {
-            Stage::Link(link) => link.finish().map(Some),
-            Stage::Loopback(loopback) => {
-                if let Some(capture) = loopback.capture {
-                    capture.finish()?;
-                }
-                Ok(None)
-            }
-        }
+    /// Takes everything down, and tells what is known of the packets.
+    pub fn finish(self) -> Result<Ending, Error> {
+        Ok(match self {
+            Stage::Link(link) => Ending {
+                account: Some(link.finish()?),
+                missed: 0,
+            },
+            Stage::Loopback(loopback) => Ending {
+                account: None,
+                missed: match loopback.capture {
+                    Some(capture) => capture.finish()?,
+                    None => 0,
+                },
+            },
+        })
     }
 }
 

@@ -14,7 +14,6 @@ pub fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::O
 }
 
 /// A duration in whole nanoseconds, or null.
-#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
 pub fn optional_nanoseconds<S: Serializer>(
     time: &Option<Duration>,
     serializer: S,

@@ -107,7 +107,11 @@ fn the_stream_story_is_whole_on_both_devices_and_families() {
                 ..tcp::Config::default()
             };
             let outcome = tcp::demonstrate(&config, &stage).expect("the demonstration plays");
-            let account = stage.finish().expect("the link ends").expect("a link");
+            let account = stage
+                .finish()
+                .expect("the link ends")
+                .account
+                .expect("a link");
             let events = recording.take();
 
             let which = format!("{device} {family:?}");
@@ -141,7 +145,11 @@ fn a_large_transfer_is_whole_and_its_every_packet_accounted_for() {
             ..tcp::Config::default()
         };
         let outcome = tcp::demonstrate(&config, &stage).expect("the demonstration plays");
-        let account = stage.finish().expect("the link ends").expect("a link");
+        let account = stage
+            .finish()
+            .expect("the link ends")
+            .account
+            .expect("a link");
         assert!(outcome.request.is_intact());
 
         // The wire's own counters, the recording, and TCP_INFO are three

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::demonstration::ended;
 use super::output::{Colour, OutputArgs, bytes};
 use super::place::PlaceArgs;
 use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, WireTally};
@@ -74,7 +75,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let stage = args.place.build(prepared, clock, &sinks.tee());
     let config = args.config();
     let columns = compare::run(&config, &stage, &stop)?;
-    let account = stage.finish()?;
+    let account = ended(stage)?;
     let compared = compare::with_wire(columns, &tally);
     drop(tally);
     let result = Report {

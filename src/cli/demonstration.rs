@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::link::Account;
 use crate::recorder::Clock;
 use crate::report::{Evidence, Style};
-use crate::stage::Stage;
+use crate::stage::{Ending, Stage};
 
 /// Options of every demonstration.
 #[derive(Debug, clap::Args)]
@@ -35,6 +35,17 @@ struct Report<'a, Outcome> {
     link: Option<&'a Account>,
 }
 
+/// Takes the stage down and says on standard error what its capture missed.
+pub(super) fn ended(stage: Stage) -> Result<Option<Account>, Error> {
+    let Ending { account, missed } = stage.finish()?;
+    if missed > 0 {
+        eprintln!(
+            "socklab: the capture missed {missed} packets: figures counted from packets are too low"
+        );
+    }
+    Ok(account)
+}
+
 impl DemonstrationArgs {
     /// Plays `command` on a stage and shows what came of it: the ladder, then
     /// what `render` says, then the bytes.
@@ -51,7 +62,7 @@ impl DemonstrationArgs {
         let stage = self.place.build(prepared, clock, &sinks.tee());
         let hosts = Hosts::of(&stage, self.place.family());
         let outcome = play(&stage)?;
-        let account = stage.finish()?;
+        let account = ended(stage)?;
         let result = Report {
             outcome: &outcome,
             link: account.as_ref(),

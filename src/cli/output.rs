@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::{Event, Recording, Sink, Tee, What};
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
-use crate::packet::{Conversations, Numbering, dissect, summary};
+use crate::packet::{Conversations, Numbering, summary};
 use crate::recorder::Clock;
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::json::{Environment, JsonLines};
@@ -117,7 +117,7 @@ impl LadderArgs {
             let What::Packet(packet) = &event.what else {
                 continue;
             };
-            let mut dissection = dissect(packet.link, &packet.bytes);
+            let mut dissection = packet.dissect();
             conversations.observe(&dissection);
             let line = summary::line(&dissection, &conversations, summary::Style::default());
             conversations.explain(&mut dissection);
