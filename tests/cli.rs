@@ -106,6 +106,24 @@ fn without_namespaces_the_story_plays_on_loopback() {
     }
 }
 
+/// In an ordinary container /proc/sys cannot be written; the link does not need
+/// it.
+#[test]
+fn a_read_only_proc_sys_does_not_keep_the_link_from_being_built() {
+    let program = Program::new();
+    if !nix::unistd::geteuid().is_root() {
+        return support::skipped("a read-only /proc/sys", "root");
+    }
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-ec"])
+        .arg("mount --bind /proc/sys /proc/sys\nmount -o remount,bind,ro /proc/sys\n\"$0\" tcp --json")
+        .arg(program.path())
+        .output()
+        .expect("unshare runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+}
+
 #[test]
 fn no_link_shows_packets_to_root_and_says_why_not_to_others() {
     let program = Program::new();

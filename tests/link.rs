@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socklab::event::{Arrival, Event, Fate, Outcome, Place, Recording, Silence, Sink, What};
@@ -319,6 +320,68 @@ fn a_child_lives_in_its_host_and_dies_with_it() {
         let mut output = child.stdout.take().expect("piped");
         output.read_to_end(&mut rest).expect("the pipe ends");
         assert!(!child.wait().expect("it ended").success(), "it was killed");
+    }
+}
+
+/// A program with file capabilities loses PR_SET_PDEATHSIG at exec, and must die
+/// with its host all the same.
+#[test]
+fn a_child_with_file_capabilities_dies_with_its_host_too() {
+    let Some(link) = link(DeviceKind::Tun, Arc::new(Silence)) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = folder.path().join("cat");
+    let prepared = Command::new("sh")
+        .args([
+            "-ec",
+            "cp \"$(command -v cat)\" \"$0\"; setcap cap_net_raw=ep \"$0\"",
+        ])
+        .arg(&program)
+        .status()
+        .expect("sh runs");
+    assert!(prepared.success(), "setcap, of libcap2-bin");
+    let mut wait = Command::new(&program);
+    wait.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = link.client().spawn(wait).expect("cat starts");
+    drop(link);
+    let mut output = child.stdout.take().expect("piped");
+    output.read_to_end(&mut Vec::new()).expect("the pipe ends");
+    assert!(!child.wait().expect("it ended").success(), "it was killed");
+}
+
+/// Settling waits for what is under way when it is asked for, not for the end
+/// of traffic that does not end.
+#[test]
+fn a_flood_does_not_keep_the_wire_from_settling_or_ending() {
+    for device in DEVICES {
+        let Some(link) = link(device, Arc::new(Silence)) else {
+            return;
+        };
+        let address = SocketAddr::from((link.server().addresses().v4, 5073));
+        let _server = link
+            .server()
+            .run(move || UdpSocket::bind(address))
+            .expect("bind");
+        let client = link
+            .client()
+            .run(|| UdpSocket::bind("0.0.0.0:0"))
+            .expect("bind");
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let flood = scope.spawn(|| {
+                // A full queue refuses; that is no reason to stop.
+                while !over.load(Ordering::Relaxed) {
+                    let _ = client.send_to(&[7; 36], address);
+                }
+            });
+            for _ in 0..5 {
+                link.settle().expect("it settles while the flood goes on");
+            }
+            assert!(!flood.is_finished());
+            link.finish().expect("it ends while the flood goes on");
+            over.store(true, Ordering::Relaxed);
+        });
     }
 }
 

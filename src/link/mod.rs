@@ -106,13 +106,8 @@ impl Link {
         match config.device {
             Some(kind) => Self::build_on(kind, config, &recorder),
             None => Self::build_on(DeviceKind::Tun, config, &recorder).or_else(|tun| {
-                Self::build_on(DeviceKind::Veth, config, &recorder).map_err(|veth| {
-                    if veth.to_string() == tun.to_string() {
-                        tun
-                    } else {
-                        veth
-                    }
-                })
+                Self::build_on(DeviceKind::Veth, config, &recorder)
+                    .map_err(|veth| neither(tun, &veth))
             }),
         }
     }
@@ -180,14 +175,30 @@ impl Link {
             None
         };
         let wire = Wire::start([client_port?, server_port?], recorder.clone(), watch)?;
-        Ok(Self {
+        let link = Self {
             client,
             server,
             _middle: middle,
             wire,
             device: kind,
-        })
+        };
+        // The wire's thread is up and waiting when this returns, so that the
+        // first packet does not pay for its start.
+        link.settle()?;
+        Ok(link)
     }
+}
+
+/// Why no device would do. Both causes are said where they differ.
+fn neither(tun: Error, veth: &Error) -> Error {
+    if tun.to_string() == veth.to_string() {
+        return tun;
+    }
+    Error::new(
+        "build",
+        "a private link",
+        format!("with TUN: {tun}; with veth: {veth}"),
+    )
 }
 
 fn tun_port(host: &Host, mtu: u32) -> Result<Port, Error> {

@@ -6,23 +6,25 @@
 
 #![expect(
     unsafe_code,
-    reason = "kernel edge: what a child does between fork and exec"
+    reason = "kernel edge: fork, exec and process descriptors"
 )]
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use caps::{CapSet, Capability};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{getgid, getppid, getuid};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork, getgid, getppid, getuid};
 
 use super::Addresses;
 use super::netlink::RouteSocket;
@@ -38,6 +40,8 @@ pub struct Host {
     recorder: Recorder,
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    /// Each a process that was started here, whether or not it still runs.
+    children: Mutex<Vec<OwnedFd>>,
 }
 
 /// How this process came to be allowed to make network namespaces.
@@ -59,6 +63,7 @@ pub fn enter_private_user_namespace() -> Result<Privilege, Error> {
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).unwrap_or(false) {
         return Ok(Privilege::Inherited);
     }
+    probe()?;
     let (user, group) = (getuid(), getgid());
     unshare(CloneFlags::CLONE_NEWUSER)
         .map_err(|errno| denied("unshare(CLONE_NEWUSER)", errno.into()))?;
@@ -69,6 +74,35 @@ pub fn enter_private_user_namespace() -> Result<Privilege, Error> {
     map("/proc/self/uid_map", format!("{user} {user} 1"))?;
     map("/proc/self/gid_map", format!("{group} {group} 1"))?;
     Ok(Privilege::UserNamespace)
+}
+
+/// Tries in a child whether both namespaces can be had: some systems allow the
+/// user namespace and then refuse what it is for (AppArmor on Ubuntu), and a
+/// process that has entered one cannot go back to the capabilities it had.
+fn probe() -> Result<(), Error> {
+    // SAFETY: the process has one thread, as unshare(CLONE_NEWUSER) demands of
+    // it anyway, so that the child may do whatever this one may; it makes two
+    // system calls and ends.
+    let child = match unsafe { fork() } {
+        Err(errno) => return Err(denied("fork", errno.into())),
+        Ok(ForkResult::Child) => {
+            let both = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET;
+            let errno = unshare(both).err().map_or(0, |errno| errno as i32);
+            // SAFETY: ends the child at once, without running the parent's
+            // destructors or flushing its buffers a second time.
+            unsafe { nix::libc::_exit(errno) }
+        }
+        Ok(ForkResult::Parent { child }) => child,
+    };
+    match waitpid(child, None) {
+        Ok(WaitStatus::Exited(_, 0)) => Ok(()),
+        Ok(WaitStatus::Exited(_, errno)) => Err(denied(
+            "unshare(CLONE_NEWUSER | CLONE_NEWNET)",
+            io::Error::from_raw_os_error(errno),
+        )),
+        Ok(status) => Err(Error::new("try", "a user namespace", format!("{status:?}"))),
+        Err(errno) => Err(Error::new("wait for", "a trial process", errno)),
+    }
 }
 
 /// The calling thread's network namespace as a descriptor.
@@ -92,6 +126,7 @@ impl Host {
             recorder: recorder.clone(),
             jobs: Some(jobs),
             thread: Some(thread),
+            children: Mutex::new(Vec::new()),
         };
         host.run(become_private)?;
         Ok(host)
@@ -117,24 +152,36 @@ impl Host {
         }
     }
 
-    /// Starts a program in this host. It dies when the host does, so that no
-    /// orphan keeps the namespace alive, and it keeps the host's network
-    /// privileges where those come from a user namespace.
+    /// Starts a program in this host. It is killed when the host is dropped, and
+    /// when this process is, so that no orphan keeps the namespace alive. It
+    /// keeps the host's network privileges where those come from a user
+    /// namespace.
+    ///
+    /// One exception: a program with file capabilities, such as `ping` on some
+    /// distributions, loses the kernel's promise to kill it with its parent
+    /// (prctl(2), `PR_SET_PDEATHSIG`). It is killed with the host, but outlives
+    /// a SIGKILL of this process.
     pub fn spawn(&self, mut command: Command) -> io::Result<Child> {
         let parent = nix::unistd::getpid();
-        // SAFETY: between fork and exec only async-signal-safe system calls are
-        // made: prctl, capget, capset and getppid; nothing allocates on success.
+        // SAFETY: between fork and exec only two system calls are made, prctl
+        // and getppid, which are async-signal-safe; nothing allocates.
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
                 if getppid() != parent {
                     return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
                 }
-                keep_network_capabilities();
                 Ok(())
             });
         }
-        self.run(move || command.spawn())
+        let child = self.run(move || command.spawn())?;
+        // Before the caller can reap it, so that the number is still its own.
+        let handle = process_descriptor(child.id())?;
+        self.children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(handle);
+        Ok(child)
     }
 
     /// Which of the hosts it is.
@@ -155,6 +202,10 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        let children = self.children.get_mut();
+        for child in children.unwrap_or_else(PoisonError::into_inner) {
+            kill(child);
+        }
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // A panic in a job was handed to its caller; the thread has none.
@@ -166,8 +217,10 @@ impl Drop for Host {
 fn become_private() -> Result<(), Error> {
     unshare(CloneFlags::CLONE_NEWNET)
         .map_err(|errno| denied("unshare(CLONE_NEWNET)", errno.into()))?;
-    // Link-local addresses and duplicate address detection would put packets on
-    // the wire that no program sent. Absent where the kernel has no IPv6.
+    keep_network_capabilities();
+    // Link-local addresses would put packets on the wire that no program sent.
+    // Where these cannot be written (no IPv6, a read-only /proc/sys in a
+    // container) the link works all the same, with a listener report or two.
     for (path, value) in [
         ("/proc/sys/net/ipv6/conf/default/addr_gen_mode", "1"),
         ("/proc/sys/net/ipv6/conf/default/accept_dad", "0"),
@@ -175,16 +228,40 @@ fn become_private() -> Result<(), Error> {
         ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "0"),
         ("/proc/sys/net/ipv4/tcp_no_metrics_save", "1"),
     ] {
-        match fs::write(path, value) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::new("write", path, error));
-            }
-            _ => {}
-        }
+        let _ = fs::write(path, value);
     }
     RouteSocket::open()?.set_up("lo")
 }
 
+/// A descriptor for a child of this process (pidfd_open(2)).
+fn process_descriptor(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: takes two integers and returns a new descriptor or -1.
+    let descriptor = unsafe { nix::libc::syscall(nix::libc::SYS_pidfd_open, pid, 0) };
+    let descriptor = i32::try_from(descriptor).map_err(io::Error::other)?;
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made it for this call, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// SIGKILL to the process behind a descriptor; one that has ended is left alone.
+fn kill(process: &OwnedFd) {
+    // SAFETY: the descriptor is open, and a null siginfo is allowed.
+    unsafe {
+        nix::libc::syscall(
+            nix::libc::SYS_pidfd_send_signal,
+            process.as_raw_fd(),
+            nix::libc::SIGKILL,
+            std::ptr::null::<nix::libc::siginfo_t>(),
+            0,
+        );
+    }
+}
+
+/// What children of the calling thread inherit: the privileges that make a
+/// private host one's own, where the process is not root but has them from its
+/// user namespace (capabilities(7), ambient set).
 fn keep_network_capabilities() {
     for capability in [
         Capability::CAP_NET_ADMIN,

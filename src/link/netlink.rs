@@ -186,7 +186,7 @@ impl RouteSocket {
 
 /// The device's queue in packets: with the default of 500 a TUN device drops
 /// bursts silently.
-const QUEUE: u32 = 10_000;
+pub(super) const QUEUE: u32 = 10_000;
 
 fn is_up(message: &NetlinkPayload<RouteNetlinkMessage>, index: u32) -> bool {
     let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = message else {

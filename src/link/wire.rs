@@ -22,6 +22,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::account::Carried;
 use super::device::Port;
+use super::netlink::QUEUE;
 use crate::error::{Error, errno_name};
 use crate::event::{Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
@@ -126,6 +127,9 @@ const LARGEST: usize = 65_536;
 /// How many packets one side may send before the other gets its turn.
 const TURN: usize = 64;
 
+/// How many turns empty a device whose queue is full, answers included.
+const FULL_QUEUES: usize = 2 * QUEUE as usize / TURN + 1;
+
 struct Forwarder {
     recorder: Recorder,
     records_packets: bool,
@@ -140,7 +144,10 @@ impl Forwarder {
         let [client, server] = ports;
         loop {
             let order = orders.wait(client, server)?;
-            loop {
+            // An order waits for what the devices hold, not for the traffic to
+            // end: a flood does not end.
+            let turns = if order.is_some() { FULL_QUEUES } else { 1 };
+            for _ in 0..turns {
                 let up = self.turn(Direction::ClientToServer, client, server)?;
                 let down = self.turn(Direction::ServerToClient, server, client)?;
                 if up == 0 && down == 0 {

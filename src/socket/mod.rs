@@ -34,6 +34,9 @@ pub fn bind_failure(address: SocketAddr, error: io::Error) -> Error {
     let remedy = match error.raw_os_error() {
         Some(libc::EADDRINUSE) => "another program has this port; choose one with --port",
         Some(libc::EACCES) => "ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080",
+        Some(libc::EADDRNOTAVAIL) if address.is_ipv6() => {
+            "this host has no such address; is IPv6 disabled? try -4"
+        }
         _ => return Error::new("bind", address, error),
     };
     Error::new("bind", address, error).remedy(remedy)

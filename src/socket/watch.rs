@@ -37,8 +37,12 @@ impl StateWatch {
         let Ok(to) = self.kernel.tcp_state(connection.local, connection.remote) else {
             return;
         };
-        let known = self.known.entry(connection).or_insert(TcpState::Closed);
-        let from = std::mem::replace(known, to);
+        let from = match to {
+            // Forgotten, so that a long run keeps only what is open.
+            TcpState::Closed => self.known.remove(&connection),
+            _ => self.known.insert(connection, to),
+        };
+        let from = from.unwrap_or(TcpState::Closed);
         if from != to {
             let change = StateChange {
                 connection,
