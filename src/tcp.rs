@@ -15,10 +15,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Exit};
-use crate::event::Place;
+use crate::event::{Place, SocketName};
 use crate::flow::Family;
 use crate::flow::{FiveTuple, Kind};
-use crate::socket::{Listener, Stream, TcpInfo, bind_failure, kernel};
+use crate::socket::{Handle, Listener, Stream, TcpInfo, bind_failure, kernel};
 use crate::stage::Stage;
 use crate::units::nanoseconds;
 
@@ -123,8 +123,8 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     let (listener, address) = scene.listen()?;
     let (client, connect) = scene.connect(address)?;
     stage.settle()?;
-    let connection = scene.accept(&listener)?;
     let tuple = Scene::five_tuple(&client)?;
+    let connection = scene.accept(&listener, tuple.local)?;
     let mirrored = Scene::five_tuple(&connection)?;
     scene.pause(tuple)?;
 
@@ -162,19 +162,18 @@ struct Flow {
     received: Tally,
 }
 
-/// Calls, bytes and their hash at one end.
+/// Calls and bytes at one end. The bytes are kept and hashed when all is over,
+/// so that the hashing takes no time within the story.
 #[derive(Default)]
 struct Tally {
     calls: u64,
-    bytes: u64,
-    hash: Sha256,
+    data: Vec<u8>,
 }
 
 impl Tally {
     fn add(&mut self, data: &[u8]) {
         self.calls += 1;
-        self.bytes += data.len() as u64;
-        self.hash.update(data);
+        self.data.extend_from_slice(data);
     }
 }
 
@@ -183,10 +182,10 @@ impl Flow {
         Transfer {
             writes: self.sent.calls,
             reads: self.received.calls,
-            bytes_sent: self.sent.bytes,
-            bytes_received: self.received.bytes,
-            sha256_sent: hex::encode(self.sent.hash.finalize()),
-            sha256_received: hex::encode(self.received.hash.finalize()),
+            bytes_sent: self.sent.data.len() as u64,
+            bytes_received: self.received.data.len() as u64,
+            sha256_sent: hex::encode(Sha256::digest(&self.sent.data)),
+            sha256_received: hex::encode(Sha256::digest(&self.received.data)),
         }
     }
 }
@@ -208,6 +207,8 @@ impl Scene<'_> {
         listener
             .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
             .map_err(|error| Error::new("set SO_REUSEADDR on", address, error))?;
+        // What is accepted inherits it.
+        patience(&listener)?;
         listener
             .bind(address)
             .map_err(|error| bind_failure(address, error))?;
@@ -227,6 +228,7 @@ impl Scene<'_> {
         let client = seat
             .run(move || Stream::open(&recorder, "client", address))
             .map_err(|error| Error::new("open a stream socket for", address, error))?;
+        patience(&client)?;
         let name = &self.config.congestion;
         client
             .set_option(format_args!("TCP_CONGESTION, {name}"), |socket| {
@@ -246,11 +248,16 @@ impl Scene<'_> {
         Ok((client, clock.now().saturating_sub(before)))
     }
 
-    fn accept(&self, listener: &Listener) -> Result<Stream, Error> {
+    fn accept(&self, listener: &Listener, client: SocketAddr) -> Result<Stream, Error> {
         self.note("accept() gives the server a second socket, connected to this one client.");
-        let (connection, _) = listener
+        let (connection, peer) = listener
             .accept("connection")
-            .map_err(|error| Error::new("accept on", "the listening socket", error))?;
+            .map_err(|error| overdue("accept on", listener.name(), error))?;
+        if peer != client {
+            let stranger = format!("{peer} connected before our own client {client}");
+            return Err(Error::new("accept on", listener.name(), stranger)
+                .remedy("another program uses this port; choose one with --port"));
+        }
         Ok(connection)
     }
 
@@ -271,14 +278,25 @@ impl Scene<'_> {
             .map(String::as_bytes)
             .filter(|message| !message.is_empty())
             .collect();
-        match messages.len() {
-            0 => return Ok(()),
-            1 => self.note("One small write."),
-            count => self.note(format_args!(
-                "{count} small writes, one after another. The stream keeps no boundaries."
-            )),
+        if messages.len() < self.config.messages.len() {
+            self.note("An empty write sends nothing on a stream; it is left out.");
         }
-        self.transfer((client, connection), &messages, flow)
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let writes = counted(messages.len() as u64, "small write");
+        self.note(format_args!(
+            "{writes}, one after another. The stream keeps no boundaries."
+        ));
+        let segments = |info: TcpInfo| info.data_segments_out.unwrap_or_default();
+        let (before, reads) = (segments(info_of(client)?), flow.received.calls);
+        self.transfer((client, connection), &messages, flow)?;
+        self.note(format_args!(
+            "{writes} became {} and {}.",
+            counted((segments(info_of(client)?) - before).into(), "segment"),
+            counted(flow.received.calls - reads, "read"),
+        ));
+        Ok(())
     }
 
     fn large_write(&self, ends: Ends<'_>, flow: &mut Flow) -> Result<(), Error> {
@@ -287,8 +305,13 @@ impl Scene<'_> {
             return Ok(());
         }
         let mss = info_of(ends.0)?.send_mss;
+        let cut = if size > usize::try_from(mss).unwrap_or(usize::MAX) {
+            "cuts it into segments of at most"
+        } else {
+            "needs not cut it: a segment holds"
+        };
         self.note(format_args!(
-            "One write of {size} bytes. The kernel cuts it into segments of at most {mss} bytes."
+            "One write of {size} bytes. The kernel {cut} {mss} bytes."
         ));
         let data: Vec<u8> = PATTERN.iter().copied().cycle().take(size).collect();
         self.transfer(ends, &[&data], flow)
@@ -358,6 +381,12 @@ impl Scene<'_> {
     }
 }
 
+/// `1 write`, `3 writes`.
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// The sending and the receiving end.
 type Ends<'a> = (&'a Stream, &'a Stream);
 
@@ -372,7 +401,7 @@ fn write_all(stream: &Stream, mut data: &[u8], tally: &mut Tally) -> Result<(), 
     while !data.is_empty() {
         let count = stream
             .send(data)
-            .map_err(|error| Error::new("send on", stream.name(), error))?;
+            .map_err(|error| overdue("send on", stream.name(), error))?;
         let (sent, rest) = data.split_at(count);
         tally.add(sent);
         data = rest;
@@ -402,11 +431,33 @@ fn read(stream: &Stream, tally: &mut Tally) -> Result<usize, Error> {
     let mut buffer = vec![0; 65_536];
     let count = stream
         .recv(&mut buffer)
-        .map_err(|error| Error::new("recv on", stream.name(), error))?;
+        .map_err(|error| overdue("recv on", stream.name(), error))?;
     if count > 0 {
         tally.add(&buffer[..count]);
     }
     Ok(count)
+}
+
+/// How long a call may block: longer than any retransmission that succeeds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `SO_RCVTIMEO` and `SO_SNDTIMEO` (socket(7)): no call of the demonstration
+/// waits for ever.
+fn patience(socket: &Handle) -> Result<(), Error> {
+    let set = |option, result: io::Result<()>| {
+        result.map_err(|error| Error::new(format!("set {option} on"), socket.name(), error))
+    };
+    set("SO_RCVTIMEO", socket.set_receive_timeout(PATIENCE))?;
+    set("SO_SNDTIMEO", socket.set_send_timeout(PATIENCE))
+}
+
+/// A failed call; one that waited in vain says for how long.
+fn overdue(operation: &str, target: &SocketName, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        let cause = format!("nothing happened for {PATIENCE:?}");
+        return Error::new(operation, target, cause).exiting(Exit::Network);
+    }
+    Error::new(operation, target, error)
 }
 
 fn info_of(stream: &Stream) -> Result<TcpInfo, Error> {

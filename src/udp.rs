@@ -76,6 +76,7 @@ pub struct Row {
     /// What it shows.
     pub purpose: &'static str,
     /// Payload bytes sent.
+    #[serde(rename = "sent_bytes")]
     pub sent: usize,
     /// What the receiving program got.
     #[serde(flatten)]
@@ -124,6 +125,18 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
     })
 }
 
+/// How many of the messages may be on their way at once.
+fn batch(messages: &[String]) -> usize {
+    const MOST: usize = 16;
+    const BYTES: usize = 32 << 10;
+    let mut bytes = 0;
+    let fitting = messages.iter().take(MOST).take_while(|message| {
+        bytes += message.len();
+        bytes <= BYTES
+    });
+    fitting.count().max(1)
+}
+
 fn closed_port(port: u16) -> u16 {
     port.checked_add(1).unwrap_or(port - 1)
 }
@@ -133,7 +146,8 @@ struct Scene<'a> {
     client: Datagram,
     server: Datagram,
     address: SocketAddr,
-    rows: Vec<Row>,
+    /// Each with what was sent.
+    rows: Vec<(Row, Vec<u8>)>,
     from: Option<SocketAddr>,
 }
 
@@ -144,20 +158,27 @@ impl Scene<'_> {
         }
         note(
             self.stage,
-            format_args!(
-                "{} sends, {} receives: each datagram keeps its boundaries and its addresses.",
-                messages.len(),
-                messages.len()
-            ),
+            match messages.len() {
+                1 => "One send, one receive: a datagram keeps its boundaries and addresses.".into(),
+                count => format!(
+                    "{count} sends, one receive for each: datagrams keep boundaries and addresses."
+                ),
+            },
         );
-        let numbers: Vec<u64> = messages
-            .iter()
-            .map(|message| self.send("boundaries", message.as_bytes()))
-            .collect::<Result<_, _>>()?;
-        let mut buffer = vec![0; LARGEST];
-        numbers
-            .into_iter()
-            .try_for_each(|number| self.receive(number, &mut buffer))
+        // As many at once as any receive buffer holds.
+        let mut rest = messages;
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch(rest));
+            for message in batch {
+                self.send("boundaries", message.as_bytes())?;
+            }
+            let mut buffer = vec![0; LARGEST];
+            for _ in batch {
+                self.receive(&mut buffer)?;
+            }
+            rest = later;
+        }
+        Ok(())
     }
 
     fn empty(&mut self) -> Result<(), Error> {
@@ -165,8 +186,8 @@ impl Scene<'_> {
             self.stage,
             "An empty datagram is a datagram: recvfrom() returns 0, and nothing has ended.",
         );
-        let number = self.send("empty", b"")?;
-        self.receive(number, &mut [0; 64])
+        self.send("empty", b"")?;
+        self.receive(&mut [0; 64])
     }
 
     fn fragments(&mut self, size: usize) -> Result<(), Error> {
@@ -180,8 +201,8 @@ impl Scene<'_> {
             ),
         );
         let data: Vec<u8> = (b'a'..=b'z').cycle().take(size).collect();
-        let number = self.send("large", &data)?;
-        self.receive(number, &mut vec![0; LARGEST])
+        self.send("large", &data)?;
+        self.receive(&mut vec![0; LARGEST])
     }
 
     fn truncation(&mut self) -> Result<(), Error> {
@@ -189,8 +210,8 @@ impl Scene<'_> {
             self.stage,
             "A datagram longer than the receiver's buffer loses its tail; MSG_TRUNC tells.",
         );
-        let number = self.send("truncated", b"twenty-six bytes of letters")?;
-        self.receive(number, &mut [0; 10])
+        self.send("truncated", b"one that does not fit")?;
+        self.receive(&mut [0; 10])
     }
 
     fn closed_port_unconnected(&mut self, closed: SocketAddr) -> Result<Option<String>, Error> {
@@ -204,8 +225,8 @@ impl Scene<'_> {
         self.stage.settle()?;
         // The echo comes back on the same wire after the ICMP error, so that
         // when it is here the error has been here too.
-        let number = self.send("to the open port", b"still there?")?;
-        self.receive(number, &mut [0; 64])?;
+        self.send("to the open port", b"still there?")?;
+        self.receive(&mut [0; 64])?;
         let from = self.from.unwrap_or(self.address);
         self.server
             .send_to(b"yes", from)
@@ -219,50 +240,53 @@ impl Scene<'_> {
         Ok(heard)
     }
 
-    fn send(&mut self, purpose: &'static str, data: &[u8]) -> Result<u64, Error> {
-        let number = self.rows.len() as u64 + 1;
+    fn send(&mut self, purpose: &'static str, data: &[u8]) -> Result<(), Error> {
         self.client
             .send_to(data, self.address)
             .map_err(|error| send_failure(self.address, data.len(), error))?;
         self.stage.settle()?;
-        self.rows.push(Row {
-            number,
+        let row = Row {
+            number: self.rows.len() as u64 + 1,
             purpose,
             sent: data.len(),
             arrival: Arrival::Lost,
-        });
-        Ok(number)
+        };
+        self.rows.push((row, data.to_vec()));
+        Ok(())
     }
 
-    /// Receives one datagram and notes it as message `number`: the demonstration
-    /// has at most one batch in flight, in order.
-    fn receive(&mut self, number: u64, buffer: &mut [u8]) -> Result<(), Error> {
-        let row = usize::try_from(number)
-            .ok()
-            .and_then(|number| self.rows.get_mut(number.checked_sub(1)?));
-        let Some(row) = row else { return Ok(()) };
-        row.arrival = match self.server.recv_from(buffer) {
-            Ok(received) => {
-                self.from = Some(received.from);
-                if received.is_truncated() {
-                    Arrival::Truncated {
-                        bytes: received.bytes,
-                        sent: received.length,
-                    }
-                } else {
-                    Arrival::Delivered {
-                        bytes: received.bytes,
-                    }
-                }
-            }
-            Err(error) if is_timeout(&error) => Arrival::Lost,
+    /// Receives one datagram, if one comes, and finds by its content which it
+    /// is: what was sent later may come while an earlier one is lost.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
+        let received = match self.server.recv_from(buffer) {
+            Ok(received) => received,
+            Err(error) if is_timeout(&error) => return Ok(()),
             Err(error) => return Err(Error::new("recvfrom on", self.address, error)),
+        };
+        let data = &buffer[..received.bytes];
+        let mut open = self.rows.iter_mut().filter(|(row, sent)| {
+            row.arrival == Arrival::Lost && received.length == sent.len() && sent.starts_with(data)
+        });
+        // A datagram of somebody else's is not ours to judge.
+        let Some((row, _)) = open.next() else {
+            return Ok(());
+        };
+        self.from = Some(received.from);
+        row.arrival = if received.is_truncated() {
+            Arrival::Truncated {
+                bytes: received.bytes,
+                sent: received.length,
+            }
+        } else {
+            Arrival::Delivered {
+                bytes: received.bytes,
+            }
         };
         let recorder = self.stage.server().recorder();
         if recorder.wants(Topic::Delivery) {
             let delivery = Delivery {
                 kind: Kind::Udp,
-                number,
+                number: row.number,
                 arrival: row.arrival,
                 latency: None,
             };
@@ -282,7 +306,8 @@ impl Scene<'_> {
                 .close()
                 .map_err(|error| Error::new("close", "a datagram socket", error))?;
         }
-        Ok((self.address, client, self.rows))
+        let rows = self.rows.into_iter().map(|(row, _)| row).collect();
+        Ok((self.address, client, rows))
     }
 }
 

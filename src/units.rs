@@ -1,8 +1,8 @@
 //! How values are written as numbers for programs: durations as whole
-//! nanoseconds or microseconds, bytes as hexadecimal digits.
+//! nanoseconds, bytes as hexadecimal digits.
 //!
 //! For serde's `serialize_with`; the field's name carries the unit (`_ns`,
-//! `_us`, `_hex`). Pure.
+//! `_hex`). Pure.
 
 use std::time::Duration;
 
@@ -22,11 +22,6 @@ pub fn optional_nanoseconds<S: Serializer>(
         Some(time) => nanoseconds(time, serializer),
         None => serializer.serialize_none(),
     }
-}
-
-/// A duration in whole microseconds.
-pub fn microseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Bytes in hexadecimal digits.

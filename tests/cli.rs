@@ -365,6 +365,27 @@ fn a_message_that_is_not_utf_8_is_refused() {
     }
 }
 
+/// More datagrams than a receive buffer holds are all received, for each batch
+/// is read before the next is sent.
+#[test]
+fn three_hundred_datagrams_are_three_hundred_receives() {
+    let program = Program::new();
+    let messages: Vec<String> = (0..300).map(|number| format!("m{number}")).collect();
+    let mut arguments = vec!["udp"];
+    for message in &messages {
+        arguments.extend(["--message", message]);
+    }
+    let Some(lines) = program.json(As::NobodyWithTun, &arguments) else {
+        return;
+    };
+    let rows = result(&lines)["result"]["datagrams"]
+        .as_array()
+        .expect("a list");
+    assert_eq!(rows.len(), 304);
+    let lost = rows.iter().filter(|row| row["arrival"] == "lost").count();
+    assert_eq!(lost, 0);
+}
+
 #[test]
 fn a_busy_port_is_named_with_a_remedy() {
     let program = Program::new();

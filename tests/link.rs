@@ -209,7 +209,7 @@ fn the_datagram_story_is_whole_on_both_devices_and_families() {
                     delivered(4000),
                     Arrival::Truncated {
                         bytes: 10,
-                        sent: 27
+                        sent: 21
                     },
                     delivered(12),
                 ],

@@ -283,6 +283,7 @@ pub enum Arrival {
     /// Whole, for the first time.
     Delivered {
         /// Payload bytes received.
+        #[serde(rename = "received_bytes")]
         bytes: usize,
     },
     /// Again, after an earlier copy.
@@ -290,13 +291,16 @@ pub enum Arrival {
     /// Whole, but after a message that was sent later.
     OutOfOrder {
         /// Payload bytes received.
+        #[serde(rename = "received_bytes")]
         bytes: usize,
     },
     /// Cut to the receiver's buffer (`MSG_TRUNC`).
     Truncated {
         /// Bytes that fitted.
+        #[serde(rename = "received_bytes")]
         bytes: usize,
         /// Bytes that were sent.
+        #[serde(rename = "datagram_bytes")]
         sent: usize,
     },
     /// With a checksum that does not match.

@@ -6,7 +6,6 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg};
 use socket2::Type;
@@ -81,13 +80,6 @@ impl Datagram {
                 },
             )
             .map(|(received, _)| received)
-    }
-
-    /// `setsockopt(SO_RCVTIMEO)`: how long a receive waits before EAGAIN.
-    pub fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
-        self.set_option(format_args!("SO_RCVTIMEO, {timeout:?}"), |socket| {
-            socket.set_read_timeout(Some(timeout))
-        })
     }
 
     /// `getsockopt(SO_ERROR)`: the error that waits on this socket, which the

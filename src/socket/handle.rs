@@ -7,6 +7,7 @@ use std::fmt::{self, Display};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -82,6 +83,20 @@ impl Handle {
         set: impl FnOnce(&Socket) -> io::Result<()>,
     ) -> io::Result<()> {
         self.call("setsockopt", option, || set(&self.socket))
+    }
+
+    /// `setsockopt(SO_RCVTIMEO)`: how long a receive waits before EAGAIN.
+    pub fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.set_option(format_args!("SO_RCVTIMEO, {timeout:?}"), |socket| {
+            socket.set_read_timeout(Some(timeout))
+        })
+    }
+
+    /// `setsockopt(SO_SNDTIMEO)`: how long a send waits before EAGAIN.
+    pub fn set_send_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.set_option(format_args!("SO_SNDTIMEO, {timeout:?}"), |socket| {
+            socket.set_write_timeout(Some(timeout))
+        })
     }
 
     /// `send(data)` on a connected socket.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::kernel;
 use crate::flow::TcpState;
-use crate::units::microseconds;
+use crate::units::nanoseconds;
 
 /// A snapshot of one TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,22 +21,22 @@ pub struct TcpInfo {
     /// The state.
     pub state: TcpState,
     /// Smoothed round-trip time.
-    #[serde(rename = "rtt_us", serialize_with = "microseconds")]
+    #[serde(rename = "rtt_ns", serialize_with = "nanoseconds")]
     pub rtt: Duration,
     /// Mean deviation of the round-trip time.
-    #[serde(rename = "rttvar_us", serialize_with = "microseconds")]
+    #[serde(rename = "rttvar_ns", serialize_with = "nanoseconds")]
     pub rtt_variation: Duration,
     /// Sender's maximum segment size, without options, in bytes.
-    #[serde(rename = "snd_mss")]
+    #[serde(rename = "snd_mss_bytes")]
     pub send_mss: u32,
     /// Congestion window in segments.
-    #[serde(rename = "snd_cwnd")]
+    #[serde(rename = "snd_cwnd_segments")]
     pub congestion_window: u32,
     /// Slow-start threshold in segments; a very large number at first.
-    #[serde(rename = "snd_ssthresh")]
+    #[serde(rename = "snd_ssthresh_segments")]
     pub slow_start_threshold: u32,
     /// Path MTU in bytes.
-    #[serde(rename = "pmtu")]
+    #[serde(rename = "pmtu_bytes")]
     pub path_mtu: u32,
     /// Segments sent and not yet acknowledged.
     pub unacked: u32,
