@@ -7,6 +7,8 @@
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::errno_name;
@@ -134,6 +136,58 @@ impl Recorder {
     }
 }
 
+/// Hands events to another sink on a thread of its own, so that whoever records
+/// them does not wait for that sink's output: a wire that writes JSON between
+/// two packets would be a slower wire.
+///
+/// The queue is bounded; a run that outpaces the output by this much waits.
+/// Dropping the relay waits until all has been handed over.
+pub struct Relay {
+    sink: Arc<dyn Sink>,
+    queue: Option<SyncSender<Event<'static>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    /// A relay to `sink`.
+    pub fn to(sink: Arc<dyn Sink>) -> io::Result<Self> {
+        const LONGEST: usize = 100_000;
+        let (queue, events) = sync_channel::<Event<'static>>(LONGEST);
+        let target = Arc::clone(&sink);
+        let thread = std::thread::Builder::new()
+            .name("relay".into())
+            .spawn(move || events.into_iter().for_each(|event| target.record(&event)))?;
+        Ok(Self {
+            sink,
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Sink for Relay {
+    fn wants(&self, topic: Topic) -> bool {
+        self.sink.wants(topic)
+    }
+
+    fn record(&self, event: &Event<'_>) {
+        if let Some(queue) = &self.queue {
+            // The thread takes events as long as there is a queue.
+            let _ = queue.send(event.clone().into_owned());
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic in the sink was printed by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// What a successful call gave back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Returned {
@@ -173,5 +227,32 @@ impl Returned {
             detail: Some(detail.to_string()),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Recording;
+
+    #[test]
+    fn a_relay_hands_over_everything_in_order_before_it_ends() {
+        let recording = Arc::new(Recording::new());
+        let relay = Relay::to(recording.clone()).expect("a thread");
+        let recorder = Recorder::new(Place::Wire, Clock::start(), Arc::new(relay));
+        for number in 0..1000 {
+            recorder.note(number);
+        }
+        drop(recorder);
+        let notes: Vec<String> = recording
+            .take()
+            .into_iter()
+            .filter_map(|event| match event.what {
+                What::Note(note) => Some(note.text),
+                _ => None,
+            })
+            .collect();
+        let expected: Vec<String> = (0..1000).map(|number: u32| number.to_string()).collect();
+        assert_eq!(notes, expected);
     }
 }
