@@ -233,7 +233,30 @@ impl Returned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Recording;
+    use crate::event::{Recording, Silence};
+
+    /// Recording costs nothing where nobody listens: arguments and results are
+    /// not even written down.
+    #[test]
+    fn a_call_that_nobody_records_formats_nothing() {
+        struct Loud;
+        impl Display for Loud {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                unreachable!("nobody asked")
+            }
+        }
+        let recorder = Recorder::new(Place::Client, Clock::start(), Arc::new(Silence));
+        let name = SocketName::from("any");
+        let result = recorder.call(
+            &name,
+            "send",
+            Loud,
+            || Ok(5),
+            |_| unreachable!("nobody asked"),
+        );
+        assert_eq!(result.expect("it succeeds"), 5);
+        recorder.note(Loud);
+    }
 
     #[test]
     fn a_relay_hands_over_everything_in_order_before_it_ends() {
