@@ -128,14 +128,18 @@ pub(super) fn transfer(
 /// How long a call may block: longer than any retransmission that succeeds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `SO_RCVTIMEO` and `SO_SNDTIMEO` (socket(7)): no call of the demonstration
-/// waits for ever.
-pub(super) fn patience(socket: &Handle) -> Result<(), Error> {
-    let set = |option, result: io::Result<()>| {
-        result.map_err(|error| Error::new(format!("set {option} on"), socket.name(), error))
-    };
-    set("SO_RCVTIMEO", socket.set_receive_timeout(PATIENCE))?;
-    set("SO_SNDTIMEO", socket.set_send_timeout(PATIENCE))
+/// `SO_RCVTIMEO` (socket(7)): no receive or accept waits for ever.
+pub(super) fn receive_patience(socket: &Handle) -> Result<(), Error> {
+    socket
+        .set_receive_timeout(PATIENCE)
+        .map_err(|error| Error::new("set SO_RCVTIMEO on", socket.name(), error))
+}
+
+/// `SO_SNDTIMEO`: nor does a large send, when nobody reads any more.
+pub(super) fn send_patience(socket: &Handle) -> Result<(), Error> {
+    socket
+        .set_send_timeout(PATIENCE)
+        .map_err(|error| Error::new("set SO_SNDTIMEO on", socket.name(), error))
 }
 
 /// A failed call; one that waited in vain says for how long.

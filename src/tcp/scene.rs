@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use nix::libc;
 
-use super::flow::{Ends, Flow, Tally, overdue, patience, read_to_end, transfer};
+use super::flow::{
+    Ends, Flow, Tally, overdue, read_to_end, receive_patience, send_patience, transfer,
+};
 use super::{Config, Nagle};
 use crate::error::Error;
 use crate::event::Place;
@@ -41,7 +43,7 @@ impl Scene<'_> {
             .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
             .map_err(|error| Error::new("set SO_REUSEADDR on", address, error))?;
         // What is accepted inherits it.
-        patience(&listener)?;
+        receive_patience(&listener)?;
         listener
             .bind(address)
             .map_err(|error| bind_failure(address, error))?;
@@ -61,7 +63,8 @@ impl Scene<'_> {
         let client = seat
             .run(move || Stream::open(&recorder, "client", address))
             .map_err(|error| Error::new("open a stream socket for", address, error))?;
-        patience(&client)?;
+        receive_patience(&client)?;
+        send_patience(&client)?;
         let name = &self.config.congestion;
         client
             .set_option(format_args!("TCP_CONGESTION, {name}"), |socket| {
