@@ -289,6 +289,34 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     }
 }
 
+/// A full disk is an error in the house form; what can still be shown is shown.
+#[test]
+fn output_that_takes_no_more_is_an_error() {
+    let program = Program::new();
+    for arguments in [
+        &["tcp"][..],
+        &["udp"],
+        &["compare", "-c", "3"],
+        &["tcp", "--json"],
+    ] {
+        let mut command = program
+            .command(As::Myself, arguments)
+            .expect("myself is always possible");
+        let full = File::options().write(true).open("/dev/full").expect("it");
+        let output = command.stdout(full).output().expect("it runs");
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        let said = "write standard output: no space left on device (ENOSPC)";
+        assert!(errors.contains(said), "{arguments:?}: {errors}");
+    }
+    let output = program.run(As::Myself, &["udp", "--pcap", "/dev/full"]);
+    let output = output.expect("it runs");
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("write /dev/full: no space left on device (ENOSPC)"));
+    assert!(text(&output.stdout).contains("Delivery: "));
+}
+
 #[test]
 fn bad_input_says_what_is_wrong_and_exits_with_2() {
     let program = Program::new();

@@ -139,7 +139,7 @@ pub(super) struct Sinks {
     clock: Clock,
     recording: Option<Arc<Recording>>,
     json: Option<Arc<JsonLines<Stdout>>>,
-    pcap: Option<(Arc<PcapFile<BufWriter<File>>>, PathBuf)>,
+    pcap: Option<Pcap>,
     own: Option<Arc<dyn Sink>>,
 }
 
@@ -196,39 +196,77 @@ impl Sinks {
         Arc::new(Tee::new(sinks))
     }
 
-    /// Finishes the files, and the JSON with its last line. Returns the events
-    /// for a rendering, or `None` where they went out as JSON. Every stage that
-    /// feeds the sinks must have ended.
+    /// Concludes, and gives the events for a rendering, or `None` where they
+    /// went out as JSON. A packet file that cannot be finished is an error.
     pub(super) fn finish(
         self,
         result: &impl Serialize,
         account: Option<&Account>,
     ) -> anyhow::Result<Option<Vec<Event<'static>>>> {
-        if let Some((pcap, path)) = self.pcap
-            && let Some(pcap) = Arc::into_inner(pcap)
-        {
-            pcap.finish()
-                .map_err(|error| Error::new("write", path.display(), error))?;
-        }
+        let Finished { events, pcap } = self.conclude(result, account)?;
+        pcap?;
+        Ok(events)
+    }
+
+    /// Finishes the files, and the JSON with its last line. Every stage that
+    /// feeds the sinks must have ended.
+    ///
+    /// A packet file that cannot be finished is told in the answer, so that the
+    /// report is shown first.
+    pub(super) fn conclude(
+        self,
+        result: &impl Serialize,
+        account: Option<&Account>,
+    ) -> Result<Finished, Error> {
+        let pcap = finish_pcap(self.pcap);
         let Some(json) = self.json else {
-            return Ok(Some(
-                self.recording.map(|kept| kept.take()).unwrap_or_default(),
-            ));
+            let events = self.recording.map(|kept| kept.take());
+            return Ok(Finished {
+                events: Some(events.unwrap_or_default()),
+                pcap,
+            });
         };
         let stage = account.map_or_else(
             || "loopback".to_owned(),
             |account| format!("link ({})", account.device),
         );
-        json.result(
-            self.command,
-            &Environment::new(self.clock, kernel_release(), stage),
-            result,
-        );
+        json.result(self.command, &environment(self.clock, stage), result);
         if let Some(json) = Arc::into_inner(json) {
-            json.into_result()?;
+            json.into_result().map_err(unwritten)?;
         }
-        Ok(None)
+        Ok(Finished { events: None, pcap })
     }
+}
+
+/// How the sinks ended.
+#[must_use]
+pub(super) struct Finished {
+    /// The events for a rendering, or `None` where they went out as JSON.
+    pub(super) events: Option<Vec<Event<'static>>>,
+    /// Whether the packet file is whole.
+    pub(super) pcap: Result<(), Error>,
+}
+
+type Pcap = (Arc<PcapFile<BufWriter<File>>>, PathBuf);
+
+fn finish_pcap(pcap: Option<Pcap>) -> Result<(), Error> {
+    let Some((pcap, path)) = pcap else {
+        return Ok(());
+    };
+    match Arc::into_inner(pcap).map(PcapFile::finish) {
+        Some(Err(error)) => Err(Error::new("write", path.display(), error)),
+        _ => Ok(()),
+    }
+}
+
+/// Standard output that takes no more, as an error in the house form.
+pub(super) fn unwritten(error: std::io::Error) -> Error {
+    Error::new("write", "standard output", error)
+}
+
+/// Where and when this run takes place.
+pub(super) fn environment(clock: Clock, stage: impl Into<String>) -> Environment {
+    Environment::new(clock, kernel_release(), stage)
 }
 
 fn kernel_release() -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::demonstration::DemonstrationArgs;
+use super::demonstration::{DemonstrationArgs, Shown};
 use super::output::{Colour, bytes, text};
 use crate::report;
 use crate::stage::Stage;
@@ -49,10 +49,13 @@ const LARGEST: usize = 16 << 20;
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let play = |stage: &Stage| tcp::demonstrate(&args.config(), stage);
-    args.common
-        .run("tcp", colour, play, |mut out, outcome, evidence, style| {
+    let shown = Shown {
+        render: |mut out, outcome, evidence, style| {
             report::tcp::render(&mut out, outcome, evidence, style)
-        })
+        },
+        disagreements: report::tcp::disagreements,
+    };
+    args.common.run("tcp", colour, play, &shown)
 }
 
 impl Args {

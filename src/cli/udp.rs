@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::demonstration::DemonstrationArgs;
+use super::demonstration::{DemonstrationArgs, Shown};
 use super::output::{Colour, bytes, text};
 use crate::report;
 use crate::stage::Stage;
@@ -38,10 +38,13 @@ pub(super) struct Args {
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let play = |stage: &Stage| udp::demonstrate(&args.config(), stage);
-    args.common
-        .run("udp", colour, play, |mut out, outcome, evidence, style| {
+    let shown = Shown {
+        render: |mut out, outcome, evidence, style| {
             report::udp::render(&mut out, outcome, evidence, style)
-        })
+        },
+        disagreements: report::udp::disagreements,
+    };
+    args.common.run("udp", colour, play, &shown)
 }
 
 impl Args {
