@@ -10,8 +10,9 @@ use super::output::{self, Colour, LadderArgs, OutputArgs};
 use super::place::{Hosts, PlaceArgs};
 use crate::error::Error;
 use crate::link::Account;
+use crate::packet::Numbering;
 use crate::recorder::Clock;
-use crate::report::{Evidence, Style};
+use crate::report::{Evidence, Style, ladder};
 use crate::stage::{Ending, Stage};
 
 /// Options of every demonstration.
@@ -29,6 +30,7 @@ pub(super) struct DemonstrationArgs {
 
 /// What a demonstration's outcome looks like, and what is wrong with it.
 pub(super) struct Shown<Outcome> {
+    pub(super) numbering: Numbering,
     pub(super) render: fn(&mut dyn Write, &Outcome, Evidence<'_>, &Style) -> io::Result<()>,
     pub(super) disagreements: fn(&Outcome, Evidence<'_>) -> Vec<String>,
 }
@@ -102,7 +104,9 @@ impl DemonstrationArgs {
         shown: &Shown<Outcome>,
         style: &Style,
     ) -> io::Result<()> {
-        self.ladder.draw(out, evidence.events, hosts, style)?;
+        let mut options = ladder::Options::default().with_addresses(hosts.client, hosts.server);
+        options.numbering = shown.numbering;
+        ladder::render(&mut &mut *out, evidence.events, &options, style)?;
         (shown.render)(out, outcome, evidence, style)?;
         self.ladder.dump(out, evidence.events, style)?;
         out.flush()

@@ -2,6 +2,7 @@
 //! sequence numbers, colour.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
@@ -16,14 +17,12 @@ use crate::error::Error;
 use crate::event::{Event, Recording, Sink, Tee, What};
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
-use crate::packet::{Conversations, Numbering, summary};
+use crate::packet::{Conversations, summary};
 use crate::recorder::Clock;
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::json::{Environment, JsonLines};
 use crate::report::pcap::PcapFile;
-use crate::report::{ColourChoice, Stream, Style, ladder};
-
-use super::place::Hosts;
+use crate::report::{ColourChoice, Stream, Style};
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,8 +36,15 @@ pub(super) enum Colour {
 }
 
 impl Colour {
-    /// The style of standard output.
+    /// The style of standard output. A terminal that is too narrow for any
+    /// layout is told so.
     pub(super) fn style(self) -> Style {
+        if let Some(columns) = Style::too_narrow(Stream::Out) {
+            let needed = Style::NARROWEST;
+            eprintln!(
+                "socklab: the terminal has {columns} columns, and {needed} are needed: lines will break"
+            );
+        }
         let choice = match self {
             Colour::Auto => ColourChoice::Auto,
             Colour::Always => ColourChoice::Always,
@@ -74,31 +80,12 @@ pub(super) struct OutputArgs {
 /// Options of the demonstrations, which draw a ladder.
 #[derive(Debug, clap::Args)]
 pub(super) struct LadderArgs {
-    /// Show absolute sequence numbers.
-    #[arg(long)]
-    absolute: bool,
-
     /// Show the packets' bytes.
     #[arg(long, value_name = "HOW", default_value = "none")]
     hex: Hex,
 }
 
 impl LadderArgs {
-    /// Draws the ladder.
-    pub(super) fn draw(
-        &self,
-        out: &mut impl Write,
-        events: &[Event<'_>],
-        hosts: Hosts,
-        style: &Style,
-    ) -> std::io::Result<()> {
-        let mut options = ladder::Options::default().with_addresses(hosts.client, hosts.server);
-        if self.absolute {
-            options.numbering = Numbering::Absolute;
-        }
-        ladder::render(out, events, &options, style)
-    }
-
     /// Dumps every packet's bytes, where that was asked for.
     pub(super) fn dump(
         &self,
@@ -296,9 +283,30 @@ pub(super) fn text() -> impl TypedValueParser<Value = String> {
 
 /// A value parser for a number of bytes.
 pub(super) fn bytes(least: usize, most: usize) -> impl TypedValueParser<Value = usize> {
-    StringValueParser::new().try_map(move |text| match text.parse::<usize>() {
-        Ok(size) if (least..=most).contains(&size) => Ok(size),
-        Ok(_) => Err(format!("must be {least} to {most} bytes")),
-        Err(_) => Err("not a number of bytes".to_owned()),
-    })
+    StringValueParser::new().try_map(move |text| ranged(&text, least, most, " bytes"))
+}
+
+/// A value parser for a whole number from `least` to `most`.
+pub(super) fn whole<Number>(least: Number, most: Number) -> impl TypedValueParser<Value = Number>
+where
+    Number: TryFrom<i128> + PartialOrd + Display + Copy + Send + Sync + 'static,
+{
+    StringValueParser::new().try_map(move |text| ranged(&text, least, most, ""))
+}
+
+/// The one wording of every range.
+fn ranged<Number>(text: &str, least: Number, most: Number, unit: &str) -> Result<Number, String>
+where
+    Number: TryFrom<i128> + PartialOrd + Display + Copy,
+{
+    let Ok(number) = text.parse::<i128>() else {
+        return Err(match unit {
+            "" => "not a whole number".to_owned(),
+            unit => format!("not a number of{unit}"),
+        });
+    };
+    Number::try_from(number)
+        .ok()
+        .filter(|number| (&least..=&most).contains(&number))
+        .ok_or_else(|| format!("must be {least} to {most}{unit}"))
 }
