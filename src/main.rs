@@ -8,19 +8,22 @@ use socklab::error::{Error, Exit};
 fn main() -> ExitCode {
     match cli::run() {
         Ok(code) => code,
-        Err(error) => report(&error),
+        Err(error) => report(error),
     }
 }
 
 /// Prints the error and chooses the exit code. `| head` closing its pipe is
 /// success: it has seen enough.
-fn report(error: &anyhow::Error) -> ExitCode {
+fn report(error: anyhow::Error) -> ExitCode {
+    // Only what renders to standard output fails with a bare I/O error.
+    let error = match error.downcast::<std::io::Error>() {
+        Ok(error) => Error::new("write", "standard output", error)
+            .exiting(Exit::Other)
+            .into(),
+        Err(error) => error,
+    };
     let known = error.downcast_ref::<Error>();
-    let broken_pipe = known.is_some_and(Error::is_broken_pipe)
-        || error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
-    if broken_pipe {
+    if known.is_some_and(Error::is_broken_pipe) {
         return ExitCode::SUCCESS;
     }
     eprintln!("socklab: {error:#}");

@@ -82,8 +82,9 @@ fn an_ordinary_user_pings_the_links_server_through_a_raw_socket() {
         };
         let started = lines.first().expect("a first line");
         assert_eq!(started["socket"], "raw", "{started}");
-        let summary = lines.last().expect("a last line");
-        assert_eq!(summary["received"], 3, "{summary}");
+        let last = result(&lines);
+        assert_eq!(last["command"], "ping");
+        assert_eq!(last["result"]["received"], 3, "{last}");
     }
 }
 
@@ -307,13 +308,45 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     }
 }
 
+/// A full disk is an error in the house form; what can still be shown is shown.
+#[test]
+fn output_that_takes_no_more_is_an_error() {
+    let program = Program::new();
+    for arguments in [
+        &["tcp"][..],
+        &["udp"],
+        &["compare", "-c", "3"],
+        &["tcp", "--json"],
+    ] {
+        let mut command = program
+            .command(As::Myself, arguments)
+            .expect("myself is always possible");
+        let full = File::options().write(true).open("/dev/full").expect("it");
+        let output = command.stdout(full).output().expect("it runs");
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        let said = "write standard output: no space left on device (ENOSPC)";
+        assert!(errors.contains(said), "{arguments:?}: {errors}");
+    }
+    let output = program.run(As::Myself, &["udp", "--pcap", "/dev/full"]);
+    let output = output.expect("it runs");
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("write /dev/full: no space left on device (ENOSPC)"));
+    assert!(text(&output.stdout).contains("Delivery: "));
+}
+
 #[test]
 fn bad_input_says_what_is_wrong_and_exits_with_2() {
     let program = Program::new();
     for (arguments, parts) in [
         (&["tcp", "--port", "70000"][..], &["70000", "--port"][..]),
-        (&["tcp", "--port", "0"], &["--port", "1..=65535"]),
-        (&["tcp", "--size", "-1"], &["-1"]),
+        (&["tcp", "--port", "0"], &["--port", "must be 1 to 65535"]),
+        (
+            &["tcp", "--size", "-1"],
+            &["-1", "must be 0 to 16777216 bytes"],
+        ),
+        (&["udp", "-6", "-p", "-1"], &["-1", "must be 1 to 65535"]),
         (
             &["tcp", "--size", "99999999"],
             &["--size", "16777216 bytes"],
@@ -334,6 +367,10 @@ fn bad_input_says_what_is_wrong_and_exits_with_2() {
             &["compare", "--interval", "soon"],
             &["soon", "milliseconds"],
         ),
+        (&["udp", "--absolute"], &["--absolute"]),
+        (&["ping", "-c", "-1", "h"], &["-1", "must be 1 to"]),
+        (&["ping", "-t", "256", "h"], &["must be 1 to 255"]),
+        (&["ping", ""], &["host is empty"]),
         (&["ping", "no-such-host.invalid"], &["no-such-host.invalid"]),
         (&["frobnicate"], &["frobnicate"]),
     ] {

@@ -115,6 +115,16 @@ fn absolute_numbers() {
     ladder::render(&mut out, &story::tcp(), &options, &unicode(80)).expect("memory takes it");
     let text = String::from_utf8(out).expect("a ladder is UTF-8");
     assert!(text.contains("SYN seq=3714730768"), "{text}");
+    // The server's number, its acknowledgment of the client's, and the client's
+    // of it: j, j+1, k and k+1.
+    assert!(text.contains("ack=3714730769"), "{text}");
+    for line in text.lines().filter(|line| line.contains("SYN,ACK seq=")) {
+        let digits = line.split("seq=").nth(1).expect("a number");
+        let end = digits.find(|c: char| !c.is_ascii_digit()).expect("an end");
+        let server: u32 = digits[..end].parse().expect("a number");
+        let acknowledged = format!("ACK ack={}", server.wrapping_add(1));
+        assert!(text.contains(&acknowledged), "{acknowledged} in {text}");
+    }
 }
 
 #[test]

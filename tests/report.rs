@@ -132,6 +132,28 @@ fn other_bytes_than_were_sent_are_an_error() {
     assert!(text.contains("✗ figures disagree: client → server: the bytes received are not"));
 }
 
+/// What is rendered as an error is what the exit code knows.
+#[test]
+fn what_is_wrong_is_said_without_a_rendering_too() {
+    let mut outcome = stream();
+    let none = Evidence::default();
+    assert!(socklab::report::tcp::disagreements(&outcome, none).is_empty());
+    outcome.request.sha256_received = "ffff4dba5fb0a30e".to_owned();
+    let found = socklab::report::tcp::disagreements(&outcome, none);
+    assert_eq!(
+        found,
+        ["client → server: the bytes received are not the bytes sent"]
+    );
+    let mut outcome = datagrams();
+    for row in &mut outcome.datagrams {
+        row.arrival = socklab::event::Arrival::Truncated { bytes: 1, sent: 2 };
+    }
+    assert!(socklab::report::udp::disagreements(&outcome, none).is_empty());
+    outcome.datagrams[1].arrival = socklab::event::Arrival::Lost;
+    let found = socklab::report::udp::disagreements(&outcome, none);
+    assert_eq!(found, ["datagram 2 was lost"]);
+}
+
 /// A link's account that agrees with these events, apart from what `change`
 /// does to it.
 fn account(events: &[Event<'_>], change: impl FnOnce(&mut Account)) -> Account {

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::output::{Colour, LadderArgs, OutputArgs};
+use super::output::{self, Colour, LadderArgs, OutputArgs};
 use super::place::{Hosts, PlaceArgs};
 use crate::error::Error;
 use crate::link::Account;
+use crate::packet::Numbering;
 use crate::recorder::Clock;
-use crate::report::{Evidence, Style};
+use crate::report::{Evidence, Style, ladder};
 use crate::stage::{Ending, Stage};
 
 /// Options of every demonstration.
@@ -25,6 +26,13 @@ pub(super) struct DemonstrationArgs {
 
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// What a demonstration's outcome looks like, and what is wrong with it.
+pub(super) struct Shown<Outcome> {
+    pub(super) numbering: Numbering,
+    pub(super) render: fn(&mut dyn Write, &Outcome, Evidence<'_>, &Style) -> io::Result<()>,
+    pub(super) disagreements: fn(&Outcome, Evidence<'_>) -> Vec<String>,
 }
 
 /// What the last line of JSON holds.
@@ -48,13 +56,14 @@ pub(super) fn ended(stage: Stage) -> Result<Option<Account>, Error> {
 
 impl DemonstrationArgs {
     /// Plays `command` on a stage and shows what came of it: the ladder, then
-    /// what `render` says, then the bytes.
+    /// what `shown` says, then the bytes. Figures that should agree and do not
+    /// are exit code 1.
     pub(super) fn run<Outcome: Serialize>(
         &self,
         command: &'static str,
         colour: Colour,
         play: impl FnOnce(&Stage) -> Result<Outcome, Error>,
-        render: impl FnOnce(&mut dyn Write, &Outcome, Evidence<'_>, &Style) -> io::Result<()>,
+        shown: &Shown<Outcome>,
     ) -> anyhow::Result<ExitCode> {
         let prepared = self.place.prepare();
         let clock = Clock::start();
@@ -67,17 +76,39 @@ impl DemonstrationArgs {
             outcome: &outcome,
             link: account.as_ref(),
         };
-        let Some(events) = sinks.finish(&result, account.as_ref())? else {
-            return Ok(ExitCode::SUCCESS);
-        };
-        let (mut out, style) = (io::stdout().lock(), colour.style());
+        let finished = sinks.conclude(&result, account.as_ref())?;
         let evidence = Evidence {
-            events: &events,
+            events: finished.events.as_deref().unwrap_or_default(),
             link: account.as_ref(),
         };
-        self.ladder.draw(&mut out, &events, hosts, &style)?;
-        render(&mut out, &outcome, evidence, &style)?;
-        self.ladder.dump(&mut out, &events, &style)?;
-        Ok(ExitCode::SUCCESS)
+        if finished.events.is_some() {
+            let (mut out, style) = (io::stdout().lock(), colour.style());
+            self.show(&mut out, (&outcome, evidence), hosts, shown, &style)
+                .map_err(output::unwritten)?;
+        }
+        finished.pcap?;
+        let lost_by_itself = account.as_ref().map_or(0, Account::unmodelled_loss);
+        let is_right = (shown.disagreements)(&outcome, evidence).is_empty() && lost_by_itself == 0;
+        Ok(if is_right {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    fn show<Outcome>(
+        &self,
+        out: &mut impl Write,
+        (outcome, evidence): (&Outcome, Evidence<'_>),
+        hosts: Hosts,
+        shown: &Shown<Outcome>,
+        style: &Style,
+    ) -> io::Result<()> {
+        let mut options = ladder::Options::default().with_addresses(hosts.client, hosts.server);
+        options.numbering = shown.numbering;
+        ladder::render(&mut &mut *out, evidence.events, &options, style)?;
+        (shown.render)(out, outcome, evidence, style)?;
+        self.ladder.dump(out, evidence.events, style)?;
+        out.flush()
     }
 }

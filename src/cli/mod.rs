@@ -23,6 +23,12 @@ use output::Colour;
 #[derive(Debug, Parser)]
 #[command(name = "socklab", version, max_term_width = 100)]
 #[command(arg_required_else_help = true, propagate_version = true)]
+#[command(after_help = "\
+Examples:
+  socklab tcp                         a stream socket's whole life
+  socklab udp --hex short             datagrams, and their bytes
+  socklab ping --link -c 3            a raw socket, without root
+  socklab compare                     the three side by side")]
 struct Cli {
     /// When to use colour.
     #[arg(
@@ -43,6 +49,7 @@ enum Command {
     Tcp(tcp::Args),
     Udp(udp::Args),
     Ping(ping::Args),
+    #[command(allow_negative_numbers = true)]
     Compare(compare::Args),
 }
 

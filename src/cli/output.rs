@@ -2,6 +2,7 @@
 //! sequence numbers, colour.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
@@ -16,14 +17,12 @@ use crate::error::Error;
 use crate::event::{Event, Recording, Sink, Tee, What};
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
-use crate::packet::{Conversations, Numbering, summary};
+use crate::packet::{Conversations, summary};
 use crate::recorder::Clock;
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::json::{Environment, JsonLines};
 use crate::report::pcap::PcapFile;
-use crate::report::{ColourChoice, Stream, Style, ladder};
-
-use super::place::Hosts;
+use crate::report::{ColourChoice, Stream, Style};
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,8 +36,15 @@ pub(super) enum Colour {
 }
 
 impl Colour {
-    /// The style of standard output.
+    /// The style of standard output. A terminal that is too narrow for any
+    /// layout is told so.
     pub(super) fn style(self) -> Style {
+        if let Some(columns) = Style::too_narrow(Stream::Out) {
+            let needed = Style::NARROWEST;
+            eprintln!(
+                "socklab: the terminal has {columns} columns, and {needed} are needed: lines will break"
+            );
+        }
         let choice = match self {
             Colour::Auto => ColourChoice::Auto,
             Colour::Always => ColourChoice::Always,
@@ -74,31 +80,12 @@ pub(super) struct OutputArgs {
 /// Options of the demonstrations, which draw a ladder.
 #[derive(Debug, clap::Args)]
 pub(super) struct LadderArgs {
-    /// Show absolute sequence numbers.
-    #[arg(long)]
-    absolute: bool,
-
     /// Show the packets' bytes.
     #[arg(long, value_name = "HOW", default_value = "none")]
     hex: Hex,
 }
 
 impl LadderArgs {
-    /// Draws the ladder.
-    pub(super) fn draw(
-        &self,
-        out: &mut impl Write,
-        events: &[Event<'_>],
-        hosts: Hosts,
-        style: &Style,
-    ) -> std::io::Result<()> {
-        let mut options = ladder::Options::default().with_addresses(hosts.client, hosts.server);
-        if self.absolute {
-            options.numbering = Numbering::Absolute;
-        }
-        ladder::render(out, events, &options, style)
-    }
-
     /// Dumps every packet's bytes, where that was asked for.
     pub(super) fn dump(
         &self,
@@ -139,7 +126,7 @@ pub(super) struct Sinks {
     clock: Clock,
     recording: Option<Arc<Recording>>,
     json: Option<Arc<JsonLines<Stdout>>>,
-    pcap: Option<(Arc<PcapFile<BufWriter<File>>>, PathBuf)>,
+    pcap: Option<Pcap>,
     own: Option<Arc<dyn Sink>>,
 }
 
@@ -196,39 +183,77 @@ impl Sinks {
         Arc::new(Tee::new(sinks))
     }
 
-    /// Finishes the files, and the JSON with its last line. Returns the events
-    /// for a rendering, or `None` where they went out as JSON. Every stage that
-    /// feeds the sinks must have ended.
+    /// Concludes, and gives the events for a rendering, or `None` where they
+    /// went out as JSON. A packet file that cannot be finished is an error.
     pub(super) fn finish(
         self,
         result: &impl Serialize,
         account: Option<&Account>,
     ) -> anyhow::Result<Option<Vec<Event<'static>>>> {
-        if let Some((pcap, path)) = self.pcap
-            && let Some(pcap) = Arc::into_inner(pcap)
-        {
-            pcap.finish()
-                .map_err(|error| Error::new("write", path.display(), error))?;
-        }
+        let Finished { events, pcap } = self.conclude(result, account)?;
+        pcap?;
+        Ok(events)
+    }
+
+    /// Finishes the files, and the JSON with its last line. Every stage that
+    /// feeds the sinks must have ended.
+    ///
+    /// A packet file that cannot be finished is told in the answer, so that the
+    /// report is shown first.
+    pub(super) fn conclude(
+        self,
+        result: &impl Serialize,
+        account: Option<&Account>,
+    ) -> Result<Finished, Error> {
+        let pcap = finish_pcap(self.pcap);
         let Some(json) = self.json else {
-            return Ok(Some(
-                self.recording.map(|kept| kept.take()).unwrap_or_default(),
-            ));
+            let events = self.recording.map(|kept| kept.take());
+            return Ok(Finished {
+                events: Some(events.unwrap_or_default()),
+                pcap,
+            });
         };
         let stage = account.map_or_else(
             || "loopback".to_owned(),
             |account| format!("link ({})", account.device),
         );
-        json.result(
-            self.command,
-            &Environment::new(self.clock, kernel_release(), stage),
-            result,
-        );
+        json.result(self.command, &environment(self.clock, stage), result);
         if let Some(json) = Arc::into_inner(json) {
-            json.into_result()?;
+            json.into_result().map_err(unwritten)?;
         }
-        Ok(None)
+        Ok(Finished { events: None, pcap })
     }
+}
+
+/// How the sinks ended.
+#[must_use]
+pub(super) struct Finished {
+    /// The events for a rendering, or `None` where they went out as JSON.
+    pub(super) events: Option<Vec<Event<'static>>>,
+    /// Whether the packet file is whole.
+    pub(super) pcap: Result<(), Error>,
+}
+
+type Pcap = (Arc<PcapFile<BufWriter<File>>>, PathBuf);
+
+fn finish_pcap(pcap: Option<Pcap>) -> Result<(), Error> {
+    let Some((pcap, path)) = pcap else {
+        return Ok(());
+    };
+    match Arc::into_inner(pcap).map(PcapFile::finish) {
+        Some(Err(error)) => Err(Error::new("write", path.display(), error)),
+        _ => Ok(()),
+    }
+}
+
+/// Standard output that takes no more, as an error in the house form.
+pub(super) fn unwritten(error: std::io::Error) -> Error {
+    Error::new("write", "standard output", error)
+}
+
+/// Where and when this run takes place.
+pub(super) fn environment(clock: Clock, stage: impl Into<String>) -> Environment {
+    Environment::new(clock, kernel_release(), stage)
 }
 
 fn kernel_release() -> Option<String> {
@@ -258,9 +283,30 @@ pub(super) fn text() -> impl TypedValueParser<Value = String> {
 
 /// A value parser for a number of bytes.
 pub(super) fn bytes(least: usize, most: usize) -> impl TypedValueParser<Value = usize> {
-    StringValueParser::new().try_map(move |text| match text.parse::<usize>() {
-        Ok(size) if (least..=most).contains(&size) => Ok(size),
-        Ok(_) => Err(format!("must be {least} to {most} bytes")),
-        Err(_) => Err("not a number of bytes".to_owned()),
-    })
+    StringValueParser::new().try_map(move |text| ranged(&text, least, most, " bytes"))
+}
+
+/// A value parser for a whole number from `least` to `most`.
+pub(super) fn whole<Number>(least: Number, most: Number) -> impl TypedValueParser<Value = Number>
+where
+    Number: TryFrom<i128> + PartialOrd + Display + Copy + Send + Sync + 'static,
+{
+    StringValueParser::new().try_map(move |text| ranged(&text, least, most, ""))
+}
+
+/// The one wording of every range.
+fn ranged<Number>(text: &str, least: Number, most: Number, unit: &str) -> Result<Number, String>
+where
+    Number: TryFrom<i128> + PartialOrd + Display + Copy,
+{
+    let Ok(number) = text.parse::<i128>() else {
+        return Err(match unit {
+            "" => "not a whole number".to_owned(),
+            unit => format!("not a number of{unit}"),
+        });
+    };
+    Number::try_from(number)
+        .ok()
+        .filter(|number| (&least..=&most).contains(&number))
+        .ok_or_else(|| format!("must be {least} to {most}{unit}"))
 }

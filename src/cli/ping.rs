@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{ArgAction, value_parser};
+use clap::ArgAction;
 use nix::unistd::getuid;
 
+use super::output::{bytes, environment, unwritten, whole};
 use crate::error::{Error, Exit};
 use crate::event::{Silence, Sink};
 use crate::flow::Family;
@@ -29,7 +30,24 @@ const SHORTEST_USER_INTERVAL: Duration = Duration::from_millis(2);
 const LONGEST_SECONDS: f64 = 2_147_483.0;
 
 /// Send ICMP echo requests to a host and tell of the replies, as ping(8) does
+///
+/// Options, lines and exit codes are those of iputils: 0 if replies came, 1 if
+/// none did, 2 for anything else.
+///
+/// A raw ICMP socket needs CAP_NET_RAW (sudo, or setcap cap_net_raw+ep); an ICMP
+/// datagram socket needs your group in net.ipv4.ping_group_range. Every
+/// capability is dropped for good once the socket is open. --link needs neither:
+/// it pings the server of a private link through a raw socket.
 #[derive(Debug, Clone, clap::Args)]
+#[command(
+    override_usage = "socklab ping [OPTIONS] <HOST>\n       socklab ping [OPTIONS] --link",
+    after_help = "\
+Examples:
+  socklab ping localhost -c 3         three requests
+  socklab ping -6 -i 0.2 -W 1 HOST    over IPv6, five a second, patient for 1 s
+  socklab ping --link -c 3 --hex      a raw socket without root, in hex
+  socklab ping --link -c 3 --json     every event, the result last"
+)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag that is typed"
@@ -39,7 +57,7 @@ pub struct Args {
     #[arg(value_name = "HOST", required_unless_present = "link")]
     pub host: Option<String>,
     /// Stop after this many replies
-    #[arg(short, value_name = "COUNT", value_parser = value_parser!(u64).range(1..=i64::MAX as u64))]
+    #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true)]
     pub count: Option<u64>,
     /// Seconds from one request to the next; fractions allowed
     #[arg(short, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
@@ -51,10 +69,10 @@ pub struct Args {
     #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub deadline: Option<Duration>,
     /// Bytes of payload in each request
-    #[arg(short, value_name = "BYTES", default_value_t = 56, value_parser = payload_size)]
+    #[arg(short, value_name = "BYTES", default_value_t = 56, value_parser = bytes(0, MOST_PAYLOAD), allow_negative_numbers = true)]
     pub size: usize,
     /// Time to live (IPv4) or hop limit (IPv6) of the requests
-    #[arg(short, value_name = "TTL", value_parser = value_parser!(u8).range(1..))]
+    #[arg(short, value_name = "TTL", value_parser = whole(1, u8::MAX), allow_negative_numbers = true)]
     pub ttl: Option<u8>,
     /// Print the header and the summary only
     #[arg(short)]
@@ -63,10 +81,10 @@ pub struct Args {
     #[arg(short)]
     pub numeric: bool,
     /// Use IPv4
-    #[arg(short = '4', action = ArgAction::SetTrue, conflicts_with = "ipv6")]
+    #[arg(short = '4', long, action = ArgAction::SetTrue, conflicts_with = "ipv6")]
     pub ipv4: bool,
     /// Use IPv6
-    #[arg(short = '6', action = ArgAction::SetTrue)]
+    #[arg(short = '6', long, action = ArgAction::SetTrue)]
     pub ipv6: bool,
     /// Print requests and replies in hex
     #[arg(long, conflicts_with_all = ["quiet", "json"])]
@@ -143,7 +161,7 @@ fn run_on_network(args: &Args, host: &str) -> Result<ExitCode, Error> {
     drop_privileges()?;
     let target = Target::resolve(host, args.family())?;
     let socket = sockets.choose(Family::of(target.address.ip()))?;
-    run_on(args, &socket, target)
+    run_on(args, &socket, target, "network")
 }
 
 /// Pings the server of a private link, from its client.
@@ -156,7 +174,8 @@ fn run_on_link(args: &Args) -> Result<ExitCode, Error> {
     let target = link
         .client()
         .run(move || Target::resolve(&server, Some(family)))?;
-    let code = run_on(args, &socket, target)?;
+    let stage = format!("link ({})", link.device());
+    let code = run_on(args, &socket, target, &stage)?;
     drop(socket);
     link.finish()?;
     Ok(code)
@@ -164,18 +183,27 @@ fn run_on_link(args: &Args) -> Result<ExitCode, Error> {
 
 /// Pings on a socket and towards a target that belong together; both may be of
 /// a private network namespace.
-fn run_on(args: &Args, socket: &IcmpSocket, target: Target) -> Result<ExitCode, Error> {
+fn run_on(
+    args: &Args,
+    socket: &IcmpSocket,
+    target: Target,
+    stage: &str,
+) -> Result<ExitCode, Error> {
     if let Some(ttl) = args.ttl {
         let set = socket.set_ttl(ttl);
         set.map_err(|cause| Error::new("set", format!("time to live {ttl}"), cause))?;
     }
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
     let output = Output::new(args, &target, &signals);
+    let clock = Clock::start();
     let outcome = ping::run(&args.config(target), socket, &signals, output.sink());
+    if let (Output::Json(json), Ok(outcome)) = (&output, &outcome) {
+        json.result("ping", &environment(clock, stage), &outcome.summary);
+    }
     match output.finish() {
         // The reader has what it wanted: head(1), say.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(Error::new("write", "standard output", error)),
+        Err(error) => Err(unwritten(error)),
         Ok(()) => Ok(exit_code(&outcome?)),
     }
 }
@@ -246,21 +274,13 @@ fn check_interval(interval: Duration) -> Result<(), Error> {
 }
 
 fn seconds(typed: &str) -> Result<Duration, String> {
-    let seconds: f64 = typed.parse().map_err(|_| "not a number".to_owned())?;
+    let seconds: f64 = typed
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
     if !(0.0..=LONGEST_SECONDS).contains(&seconds) {
-        return Err(format!("out of range: 0 <= value <= {LONGEST_SECONDS}"));
+        return Err(format!("must be 0 to {LONGEST_SECONDS} seconds"));
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
-fn payload_size(typed: &str) -> Result<usize, String> {
-    let size: usize = typed
-        .parse()
-        .map_err(|_| "not a number of bytes".to_owned())?;
-    if size > MOST_PAYLOAD {
-        return Err(format!("out of range: 0 <= value <= {MOST_PAYLOAD}"));
-    }
-    Ok(size)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::output::whole;
 use crate::error::Error;
 use crate::event::Sink;
 use crate::flow::Family;
@@ -27,7 +28,7 @@ pub(super) struct PlaceArgs {
 
     /// The server's port.
     #[arg(short, long, default_value_t = crate::DEFAULT_PORT,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          allow_negative_numbers = true, value_parser = whole(1, u16::MAX))]
     pub(super) port: u16,
 
     /// Run on the machine's loopback interface instead of a private link.

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::demonstration::DemonstrationArgs;
+use super::demonstration::{DemonstrationArgs, Shown};
 use super::output::{Colour, bytes, text};
+use crate::packet::Numbering;
 use crate::report;
 use crate::stage::Stage;
 use crate::tcp::{self, Config, Nagle};
@@ -28,6 +29,7 @@ pub(super) struct Args {
 
     /// Length of the larger write in bytes; 0 leaves it out.
     #[arg(short, long, value_name = "BYTES", default_value = "4000",
+          allow_negative_numbers = true,
           value_parser = bytes(0, LARGEST))]
     size: usize,
 
@@ -39,6 +41,10 @@ pub(super) struct Args {
     #[arg(long)]
     nodelay: bool,
 
+    /// Show absolute sequence numbers.
+    #[arg(long)]
+    absolute: bool,
+
     #[command(flatten)]
     common: DemonstrationArgs,
 }
@@ -49,13 +55,25 @@ const LARGEST: usize = 16 << 20;
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let play = |stage: &Stage| tcp::demonstrate(&args.config(), stage);
-    args.common
-        .run("tcp", colour, play, |mut out, outcome, evidence, style| {
+    let shown = Shown {
+        numbering: args.numbering(),
+        render: |mut out, outcome, evidence, style| {
             report::tcp::render(&mut out, outcome, evidence, style)
-        })
+        },
+        disagreements: report::tcp::disagreements,
+    };
+    args.common.run("tcp", colour, play, &shown)
 }
 
 impl Args {
+    fn numbering(&self) -> Numbering {
+        if self.absolute {
+            Numbering::Absolute
+        } else {
+            Numbering::Relative
+        }
+    }
+
     fn config(&self) -> Config {
         Config {
             family: self.common.place.family(),

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::demonstration::DemonstrationArgs;
+use super::demonstration::{DemonstrationArgs, Shown};
 use super::output::{Colour, bytes, text};
+use crate::packet::Numbering;
 use crate::report;
 use crate::stage::Stage;
 use crate::udp::{self, Config};
@@ -26,8 +27,10 @@ pub(super) struct Args {
           default_values = ["one", "two", "three"])]
     messages: Vec<String>,
 
-    /// Length of the larger datagram in bytes; 0 leaves it out.
+    /// Length of the larger datagram in bytes, at most 65507, IPv4's limit; 0
+    /// leaves it out.
     #[arg(short, long, value_name = "BYTES", default_value = "4000",
+          allow_negative_numbers = true,
           value_parser = bytes(0, udp::LARGEST))]
     size: usize,
 
@@ -38,10 +41,14 @@ pub(super) struct Args {
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let play = |stage: &Stage| udp::demonstrate(&args.config(), stage);
-    args.common
-        .run("udp", colour, play, |mut out, outcome, evidence, style| {
+    let shown = Shown {
+        numbering: Numbering::Relative,
+        render: |mut out, outcome, evidence, style| {
             report::udp::render(&mut out, outcome, evidence, style)
-        })
+        },
+        disagreements: report::udp::disagreements,
+    };
+    args.common.run("udp", colour, play, &shown)
 }
 
 impl Args {

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, getaddrinfo};
+use dns_lookup::{AddrInfoHints, AddrInfoIter, LookupError, LookupErrorKind, getaddrinfo};
 use nix::errno::Errno;
 use nix::libc;
 
@@ -36,6 +36,10 @@ impl Target {
     /// The first address of `host`, of this family if one is given, that has a
     /// route.
     pub fn resolve(host: &str, family: Option<Family>) -> Result<Self, Error> {
+        if host.is_empty() {
+            let cause = "the host is empty";
+            return Err(Error::new("look up", "\"\"", cause).remedy("give a name or an address"));
+        }
         let mut first_failure = None;
         for (address, name) in look_up(host, family)? {
             match source_towards(address) {
@@ -72,6 +76,19 @@ impl Target {
 
 /// The addresses of `host` in the resolver's order, with its canonical name.
 fn look_up(host: &str, family: Option<Family>) -> Result<Vec<(SocketAddr, Option<String>)>, Error> {
+    let entries = ask(host, family).map_err(|cause| unknown_host(host, family, cause))?;
+    let mut canonical = None;
+    let mut addresses = Vec::new();
+    // Only the first entry carries the name.
+    for entry in entries.flatten() {
+        canonical = canonical.or(entry.canonname);
+        addresses.push((entry.sockaddr, canonical.clone()));
+    }
+    Ok(addresses)
+}
+
+/// Asks the system's resolver.
+fn ask(host: &str, family: Option<Family>) -> Result<AddrInfoIter, LookupError> {
     let hints = AddrInfoHints {
         flags: libc::AI_CANONNAME,
         address: match family {
@@ -82,16 +99,7 @@ fn look_up(host: &str, family: Option<Family>) -> Result<Vec<(SocketAddr, Option
         socktype: libc::SOCK_DGRAM,
         protocol: 0,
     };
-    let entries = getaddrinfo(Some(host), None, Some(hints))
-        .map_err(|cause| unknown_host(host, family, cause))?;
-    let mut canonical = None;
-    let mut addresses = Vec::new();
-    // Only the first entry carries the name.
-    for entry in entries.flatten() {
-        canonical = canonical.or(entry.canonname);
-        addresses.push((entry.sockaddr, canonical.clone()));
-    }
-    Ok(addresses)
+    getaddrinfo(Some(host), None, Some(hints))
 }
 
 fn unknown_host(host: &str, family: Option<Family>, cause: LookupError) -> Error {
@@ -105,10 +113,13 @@ fn unknown_host(host: &str, family: Option<Family>, cause: LookupError) -> Error
         (LookupErrorKind::Again, _) => {
             error.remedy("no name server answered; try again, or give an address")
         }
-        (_, Some(family)) if number == ADDRESS_FAMILY_NOT_SUPPORTED => error.remedy(match family {
-            Family::Ipv4 => "it has no IPv4 address; try -6",
-            Family::Ipv6 => "it has no IPv6 address; try -4",
-        }),
+        // Some resolvers call a name without such an address unknown.
+        (_, Some(family)) if number == ADDRESS_FAMILY_NOT_SUPPORTED || ask(host, None).is_ok() => {
+            error.remedy(match family {
+                Family::Ipv4 => "it has no IPv4 address; try -6",
+                Family::Ipv6 => "it has no IPv6 address; try -4",
+            })
+        }
         _ => error.remedy("check the spelling, or give an address"),
     }
 }
@@ -116,12 +127,22 @@ fn unknown_host(host: &str, family: Option<Family>, cause: LookupError) -> Error
 fn no_route(address: SocketAddr, errno: Errno) -> Error {
     let error = Error::new("connect", address.ip().to_string(), errno);
     match errno {
+        Errno::EINVAL if is_link_local(address.ip()) => error.remedy(format!(
+            "a link-local address needs an interface: {}%eth0",
+            address.ip()
+        )),
         Errno::EACCES => error.remedy("a broadcast address, or forbidden by a route or a firewall"),
         Errno::ENETUNREACH | Errno::EHOSTUNREACH => {
             error.remedy(format!("see `ip route get {}`", address.ip()))
         }
         _ => error,
     }
+}
+
+/// Whether the address means another host on every link (RFC 4291 section
+/// 2.5.6).
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 fn source_towards(address: SocketAddr) -> Result<SocketAddr, Errno> {
@@ -179,6 +200,15 @@ mod tests {
         let target = Target::resolve("0", None).unwrap();
         assert_eq!(target.name, "0");
         assert_eq!(target.address, SocketAddr::from(([127, 0, 0, 1], 0)));
+    }
+
+    #[test]
+    fn what_cannot_be_a_host_is_refused_by_name() {
+        let words = Target::resolve("", None).unwrap_err().to_string();
+        assert!(words.contains("the host is empty"), "{words}");
+        let no_scope = no_route("[fe80::1]:0".parse().unwrap(), Errno::EINVAL);
+        let remedy = "; a link-local address needs an interface: fe80::1%eth0";
+        assert!(no_scope.to_string().ends_with(remedy), "{no_scope}");
     }
 
     #[test]

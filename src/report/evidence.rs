@@ -119,6 +119,11 @@ impl Disagreements {
         self.0.push(text);
     }
 
+    /// What was found, a sentence each.
+    pub(super) fn into_texts(self) -> Vec<String> {
+        self.0
+    }
+
     /// One line each, as errors; `checked` says what was held against what.
     pub(super) fn lines(&self, checked: &str, style: &Style) -> Vec<Line> {
         if self.0.is_empty() {

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use crate::packet::Charset;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Stands for a character that may not pass.
@@ -19,6 +20,54 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     }
     let harmless = |glyph| if is_harmless(glyph) { glyph } else { HIDDEN };
     Cow::Owned(text.chars().map(harmless).collect())
+}
+
+/// A payload's text as a string literal has it: whatever is not plainly visible
+/// is escaped, and in ASCII whatever is not ASCII.
+pub(super) fn escape(text: &str, charset: Charset) -> String {
+    let mut out = String::with_capacity(text.len());
+    for glyph in text.chars() {
+        let is_shown = is_harmless(glyph) && (charset == Charset::Unicode || glyph.is_ascii());
+        match glyph {
+            '"' | '\\' => out.extend(glyph.escape_default()),
+            _ if is_shown => out.push(glyph),
+            '\0'..='\x7f' => out.extend(glyph.escape_debug()),
+            _ => out.extend(glyph.escape_unicode()),
+        }
+    }
+    out
+}
+
+/// A string literal, in ASCII with escapes for whatever is not ASCII.
+pub(super) fn spelled_out(literal: &str, charset: Charset) -> Cow<'_, str> {
+    if charset == Charset::Unicode || literal.is_ascii() {
+        return Cow::Borrowed(literal);
+    }
+    let mut out = String::with_capacity(literal.len());
+    for glyph in literal.chars() {
+        match glyph {
+            '\0'..='\x7f' | '…' => out.push(glyph),
+            _ => out.extend(glyph.escape_unicode()),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Signs and arrows of a sentence or a cell in words, before it is laid out:
+/// in ASCII alone, where one column is not enough to read them.
+pub(super) fn spelled(text: &str, charset: Charset) -> Cow<'_, str> {
+    if charset == Charset::Unicode || text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let spelled = [
+        ("→", "->"),
+        ("←", "<-"),
+        ("✓", "ok"),
+        ("✗", "FAIL"),
+        ("≠", "!="),
+    ];
+    let replace = |text: String, (sign, word)| text.replace(sign, word);
+    Cow::Owned(spelled.into_iter().fold(text.to_owned(), replace))
 }
 
 fn is_harmless(glyph: char) -> bool {
@@ -54,12 +103,14 @@ fn substitute(glyph: char) -> Option<char> {
     Some(match glyph {
         '─' | '━' | '—' | '–' => '-',
         '│' | '├' | '┤' | '┊' => '|',
-        '┌' | '┐' | '└' | '┘' | '┼' | '╰' | '╯' | '✓' => '+',
+        '┌' | '┐' | '└' | '┘' | '┼' | '╰' | '╯' => '+',
         '▶' | '→' | '↳' => '>',
         '◀' | '←' => '<',
         '╲' => '\\',
         '╱' => '/',
+        '✓' => 'v',
         '✗' | '×' => 'x',
+        '↻' => '@',
         '…' => '~',
         '·' => '.',
         '≠' => '!',
@@ -146,6 +197,21 @@ mod tests {
         let text = "├──SYN ─▶│ 漢字 é✗";
         assert_eq!(ascii(text), "|--SYN ->| ???? ?x");
         assert_eq!(width(text), width(&ascii(text)));
+    }
+
+    #[test]
+    fn payloads_are_escaped_in_one_way() {
+        let text = "a\tb\u{1b}[\"\0\u{202e}日";
+        let shown = escape(text, Charset::Unicode);
+        assert_eq!(shown, r#"a\tb\u{1b}[\"\0\u{202e}日"#);
+        let shown = escape(text, Charset::Ascii);
+        assert_eq!(shown, r#"a\tb\u{1b}[\"\0\u{202e}\u{65e5}"#);
+    }
+
+    #[test]
+    fn signs_are_words_in_ascii() {
+        assert_eq!(spelled("✓ a → b", Charset::Ascii), "ok a -> b");
+        assert_eq!(spelled("✓ a → b", Charset::Unicode), "✓ a → b");
     }
 
     #[test]

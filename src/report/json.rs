@@ -12,10 +12,10 @@
 //! | `delivery` | `kind`, `number`, `arrival` with its own fields, perhaps `latency_ns` |
 //! | `echo` | what a ping run sent, received and counted; `echo` says which |
 //! | `note` | `text` |
-//! | `result` | `command`, `environment`, `result` |
+//! | `result` | `command`, `environment`, `result`; that of `ping` is its summary's figures |
 //!
 //! Names are stable: fields are added, never renamed. A name ends in its unit
-//! where it has one: `_ns` is nanoseconds, `_bytes` bytes, `_hex` hexadecimal,
+//! where it has one: `_ns` is nanoseconds, `_us` microseconds (`TCP_INFO` has them so), `_bytes` bytes, `_hex` hexadecimal,
 //! `_percent` percent. Times called `…at_ns` count from the start of the run;
 //! `environment.started_at_unix_ns` is that start. Owns no other field name; those are
 //! the events' and the outcomes' own.
@@ -45,7 +45,8 @@ pub struct Environment {
     pub started_at_unix_ns: u64,
     /// The kernel's release, where it tells.
     pub kernel: Option<String>,
-    /// What the run played on, such as `link (tun)` or `loopback`.
+    /// What the run played on, such as `link (TUN)`, `loopback` or, for a
+    /// ping, `network`.
     pub stage: String,
 }
 

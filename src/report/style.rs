@@ -85,16 +85,16 @@ impl Style {
             Stream::Out => std::io::stdout().is_terminal(),
             Stream::Err => std::io::stderr().is_terminal(),
         };
-        let columns = terminal.then(|| match stream {
-            Stream::Out => terminal_size::terminal_size_of(std::io::stdout()),
-            Stream::Err => terminal_size::terminal_size_of(std::io::stderr()),
-        });
-        let columns = columns
-            .flatten()
-            .map(|(terminal_size::Width(columns), _)| usize::from(columns));
+        let columns = columns_of(stream);
         Self::from_environment(choice, terminal, columns, |name| {
             std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
         })
+    }
+
+    /// How many columns the stream's terminal has, where they are fewer than
+    /// [`Style::NARROWEST`] and lines will therefore break.
+    pub fn too_narrow(stream: Stream) -> Option<usize> {
+        columns_of(stream).filter(|columns| *columns < Self::NARROWEST)
     }
 
     /// The same decision, with the environment as a function.
@@ -193,6 +193,15 @@ impl Paint {
             },
         }
     }
+}
+
+/// The columns of the terminal that the stream is, if it is one.
+fn columns_of(stream: Stream) -> Option<usize> {
+    let size = match stream {
+        Stream::Out => terminal_size::terminal_size_of(std::io::stdout()),
+        Stream::Err => terminal_size::terminal_size_of(std::io::stderr()),
+    };
+    size.map(|(terminal_size::Width(columns), _)| usize::from(columns))
 }
 
 #[cfg(test)]

@@ -40,9 +40,10 @@ pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>], style: &Style)
     table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(style.columns()).unwrap_or(u16::MAX));
-    table.set_header(head.iter().map(|(name, _)| glyph::clean(name).into_owned()));
+    let shown = |text: &str| glyph::spelled(&glyph::clean(text), style.charset).into_owned();
+    table.set_header(head.iter().map(|(name, _)| shown(name)));
     for row in rows {
-        table.add_row(row.iter().map(|cell| glyph::clean(cell).into_owned()));
+        table.add_row(row.iter().map(|cell| shown(cell)));
     }
     let last = head.len().saturating_sub(1);
     for (index, (_, align)) in head.iter().enumerate() {
@@ -82,6 +83,7 @@ pub(super) fn natural_width(head: &[(&str, Align)], rows: &[Vec<String>]) -> usi
 pub(super) fn sentence(paint: Paint, text: &str, style: &Style) -> Vec<Line> {
     const INDENT: usize = 2;
     let text = glyph::clean(text);
+    let text = glyph::spelled(&text, style.charset);
     let lines = glyph::wrap(&text, style.columns() - INDENT);
     let indented = |(index, text): (usize, String)| {
         let mut line = Line::default();
@@ -91,15 +93,26 @@ pub(super) fn sentence(paint: Paint, text: &str, style: &Style) -> Vec<Line> {
     lines.into_iter().enumerate().map(indented).collect()
 }
 
+/// Where the next sign stands, or the word that stands for it in ASCII.
+fn next_sign(text: &str) -> Option<usize> {
+    const WORDS: [&str; 2] = ["ok ", "FAIL "];
+    let sign = text.find([RIGHT, WRONG]);
+    sign.or_else(|| {
+        let words = WORDS.iter().flat_map(|word| text.match_indices(word));
+        let begins = |at: &usize| *at == 0 || text[..*at].ends_with(' ');
+        words.map(|(at, _)| at).filter(begins).min()
+    })
+}
+
 /// The line with everything painted that a sign stands before, up to the end of
 /// its cell.
 fn signed(text: &str) -> Line {
     let mut line = Line::default();
     let mut rest = text;
-    while let Some(start) = rest.find([RIGHT, WRONG]) {
+    while let Some(start) = next_sign(rest) {
         let (before, signed) = rest.split_at(start);
         let (cell, after) = signed.split_at(signed.find("  ").unwrap_or(signed.len()));
-        let paint = if cell.starts_with(RIGHT) {
+        let paint = if cell.starts_with([RIGHT, 'o']) {
             Paint::Good
         } else {
             Paint::Failure

@@ -4,6 +4,7 @@
 //!
 //! Owns wording and layout only; every figure comes from elsewhere.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::sockets::{self, Named};
 use super::style::{Paint, Style};
 use super::table::{self, Align, RIGHT, WRONG};
 use crate::conversation::{Count, WireAccount};
+use crate::event::{Place, What};
 use crate::flow::{Direction, FiveTuple};
 use crate::socket::TcpInfo;
 use crate::tcp::{Outcome, Transfer};
@@ -27,10 +29,17 @@ pub fn render(
     let wire = evidence.wire();
     let mut lines = sockets(outcome, style);
     lines.extend(delivery(outcome, wire.as_ref(), style));
-    lines.extend(prose(outcome, style));
+    lines.extend(prose(outcome, evidence, wire.as_ref(), style));
     lines.extend(evidence.link_lines(style));
     lines.extend(agreement(outcome, evidence, wire.as_ref(), style));
     lines.iter().try_for_each(|line| line.write(out, style))
+}
+
+/// What should agree and does not, a sentence each; empty is success. Without
+/// events, only what the programs and the link's counters say can be held
+/// against each other.
+pub fn disagreements(outcome: &Outcome, evidence: Evidence<'_>) -> Vec<String> {
+    check(outcome, evidence, evidence.wire().as_ref()).into_texts()
 }
 
 /// One direction: what the programs did, and what the sender's kernel knows.
@@ -190,16 +199,53 @@ fn round_trip(info: &TcpInfo) -> String {
     format!("{}, {} ms", number(info.rtt), number(info.rtt_variation))
 }
 
-fn prose(outcome: &Outcome, style: &Style) -> Vec<Line> {
-    let text = format!(
-        "connect() took {:.3} ms. Congestion control: {}. Largest segment: {} bytes.",
-        outcome.connect.as_secs_f64() * 1000.0,
+fn prose(
+    outcome: &Outcome,
+    evidence: Evidence<'_>,
+    wire: Option<&WireAccount>,
+    style: &Style,
+) -> Vec<Line> {
+    let mut text = format!(
+        "connect() took {:.3} ms. Congestion control: {}. MSS: {} bytes.",
+        connect_time(outcome, evidence).as_secs_f64() * 1000.0,
         outcome.congestion_control,
         outcome.client_info.send_mss
     );
+    if let (Some(link), Some(wire)) = (evidence.link, wire)
+        && link.unmodelled_loss() == 0
+    {
+        for (direction, name) in DIRECTIONS {
+            let count = wire.direction(direction);
+            if count.lost == 0 && count.tcp_retransmissions > 0 {
+                let _ = write!(
+                    text,
+                    " {name}: {} sent again needlessly: the link had lost nothing, the \
+                     receiver had them already.",
+                    segments(count.tcp_retransmissions)
+                );
+            }
+        }
+    }
     let mut lines = vec![Line::default()];
     lines.extend(table::sentence(Paint::Plain, &text, style));
     lines
+}
+
+fn segments(count: u64) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} segment{plural}")
+}
+
+/// How long `connect()` took: as the ladder has it, where there is one.
+fn connect_time(outcome: &Outcome, evidence: Evidence<'_>) -> Duration {
+    let mut calls = evidence
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Call(call) if call.name == "connect" && event.host == Place::Client => Some(call),
+            _ => None,
+        });
+    calls.next().map_or(outcome.connect, |call| call.took)
 }
 
 /// Whether programs, kernels and wire agree.
@@ -209,6 +255,18 @@ fn agreement(
     wire: Option<&WireAccount>,
     style: &Style,
 ) -> Vec<Line> {
+    let found = check(outcome, evidence, wire);
+    let checked = match (wire, evidence.link) {
+        (Some(_), Some(_)) => {
+            "The programs' figures, TCP_INFO, the packets and the link's counters"
+        }
+        _ => "What was sent and what was received",
+    };
+    found.lines(checked, style)
+}
+
+/// Holds the programs' figures against TCP_INFO and the packets.
+fn check(outcome: &Outcome, evidence: Evidence<'_>, wire: Option<&WireAccount>) -> Disagreements {
     let mut found = evidence.disagreements();
     for way in ways(outcome) {
         if !way.transfer.is_intact() {
@@ -222,13 +280,7 @@ fn agreement(
             against_wire(&way, wire.direction(way.direction), &mut found);
         }
     }
-    let checked = match (wire, evidence.link) {
-        (Some(_), Some(_)) => {
-            "The programs' figures, TCP_INFO, the packets and the link's counters"
-        }
-        _ => "What was sent and what was received",
-    };
-    found.lines(checked, style)
+    found
 }
 
 fn against_wire(way: &Way<'_>, count: &Count, found: &mut Disagreements) {

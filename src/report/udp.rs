@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use super::evidence::{DIRECTIONS, Evidence};
+use super::evidence::{DIRECTIONS, Disagreements, Evidence};
 use super::line::Line;
 use super::sockets::{self, Named};
 use super::style::{Paint, Style};
@@ -37,6 +37,18 @@ pub fn render(
     lines.extend(evidence.link_lines(style));
     lines.extend(agreement(outcome, evidence, style));
     lines.iter().try_for_each(|line| line.write(out, style))
+}
+
+/// What should agree and does not, and every datagram that was lost, a sentence
+/// each; empty is success. Without events, only what the programs say is known.
+pub fn disagreements(outcome: &Outcome, evidence: Evidence<'_>) -> Vec<String> {
+    let mut found = check(outcome, evidence).into_texts();
+    let lost = outcome
+        .datagrams
+        .iter()
+        .filter(|row| row.arrival == Arrival::Lost);
+    found.extend(lost.map(|row| format!("datagram {} was lost", row.number)));
+    found
 }
 
 fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
@@ -188,12 +200,23 @@ fn on_the_wire(wire: &WireAccount, style: &Style) -> Vec<Line> {
     lines
 }
 
-/// Whether programs and wire agree.
+/// Whether programs and wire agree. Lost datagrams are the table's to say.
 fn agreement(outcome: &Outcome, evidence: Evidence<'_>, style: &Style) -> Vec<Line> {
-    let mut found = evidence.disagreements();
     if evidence.link.is_none() || evidence.wire().is_none() {
         // The table above says all that is known.
         return Vec::new();
+    }
+    check(outcome, evidence).lines(
+        "The programs' figures, the packets and the link's counters",
+        style,
+    )
+}
+
+/// Holds the programs' figures against the packets.
+fn check(outcome: &Outcome, evidence: Evidence<'_>) -> Disagreements {
+    let mut found = evidence.disagreements();
+    if evidence.link.is_none() || evidence.wire().is_none() {
+        return found;
     }
     let seen = packets_per_datagram(evidence.events, outcome.server).len();
     let [(_, up), _] = DIRECTIONS;
@@ -202,8 +225,5 @@ fn agreement(outcome: &Outcome, evidence: Evidence<'_>, style: &Style) -> Vec<Li
         ("datagrams sent", outcome.datagrams.len()),
         ("datagrams on the wire", seen),
     );
-    found.lines(
-        "The programs' figures, the packets and the link's counters",
-        style,
-    )
+    found
 }

@@ -13,7 +13,7 @@ use super::story::{Leg, Seen};
 use super::words::milliseconds;
 use crate::event::Fate;
 use crate::flow::Direction;
-use crate::packet::{Charset, Numbering, summary};
+use crate::packet::{Charset, Numbering, TcpFlags, summary};
 use crate::report::glyph;
 use crate::report::line::Line;
 use crate::report::style::Paint;
@@ -69,10 +69,10 @@ impl Drawing {
             &summary,
             room,
         );
-        let mut under = Vec::new();
         if leg == Leg::Arriving {
-            return (line, under);
+            return (line, Vec::new());
         }
+        let mut under: Vec<Remark> = self.rest(seen, &summary).into_iter().collect();
         for remark in remarks(seen) {
             if line.width() + glyph::width(&remark.text) + 3 <= room {
                 line.push(Paint::Plain, " ");
@@ -81,11 +81,44 @@ impl Drawing {
                 under.push(remark);
             }
         }
-        if let Some(data) = label::data(seen, room.saturating_sub(line.width() + 4)) {
+        if let Some(data) = label::data(seen, room.saturating_sub(line.width() + 4), self.charset) {
             line.push(Paint::Plain, " ");
             line.push(data.paint, &data.text);
         }
         (line, under)
+    }
+
+    /// What the summary had no room for, and, with absolute numbers, the
+    /// acknowledgment that a segment with data repeats.
+    fn rest(self, seen: &Seen<'_>, shown: &str) -> Option<Remark> {
+        let style = summary::Style {
+            numbering: self.numbering,
+            charset: self.charset,
+            width: None,
+        };
+        let whole = summary::short(&seen.dissection, &seen.conversations, style);
+        let mut shown = shown.split(' ').peekable();
+        let mut rest: Vec<String> = Vec::new();
+        for word in whole.split(' ') {
+            if shown.next_if_eq(&word).is_none() {
+                rest.push(word.to_owned());
+            }
+        }
+        if shown.next().is_some() {
+            // Even its first words were cut: an ellipsis says so.
+            return None;
+        }
+        if let Some(tcp) = seen.dissection.tcp()
+            && self.numbering == Numbering::Absolute
+            && tcp.flags.contains(TcpFlags::ACK)
+            && !whole.contains("ack=")
+        {
+            rest.insert(0, format!("ack={}", tcp.acknowledgment));
+        }
+        (!rest.is_empty()).then(|| Remark {
+            paint: Paint::Layer(label::speaker(&seen.dissection)),
+            text: rest.join(" "),
+        })
     }
 
     /// A remark under the arrow, at the sender's end of it.
@@ -108,6 +141,12 @@ impl Drawing {
 /// What is said of a packet beside its summary.
 fn remarks(seen: &Seen<'_>) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = label::quoted(seen).into_iter().collect();
+    if seen.again {
+        remarks.push(Remark {
+            paint: Paint::Warning,
+            text: "↻ again".to_owned(),
+        });
+    }
     let text = match &seen.packet.fate {
         Fate::Delivered | Fate::Unknown | Fate::Lost { .. } => return remarks,
         Fate::Duplicate { .. } => "copy".to_owned(),

@@ -2,7 +2,7 @@
 //! the packet that an ICMP error is about, and whose colour it wears.
 
 use super::story::Seen;
-use crate::packet::{Dissection, Protocol};
+use crate::packet::{Charset, Dissection, Protocol};
 use crate::report::glyph;
 use crate::report::style::Paint;
 
@@ -27,7 +27,7 @@ pub(super) fn speaker(dissection: &Dissection) -> Protocol {
 
 /// The text that a segment or datagram carries, in quotes, if it is text and
 /// `room` columns show enough of it.
-pub(super) fn data(seen: &Seen<'_>, room: usize) -> Option<Remark> {
+pub(super) fn data(seen: &Seen<'_>, room: usize, charset: Charset) -> Option<Remark> {
     const LEAST: usize = 8;
     let speaker = speaker(&seen.dissection);
     if !matches!(speaker, Protocol::Tcp | Protocol::Udp) {
@@ -35,10 +35,10 @@ pub(super) fn data(seen: &Seen<'_>, room: usize) -> Option<Remark> {
     }
     let bytes = seen.packet.bytes.get(seen.dissection.payload())?;
     let text = std::str::from_utf8(bytes).ok()?;
-    if text.is_empty() || text.chars().any(char::is_control) {
+    if text.is_empty() {
         return None;
     }
-    let text = glyph::clean(text);
+    let text = glyph::escape(text, charset);
     let inner = room.checked_sub(2)?;
     if glyph::width(&text) > inner && inner < LEAST {
         return None;

@@ -32,13 +32,25 @@ pub(super) const MOST_BRACKETS: usize = 3;
 impl Layout {
     pub(super) fn of(story: &Story<'_>, style: &Style) -> Self {
         const BY_NAME_BELOW: usize = 100;
+        /// What most packets say fits into this.
+        const WIRE: usize = 26;
+        /// What an ICMP error says fits into this.
+        const LEAST_WIRE: usize = 22;
+        const MOST_WIRE: usize = 44;
+        /// A side where `client.sendto("one", 10.77.0.2:5073) = 3` is one line.
+        const CALL: usize = 43;
         let columns = style.columns();
         let span = story.end().saturating_sub(story.start());
         let gutter = clock(span).len() + 1;
         let rest = columns.saturating_sub(gutter + 2);
         let by_name = columns < BY_NAME_BELOW;
-        let share = if by_name { 37 } else { 34 };
-        let wire = (rest * share / 100).clamp(20, 44);
+        let wire = if by_name {
+            (rest * 37 / 100).clamp(20, WIRE)
+        } else if rest >= 2 * CALL + LEAST_WIRE {
+            (rest - 2 * CALL).clamp(LEAST_WIRE, MOST_WIRE)
+        } else {
+            WIRE
+        };
         // Both sides alike.
         let wire = wire + (rest - wire) % 2;
         let side = rest.saturating_sub(wire) / 2;
@@ -47,8 +59,10 @@ impl Layout {
             side,
             wire,
             indent: match side {
+                // Calls have the lane for themselves.
+                _ if !story.has_states() => 0,
                 0..26 => 0,
-                26..40 => 2,
+                26..46 => 2,
                 _ => 13,
             },
             brackets: [Place::Client, Place::Server].map(|host| depth(&story.moments, host)),

@@ -1,8 +1,8 @@
 //! A call in a few lines of a lane.
 //!
-//! What does not fit is abbreviated: a result of 0 is left unsaid, addresses
-//! become host names and then ports, arguments give way to an ellipsis. The
-//! call's name and a failure always stay.
+//! What does not fit is abbreviated: addresses become host names and then
+//! ports, arguments give way to their length or an ellipsis. The call's name and
+//! its result, 0 too, always stay.
 
 use super::story::Part;
 use super::words::{Addresses, Context, Form, Word, words};
@@ -26,26 +26,20 @@ fn attempts(call: &Call, by_name: bool) -> Vec<(Form, usize)> {
         addresses: if by_name { Names } else { Full },
         arguments: true,
         detail: true,
-        zero: true,
     };
-    let silent = Form {
-        zero: false,
-        ..whole
-    };
-    let with = |addresses| Form {
-        addresses,
-        ..silent
-    };
+    let with = |addresses| Form { addresses, ..whole };
     // A buffer's length is the first thing that a reader can do without.
     let elided = |addresses| Form {
         arguments: !call.name.starts_with("recv"),
         ..with(addresses)
     };
+    let bare = Form {
+        arguments: false,
+        ..with(Ports)
+    };
     vec![
         (whole, 1),
-        (silent, 1),
         (whole, 2),
-        (silent, 2),
         (elided(Names), 2),
         (elided(Ports), 2),
         (elided(Senderless), 2),
@@ -53,13 +47,7 @@ fn attempts(call: &Call, by_name: bool) -> Vec<(Form, usize)> {
         (with(Ports), 3),
         (elided(Ports), 3),
         (elided(Senderless), 3),
-        (
-            Form {
-                arguments: false,
-                ..with(Ports)
-            },
-            3,
-        ),
+        (bare, 3),
         (Form::LEAST, 3),
     ]
 }

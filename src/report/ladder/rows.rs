@@ -221,7 +221,7 @@ impl Rows<'_, '_> {
             socket: self.sockets.called(host, &call.socket, self.layout.by_name),
             hosts: &self.options.hosts,
             by_name: self.layout.by_name,
-            arrow: self.style.charset.arrow(),
+            charset: self.style.charset,
         };
         row.sides[side].words = phrase::lines(call, part, context);
     }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::conversation::WireAccount;
 use crate::event::{Call, Event, Fate, Note, Packet, Place, StateChange, What};
 use crate::packet::{Checksums, Conversations, Dissection, dissect_with};
 
@@ -48,6 +49,8 @@ pub(super) struct Seen<'a> {
     pub(super) packet: &'a Packet<'a>,
     pub(super) dissection: Dissection,
     pub(super) conversations: Conversations,
+    /// Whether it repeats data that its sender had sent before.
+    pub(super) again: bool,
 }
 
 /// The whole story.
@@ -68,6 +71,7 @@ impl<'a> Story<'a> {
             seen: Vec::new(),
         };
         let mut conversations = Conversations::new();
+        let mut account = WireAccount::default();
         for (index, event) in events.iter().enumerate() {
             match &event.what {
                 What::Note(note) => story.add(event.at, Happening::Note(note)),
@@ -76,10 +80,14 @@ impl<'a> Story<'a> {
                 What::Packet(packet) => {
                     let dissection = dissect_with(packet.link, &packet.bytes, checksums(packet));
                     conversations.observe(&dissection);
+                    let before = account.direction(packet.direction).tcp_retransmissions;
+                    account.add(packet);
+                    let after = account.direction(packet.direction).tcp_retransmissions;
                     story.seen.push(Seen {
                         packet,
                         dissection,
                         conversations: conversations.clone(),
+                        again: after > before,
                     });
                     story.add_packet(event.at, packet);
                 }

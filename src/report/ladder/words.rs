@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Host;
 use super::story::Part;
 use crate::event::{Call, Outcome};
-use crate::packet::Protocol;
+use crate::packet::{Charset, Protocol};
 use crate::report::glyph;
 use crate::report::style::Paint;
 
@@ -25,8 +25,7 @@ pub(super) struct Context<'a> {
     pub(super) hosts: &'a [Host],
     /// Whether hosts are called by their names from the first.
     pub(super) by_name: bool,
-    /// `→`, or what stands for it.
-    pub(super) arrow: &'a str,
+    pub(super) charset: Charset,
 }
 
 /// How much of a call is said.
@@ -35,7 +34,6 @@ pub(super) struct Form {
     pub(super) addresses: Addresses,
     pub(super) arguments: bool,
     pub(super) detail: bool,
-    pub(super) zero: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +50,6 @@ impl Form {
         addresses: Addresses::Senderless,
         arguments: false,
         detail: false,
-        zero: false,
     };
 }
 
@@ -87,6 +84,9 @@ pub(super) fn words(call: &Call, part: Part, form: Form, context: Context<'_>) -
         answered(&mut words, call, form, context);
         lead(&mut words, before);
     }
+    for word in words.iter_mut().filter(|word| word.text.contains('"')) {
+        word.text = glyph::spelled_out(&word.text, context.charset).into_owned();
+    }
     if part == Part::Return || (part == Part::Whole && call.took >= Duration::from_millis(1)) {
         let took = format!("in {}", milliseconds(call.took));
         words.push(Word::new(took, Paint::Faint, true));
@@ -107,7 +107,8 @@ fn said(words: &mut Vec<Word>, call: &Call, form: Form, context: Context<'_>) {
         return words.push(Word::new(open + ")", Paint::Plain, false));
     };
     if !form.arguments {
-        return words.push(Word::new(open + "…)", Paint::Plain, false));
+        let length = sent(call).map_or("…".to_owned(), |bytes| format!("{bytes} bytes"));
+        return words.push(Word::new(open + &length + ")", Paint::Plain, false));
     }
     words.push(Word::new(open, Paint::Plain, false));
     let before = words.len();
@@ -118,6 +119,20 @@ fn said(words: &mut Vec<Word>, call: &Call, form: Form, context: Context<'_>) {
     let last = named(last, form.addresses, context.hosts);
     words.push(Word::new(last + ")", Paint::Plain, !others.is_empty()));
     lead(words, before);
+}
+
+/// How many bytes a sending call was given, where its first argument tells.
+fn sent(call: &Call) -> Option<usize> {
+    if !call.name.starts_with("send") {
+        return None;
+    }
+    let first = split(&call.arguments, true).into_iter().next()?;
+    let first = first.trim_end_matches(',');
+    if let Some(count) = first.strip_suffix(" bytes") {
+        return count.parse().ok();
+    }
+    let text = first.strip_prefix('"')?.strip_suffix('"')?;
+    (!text.contains(['\\', '…'])).then_some(text.len())
 }
 
 /// Says that a line may well begin here.
@@ -154,11 +169,11 @@ fn answered(words: &mut Vec<Word>, call: &Call, form: Form, context: Context<'_>
         let first = details.next().unwrap_or_default();
         let first = named(&first, form.addresses, context.hosts);
         words.push(Word::new(
-            format!("{} {first}", context.arrow),
+            format!("{} {first}", context.charset.arrow()),
             Paint::Plain,
             true,
         ));
-    } else if returned != 0 || form.zero || details.len() > 0 {
+    } else {
         words.push(Word::new(format!("= {returned}"), Paint::Plain, true));
     }
     if !form.detail {
