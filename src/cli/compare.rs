@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let tally = Arc::new(WireTally::default());
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
     let stop = stop_on_signals()?;
-    let stage = args.place.build(prepared, clock, &sinks.tee());
+    let stage = args.place.build(prepared, clock, &sinks.tee()?);
     let config = args.config();
     let columns = compare::run(&config, &stage, &stop)?;
     let account = ended(stage)?;

@@ -68,7 +68,7 @@ impl DemonstrationArgs {
         let prepared = self.place.prepare();
         let clock = Clock::start();
         let sinks = self.output.open(command, clock)?.recording();
-        let stage = self.place.build(prepared, clock, &sinks.tee());
+        let stage = self.place.build(prepared, clock, &sinks.tee()?);
         let hosts = Hosts::of(&stage, self.place.family());
         let outcome = play(&stage)?;
         let account = ended(stage)?;

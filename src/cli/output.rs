@@ -18,7 +18,7 @@ use crate::event::{Event, Recording, Sink, Tee, What};
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
 use crate::packet::{Conversations, summary};
-use crate::recorder::Clock;
+use crate::recorder::{Clock, Relay};
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::json::{Environment, JsonLines};
 use crate::report::pcap::PcapFile;
@@ -167,20 +167,23 @@ impl Sinks {
         self
     }
 
-    /// All of them as one.
-    pub(super) fn tee(&self) -> Arc<dyn Sink> {
+    /// All of them as one. JSON is written by a thread of its own, so that the
+    /// wire and the programs do not wait for standard output.
+    pub(super) fn tee(&self) -> Result<Arc<dyn Sink>, Error> {
         let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
         sinks.extend(self.own.clone());
         if let Some(recording) = &self.recording {
             sinks.push(recording.clone());
         }
         if let Some(json) = &self.json {
-            sinks.push(json.clone());
+            let relay = Relay::to(json.clone())
+                .map_err(|error| Error::new("start a thread for", "standard output", error))?;
+            sinks.push(Arc::new(relay));
         }
         if let Some((pcap, _)) = &self.pcap {
             sinks.push(pcap.clone());
         }
-        Arc::new(Tee::new(sinks))
+        Ok(Arc::new(Tee::new(sinks)))
     }
 
     /// Concludes, and gives the events for a rendering, or `None` where they
