@@ -127,6 +127,53 @@ fn absolute_numbers() {
     }
 }
 
+fn call(name: &'static str, arguments: &str, returned: i64) -> Event<'static> {
+    Event {
+        at: std::time::Duration::ZERO,
+        host: Place::Client,
+        what: What::Call(socklab::event::Call {
+            socket: "client".into(),
+            name,
+            arguments: arguments.to_owned(),
+            outcome: Outcome::Returned {
+                returned,
+                detail: None,
+            },
+            took: std::time::Duration::from_micros(1),
+        }),
+    }
+}
+
+/// Arguments give way before results do, and a result of 0 is one.
+#[test]
+fn results_stay_where_arguments_find_no_room() {
+    let long = "\"a message of 44 letters, which is too long..\"";
+    for (call, said) in [
+        (call("send", long, 44), ["send(44 bytes)", "= 44"]),
+        (
+            call("send", "4000 bytes", 4000),
+            ["send(4000 bytes)", "= 4000"],
+        ),
+        (call("close", "", 0), ["close()", "= 0"]),
+        (
+            call("setsockopt", "TCP_CONGESTION, reno", 0),
+            ["setsockopt(", "= 0"],
+        ),
+    ] {
+        let [_, result] = said;
+        let out = drawn(std::slice::from_ref(&call), unicode(80));
+        assert!(said.iter().all(|part| out.contains(part)), "{out}");
+        let out = drawn(std::slice::from_ref(&call), unicode(60));
+        assert!(out.contains(result), "{out}");
+    }
+}
+
+#[test]
+fn text_that_is_not_ascii_is_escaped_in_ascii() {
+    let out = drawn(&[call("send", "\"日\"", 3)], ascii(80));
+    assert!(out.contains(r#"send("\u{65e5}")"#), "{out}");
+}
+
 #[test]
 fn nothing_is_one_line() {
     assert_eq!(

@@ -107,7 +107,11 @@ fn said(words: &mut Vec<Word>, call: &Call, form: Form, context: Context<'_>) {
         return words.push(Word::new(open + ")", Paint::Plain, false));
     };
     if !form.arguments {
-        let length = sent(call).map_or("…".to_owned(), |bytes| format!("{bytes} bytes"));
+        let length = match sent(call) {
+            Some(1) => "1 byte".to_owned(),
+            Some(bytes) => format!("{bytes} bytes"),
+            None => "…".to_owned(),
+        };
         return words.push(Word::new(open + &length + ")", Paint::Plain, false));
     }
     words.push(Word::new(open, Paint::Plain, false));
