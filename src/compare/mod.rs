@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::flow::Family;
 use crate::flow::Kind;
-use crate::probe::HEADER;
+use crate::probe::{self, HEADER};
 use crate::stage::Stage;
 use crate::stats::{Arrivals, LatencySummary};
 use crate::units::nanoseconds;
@@ -45,8 +45,8 @@ pub struct Config {
 /// The shortest message in bytes: number, time, length and checksum.
 pub const SMALLEST: usize = HEADER;
 
-/// The longest message in bytes: what an ICMP echo can carry over IPv4.
-pub const LARGEST: usize = 65_507;
+/// The longest message in bytes.
+pub const LARGEST: usize = probe::LARGEST;
 
 impl Default for Config {
     fn default() -> Self {
