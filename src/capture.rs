@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use crate::error::Error;
 use crate::event::{Fate, Packet, What};
 use crate::flow::Direction;
-use crate::packet::{Dissection, LinkType, dissect};
+use crate::packet::{Dissection, IcmpBody, LinkType, dissect};
 use crate::recorder::{Clock, Recorder};
 use crate::socket::packet::PacketSocket;
 
@@ -31,7 +31,8 @@ pub struct Capture {
 
 impl Capture {
     /// Starts to record packets of conversations with `ports` as their server
-    /// side, ICMP errors about them included.
+    /// side, and echoes with this process's [`echo_identifier`]; ICMP errors
+    /// about them included.
     pub fn start(interface: &str, ports: &[u16], recorder: &Recorder) -> Result<Self, Error> {
         let begin = || {
             let socket = PacketSocket::open(interface)?;
@@ -85,6 +86,19 @@ impl Drop for Capture {
         // Nobody is left to tell of a failure.
         let _ = self.end();
     }
+}
+
+/// The identifier of this process's own echoes (RFC 792): unlikely to be that of
+/// another process, in whatever namespace it counts its process numbers.
+pub fn echo_identifier() -> u16 {
+    static IDENTIFIER: OnceLock<u16> = OnceLock::new();
+    *IDENTIFIER.get_or_init(|| {
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let nanoseconds = clock.map_or(0, |time| time.subsec_nanos());
+        let mixed = (std::process::id() ^ nanoseconds).wrapping_mul(0x9e37_79b1);
+        let [high, low, ..] = mixed.to_be_bytes();
+        u16::from_be_bytes([high, low])
+    })
 }
 
 struct Watcher {
@@ -170,8 +184,9 @@ fn since_start(clock: Clock, stamp: SystemTime) -> Duration {
         .unwrap_or_default()
 }
 
-/// Which way a packet goes, judged by the server's ports; `None` where it has
-/// nothing to do with them. An ICMP error goes against the packet it quotes.
+/// Which way a packet goes, judged by the server's ports, or by whether it is
+/// this process's echo request or the reply to it; `None` where it has nothing
+/// to do with either. An ICMP error goes against the packet it quotes.
 fn direction(packet: &Dissection, ports: &[u16]) -> Option<Direction> {
     let is_server = |port: Option<u16>| port.is_some_and(|port| ports.contains(&port));
     let outer = packet.endpoints()?;
@@ -181,9 +196,31 @@ fn direction(packet: &Dissection, ports: &[u16]) -> Option<Direction> {
     if is_server(outer.source.port) {
         return Some(Direction::ServerToClient);
     }
-    let quoted = packet.quoted()?.endpoints()?;
+    if let Some(direction) = echo_direction(packet) {
+        return Some(direction);
+    }
+    let quoted = packet.quoted()?;
+    if let Some(direction) = echo_direction(&quoted) {
+        return Some(direction.reversed());
+    }
+    let quoted = quoted.endpoints()?;
     if is_server(quoted.destination.port) {
         return Some(Direction::ServerToClient);
     }
     is_server(quoted.source.port).then_some(Direction::ClientToServer)
+}
+
+fn echo_direction(packet: &Dissection) -> Option<Direction> {
+    match packet.icmp()?.body {
+        IcmpBody::Echo {
+            request,
+            identifier,
+            ..
+        } if identifier == echo_identifier() => Some(if request {
+            Direction::ClientToServer
+        } else {
+            Direction::ServerToClient
+        }),
+        _ => None,
+    }
 }

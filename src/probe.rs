@@ -16,6 +16,10 @@ use std::time::Duration;
 /// The shortest message: a header without filler.
 pub const HEADER: usize = 24;
 
+/// The longest message: what an ICMP echo can carry over IPv4. A length beyond
+/// it is damage, so that a stream never waits for bytes that nobody sends.
+pub const LARGEST: usize = 65_507;
+
 const MAGIC: &[u8; 4] = b"SLP1";
 const CHECKSUM: std::ops::Range<usize> = 20..24;
 
@@ -41,14 +45,46 @@ pub enum Parsed {
     Foreign,
 }
 
+/// The letters behind the header, as far as the checksum knows them.
+#[derive(Debug, Clone)]
+pub struct Filler(crc32fast::Hasher);
+
+impl Filler {
+    /// Writes the letters behind the header of the message that is `buffer`.
+    ///
+    /// # Panics
+    ///
+    /// Where the buffer is shorter than a header.
+    pub fn write(buffer: &mut [u8]) -> Self {
+        let letters = &mut buffer[HEADER..];
+        for (byte, letter) in letters.iter_mut().zip((b'a'..=b'z').cycle()) {
+            *byte = letter;
+        }
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(letters);
+        Self(checksum)
+    }
+}
+
 impl Probe {
     /// Writes the message into `buffer`, filling it wholly; the buffer's length
-    /// is the message's, and at least [`HEADER`].
+    /// is the message's, from [`HEADER`] to [`LARGEST`].
     ///
     /// # Panics
     ///
     /// Where the buffer is shorter than a header.
     pub fn emit(&self, buffer: &mut [u8]) {
+        let filler = Filler::write(buffer);
+        self.stamp(buffer, &filler);
+    }
+
+    /// Writes only the header, over a buffer whose filler is already there: as
+    /// little work as possible between reading the clock and sending.
+    ///
+    /// # Panics
+    ///
+    /// Where the buffer is shorter than a header.
+    pub fn stamp(&self, buffer: &mut [u8], filler: &Filler) {
         let nanoseconds = u64::try_from(self.sent_at.as_nanos()).unwrap_or(u64::MAX);
         let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
         buffer[0..4].copy_from_slice(MAGIC);
@@ -56,11 +92,10 @@ impl Probe {
         buffer[8..16].copy_from_slice(&nanoseconds.to_be_bytes());
         buffer[16..20].copy_from_slice(&length.to_be_bytes());
         buffer[CHECKSUM].fill(0);
-        for (byte, letter) in buffer[HEADER..].iter_mut().zip((b'a'..=b'z').cycle()) {
-            *byte = letter;
-        }
-        let checksum = crc32fast::hash(buffer);
-        buffer[CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(&buffer[..HEADER]);
+        checksum.combine(&filler.0);
+        buffer[CHECKSUM].copy_from_slice(&checksum.finalize().to_be_bytes());
     }
 
     /// Reads the message at the start of `bytes`.
@@ -78,7 +113,7 @@ impl Probe {
         };
         let Some(length) = usize::try_from(length)
             .ok()
-            .filter(|&length| length >= HEADER)
+            .filter(|length| (HEADER..=LARGEST).contains(length))
         else {
             return Parsed::Foreign;
         };
@@ -113,6 +148,21 @@ fn number_at(bytes: &[u8], offset: usize, length: usize) -> Option<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_damaged_length_never_stalls_the_stream() {
+        let mut bytes = [0; HEADER];
+        let probe = Probe {
+            number: 1,
+            sent_at: Duration::ZERO,
+        };
+        probe.emit(&mut bytes);
+        for length in [0, HEADER - 1, LARGEST + 1, 1 << 31] {
+            let stated = u32::try_from(length).expect("fits");
+            bytes[16..20].copy_from_slice(&stated.to_be_bytes());
+            assert_eq!(Probe::parse(&bytes), Parsed::Foreign, "{length}");
+        }
+    }
 
     proptest! {
         #[test]

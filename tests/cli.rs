@@ -223,20 +223,19 @@ fn the_figures_of_compare_are_true() {
             .count() as u64
     };
     for (index, protocol) in [(0, 6), (1, 17), (2, 1)] {
-        let column = &result["kinds"][index]["Ok"];
-        let column = if column.is_null() {
-            &result["kinds"][index]
-        } else {
-            column
-        };
+        let column = &result["kinds"][index];
+        assert!(column["refused"].is_null(), "{column}");
         assert_eq!(column["sent"], 200, "{column}");
         assert_eq!(column["delivered"], 200, "{column}");
         for none in ["lost", "duplicated", "out_of_order", "corrupted"] {
             assert_eq!(column[none], 0, "{none} in {column}");
         }
-        let wire = &result["kinds"][index]["wire"];
-        let counted = wire["packets_up"].as_u64().expect("a count")
-            + wire["packets_down"].as_u64().expect("a count");
+        let wire = &column["wire"];
+        let counted: u64 = ["set_up", "messages", "closing"]
+            .iter()
+            .flat_map(|part| ["packets_up", "packets_down"].map(|way| &wire[part][way]))
+            .map(|count| count.as_u64().expect("a count"))
+            .sum();
         assert_eq!(counted, by_protocol(protocol), "{wire}");
         let latency = &column["latency"];
         let figure = |name: &str| latency[name].as_u64().expect("nanoseconds");

@@ -15,7 +15,6 @@ use super::place::PlaceArgs;
 use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, WireTally};
 use crate::error::Error;
 use crate::link::Account;
-use crate::packet::dissect;
 use crate::packet::hexdump::Mode;
 use crate::recorder::Clock;
 use crate::report::dump::{self, Extent, Subject};
@@ -24,8 +23,9 @@ use crate::report::{self, Style};
 /// Send the same messages through TCP, UDP and raw sockets, side by side.
 ///
 /// Numbered, timestamped, checksummed messages go from the client to the server
-/// through a stream socket, a datagram socket and a raw ICMP socket at once,
-/// over the same private link. What arrives is judged by the receiving program
+/// through a stream socket, a datagram socket and a raw ICMP socket, over the
+/// same private link. One thread sends them all; the kinds take turns at being
+/// first. What arrives is judged by the receiving program
 /// and held against what crossed the wire.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -59,7 +59,9 @@ pub(super) struct Args {
 /// What the last line of JSON holds.
 #[derive(Serialize)]
 struct Report<'a> {
-    count: u32,
+    planned: u32,
+    sent_messages: u32,
+    interrupted: bool,
     size_bytes: usize,
     kinds: &'a [Compared],
     link: Option<&'a Account>,
@@ -74,19 +76,34 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signals()?;
     let stage = args.place.build(prepared, clock, &sinks.tee()?);
     let config = args.config();
-    let columns = compare::run(&config, &stage, &stop)?;
+    let outcome = compare::run(&config, &stage, &stop)?;
+    let blind = stage.blind().map(ToString::to_string);
     let account = ended(stage)?;
-    let compared = compare::with_wire(columns, &tally);
+    let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
+    let interrupted = outcome.is_interrupted();
+    if interrupted {
+        eprintln!("socklab: interrupted after {sent_messages} of {planned} messages");
+    }
+    let compared = compare::with_wire(outcome.columns, &tally);
     drop(tally);
     let result = Report {
-        count: config.count,
+        planned,
+        sent_messages,
+        interrupted,
         size_bytes: config.size,
         kinds: &compared,
         link: account.as_ref(),
     };
     if sinks.finish(&result, account.as_ref())?.is_some() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
-        report::compare::render(&mut out, &config, &compared, account.as_ref(), &style)?;
+        let shown = report::compare::Shown {
+            config: &config,
+            sent: sent_messages,
+            compared: &compared,
+            link: account.as_ref(),
+            blind: blind.as_deref(),
+        };
+        report::compare::render(&mut out, &shown, &style)?;
         first_packets(&mut out, &compared, &style)?;
     }
     Ok(if agrees(&compared, account.as_ref()) {
@@ -117,8 +134,9 @@ fn first_packets(
         .iter()
         .filter_map(|compared| {
             let packet = compared.first.as_ref()?;
-            let title = format!("The first {} packet with a message", compared.column.kind);
-            Some((title, dissect(packet.link, &packet.bytes), packet))
+            let name = compare::name(compared.column.kind);
+            let title = format!("The first {name} packet with a message");
+            Some((title, packet.dissect(), packet))
         })
         .collect();
     let subjects: Vec<Subject<'_>> = first
@@ -139,7 +157,9 @@ fn first_packets(
 
 /// Whether the programs' figures and the wire's can both be true.
 fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
-    compared.iter().all(|one| one.disagreements().is_empty())
+    compared
+        .iter()
+        .all(|one| one.disagreements(account).is_empty())
         && account.is_none_or(|account| account.unmodelled_loss() == 0)
 }
 

@@ -5,19 +5,21 @@
 //! patience has run out after the last was sent.
 
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::AsFd;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::libc;
+use pnet::packet::icmp::IcmpTypes;
 use pnet::packet::icmp::echo_request::MutableEchoRequestPacket;
-use pnet::packet::icmp::{self, IcmpTypes};
 use pnet::packet::icmpv6::Icmpv6Types;
 
 use super::{Config, Identity};
+use crate::capture::echo_identifier;
 use crate::error::Error;
-use crate::flow::Kind;
-use crate::probe::{Parsed, Probe};
+use crate::flow::{Family, Kind};
+use crate::packet::checksum::Sum;
+use crate::probe::{Filler, HEADER, Parsed, Probe};
 use crate::recorder::Clock;
 use crate::socket::{Datagram, Listener, Raw, Stream, bind_failure, kernel};
 use crate::stage::{Seat, Stage};
@@ -33,22 +35,41 @@ pub(super) struct Lane {
     pub(super) receiver: Receiver,
 }
 
-/// The client's end.
-pub(super) enum Sender {
+/// The client's end with the message it sends next.
+pub(super) struct Sender {
+    socket: Outlet,
+    draft: Draft,
+}
+
+enum Outlet {
     Tcp(Stream),
     Udp(Datagram),
-    Raw {
-        socket: Raw,
-        to: SocketAddr,
-        identifier: u16,
-    },
+    Raw { socket: Raw, to: SocketAddr },
+}
+
+/// Why no pair of ends could be opened.
+pub(super) enum Failure {
+    /// This user may not open sockets of this kind.
+    Forbidden(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
 }
 
 /// The server's end.
 pub(super) enum Receiver {
     Tcp(Stream),
     Udp(Datagram),
-    Raw { socket: Raw, identifier: u16 },
+    Raw {
+        socket: Raw,
+        family: Family,
+        identifier: u16,
+    },
 }
 
 /// What opening this kind of socket needs.
@@ -63,16 +84,16 @@ pub(super) fn privilege(kind: Kind) -> &'static str {
 pub(super) const GLANCE: Duration = Duration::from_millis(20);
 
 /// Opens both ends so that the next call can send.
-pub(super) fn open(kind: Kind, config: &Config, stage: &Stage) -> Result<Lane, Error> {
+pub(super) fn open(kind: Kind, config: &Config, stage: &Stage) -> Result<Lane, Failure> {
     let address = stage.server().address(config.family, config.port);
     match kind {
-        Kind::Tcp => open_tcp(stage, address),
-        Kind::Udp => open_udp(stage, address),
+        Kind::Tcp => Ok(open_tcp(stage, address, config.size)?),
+        Kind::Udp => Ok(open_udp(stage, address, config.size)?),
         Kind::Raw => open_raw(stage, SocketAddr::new(address.ip(), 0), config),
     }
 }
 
-fn open_tcp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
+fn open_tcp(stage: &Stage, address: SocketAddr, size: usize) -> Result<Lane, Error> {
     let opening = |error: io::Error| Error::new("open a stream socket for", address, error);
     let (server, client) = (stage.server(), stage.client());
     let recorder = server.recorder().clone();
@@ -99,17 +120,31 @@ fn open_tcp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
     let (connection, peer) = listener
         .accept("tcp connection")
         .map_err(|error| Error::new("accept on", address, error))?;
+    // No end waits for ever: each looks now and then whether it still should.
+    connection
+        .set_option(format_args!("SO_RCVTIMEO, {GLANCE:?}"), |socket| {
+            socket.set_read_timeout(Some(GLANCE))
+        })
+        .map_err(opening)?;
+    stream
+        .set_option(format_args!("SO_SNDTIMEO, {GLANCE:?}"), |socket| {
+            socket.set_write_timeout(Some(GLANCE))
+        })
+        .map_err(opening)?;
     Ok(Lane {
         kind: Kind::Tcp,
         client: identity(peer),
         server: identity(address),
         set_up,
-        sender: Sender::Tcp(stream),
+        sender: Sender {
+            socket: Outlet::Tcp(stream),
+            draft: Draft::message(size),
+        },
         receiver: Receiver::Tcp(connection),
     })
 }
 
-fn open_udp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
+fn open_udp(stage: &Stage, address: SocketAddr, size: usize) -> Result<Lane, Error> {
     let opening = |error: io::Error| Error::new("open a datagram socket for", address, error);
     let open = |seat: Seat<'_>, name: &'static str| {
         let recorder = seat.recorder().clone();
@@ -136,24 +171,29 @@ fn open_udp(stage: &Stage, address: SocketAddr) -> Result<Lane, Error> {
         client: identity(local),
         server: identity(address),
         set_up,
-        sender: Sender::Udp(client),
+        sender: Sender {
+            socket: Outlet::Udp(client),
+            draft: Draft::message(size),
+        },
         receiver: Receiver::Udp(server),
     })
 }
 
-fn open_raw(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane, Error> {
-    let opening = |error: io::Error| {
-        Error::new("open a raw socket for", address.ip(), error).remedy(
-            "raw sockets need CAP_NET_RAW: run with sudo, or on the private link (without --no-link)",
-        )
-    };
+fn open_raw(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane, Failure> {
+    let opening = |error: io::Error| Error::new("open a raw socket for", address.ip(), error);
     let open = |seat: Seat<'_>, name: &'static str| {
         let recorder = seat.recorder().clone();
         seat.run(move || Raw::open(&recorder, name, address))
-            .map_err(opening)
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::EPERM | libc::EACCES) => Failure::Forbidden(opening(error).remedy(
+                    "raw sockets need CAP_NET_RAW: run with sudo, or on the private link \
+                     (without --no-link)",
+                )),
+                _ => Failure::Other(opening(error)),
+            })
     };
     let server = open(stage.server(), "raw server")?;
-    admit(&server, address, Some(echo_request(address))).map_err(opening)?;
+    admit(&server, address, Some(echo_request(config.family))).map_err(opening)?;
     server.set_receive_timeout(GLANCE).map_err(opening)?;
     let clock = stage.client().recorder().clock();
     let before = clock.now();
@@ -161,7 +201,7 @@ fn open_raw(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane,
     // The server's kernel answers each echo; nobody here reads the answers.
     admit(&client, address, None).map_err(opening)?;
     let set_up = clock.now().saturating_sub(before);
-    let identifier = u16::try_from(std::process::id() & 0xffff).unwrap_or_default();
+    let identifier = echo_identifier();
     let end = |address| Identity {
         address,
         port: None,
@@ -171,13 +211,16 @@ fn open_raw(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane,
         client: end(stage.client().ip(config.family)),
         server: end(address.ip()),
         set_up,
-        sender: Sender::Raw {
-            socket: client,
-            to: address,
-            identifier,
+        sender: Sender {
+            socket: Outlet::Raw {
+                socket: client,
+                to: address,
+            },
+            draft: Draft::echo(config.family, identifier, config.size),
         },
         receiver: Receiver::Raw {
             socket: server,
+            family: config.family,
             identifier,
         },
     })
@@ -190,10 +233,10 @@ fn identity(address: SocketAddr) -> Identity {
     }
 }
 
-fn echo_request(address: SocketAddr) -> u8 {
-    match address {
-        SocketAddr::V4(_) => IcmpTypes::EchoRequest.0,
-        SocketAddr::V6(_) => Icmpv6Types::EchoRequest.0,
+fn echo_request(family: Family) -> u8 {
+    match family {
+        Family::Ipv4 => IcmpTypes::EchoRequest.0,
+        Family::Ipv6 => Icmpv6Types::EchoRequest.0,
     }
 }
 
@@ -223,71 +266,146 @@ fn admit(socket: &Raw, address: SocketAddr, only: Option<u8>) -> io::Result<()> 
 }
 
 impl Sender {
-    /// Sends message `number`, stamped at the last moment.
-    pub(super) fn send(&self, number: u32, size: usize, clock: Clock) -> io::Result<u64> {
-        let mut data = vec![0; size];
-        let stamp = |data: &mut [u8]| {
-            let sent_at = clock.now();
-            Probe { number, sent_at }.emit(data);
-        };
-        match self {
-            Sender::Tcp(socket) => {
-                stamp(&mut data);
-                let mut writes = 0;
-                let mut rest = &data[..];
-                while !rest.is_empty() {
-                    rest = &rest[socket.send(rest)?..];
-                    writes += 1;
-                }
-                Ok(writes)
-            }
-            Sender::Udp(socket) => {
-                stamp(&mut data);
-                socket.send(&data).map(|_| 1)
-            }
-            Sender::Raw {
-                socket,
-                to,
-                identifier,
-            } => {
-                stamp(&mut data);
-                let message = echo(to.ip(), *identifier, number, &data);
-                socket.send_to(&message, *to).map(|_| 1)
-            }
+    /// Sends message `number`, stamped at the last moment. Returns how many
+    /// calls it took; a stream that takes nothing is given up when `give_up`
+    /// says so.
+    pub(super) fn send(
+        &mut self,
+        number: u32,
+        clock: Clock,
+        give_up: &dyn Fn(Duration) -> bool,
+    ) -> io::Result<u64> {
+        let Self { socket, draft } = self;
+        draft.number(number);
+        draft.stamp(number, clock);
+        let data = &draft.bytes[..];
+        match socket {
+            Outlet::Tcp(socket) => send_stream(socket, data, clock, give_up),
+            Outlet::Udp(socket) => socket.send(data).map(|_| 1),
+            Outlet::Raw { socket, to } => socket.send_to(data, *to).map(|_| 1),
         }
     }
 
     /// Says that nothing more will come, where the kind of socket can.
     pub(super) fn finish(&self) -> io::Result<()> {
-        match self {
-            Sender::Tcp(socket) => socket.shutdown(Shutdown::Write),
-            Sender::Udp(_) | Sender::Raw { .. } => Ok(()),
+        match &self.socket {
+            Outlet::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Outlet::Udp(_) | Outlet::Raw { .. } => Ok(()),
         }
     }
 }
 
-/// An echo request around `data` (RFC 792, RFC 4443). The ICMPv6 checksum is
-/// left to the kernel, which knows the source address.
-fn echo(to: IpAddr, identifier: u16, number: u32, data: &[u8]) -> Vec<u8> {
-    let header = MutableEchoRequestPacket::minimum_packet_size();
-    let mut message = vec![0; header + data.len()];
-    if let Some(mut request) = MutableEchoRequestPacket::new(&mut message) {
-        request.set_identifier(identifier);
-        // The sequence number is 16 bits; the probe inside has all 32.
-        request.set_sequence_number((number & 0xffff) as u16);
-        request.set_payload(data);
+fn send_stream(
+    socket: &Stream,
+    data: &[u8],
+    clock: Clock,
+    give_up: &dyn Fn(Duration) -> bool,
+) -> io::Result<u64> {
+    let mut writes = 0;
+    let mut rest = data;
+    let mut progress = clock.now();
+    while !rest.is_empty() {
+        match socket.send(rest) {
+            Ok(count) => {
+                rest = &rest[count..];
+                writes += 1;
+                progress = clock.now();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if give_up(clock.now().saturating_sub(progress)) {
+                    return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
-    message[0] = match to {
-        IpAddr::V4(_) => IcmpTypes::EchoRequest.0,
-        IpAddr::V6(_) => Icmpv6Types::EchoRequest.0,
-    };
-    if to.is_ipv4()
-        && let Some(view) = icmp::IcmpPacket::new(&message)
-    {
-        let checksum = icmp::checksum(&view).to_be_bytes();
-        message[2..4].copy_from_slice(&checksum);
+    Ok(writes)
+}
+
+/// A message built beforehand, to which sending adds only its number, the time
+/// and the checksums.
+struct Draft {
+    bytes: Vec<u8>,
+    filler: Filler,
+    echo: Option<EchoSum>,
+}
+
+/// What an ICMP checksum over the draft begins with: the sum of its filler.
+/// The ICMPv6 checksum is left to the kernel, which knows the source address.
+enum EchoSum {
+    Icmp(Sum),
+    Icmpv6,
+}
+
+impl Draft {
+    fn message(size: usize) -> Self {
+        let mut bytes = vec![0; size];
+        Self {
+            filler: Filler::write(&mut bytes),
+            bytes,
+            echo: None,
+        }
     }
-    message
+
+    /// An echo request around a message (RFC 792, RFC 4443).
+    fn echo(family: Family, identifier: u16, size: usize) -> Self {
+        let mut bytes = vec![0; ECHO_HEADER + size];
+        if let Some(mut request) = MutableEchoRequestPacket::new(&mut bytes) {
+            request.set_identifier(identifier);
+        }
+        bytes[0] = echo_request(family);
+        let filler = Filler::write(&mut bytes[ECHO_HEADER..]);
+        let echo = match family {
+            // A zero behind an odd filler, so that the header may be added.
+            Family::Ipv4 => EchoSum::Icmp(
+                Sum::new()
+                    .bytes(&bytes[ECHO_HEADER + HEADER..])
+                    .bytes(&[0][..size % 2]),
+            ),
+            Family::Ipv6 => EchoSum::Icmpv6,
+        };
+        Self {
+            bytes,
+            filler,
+            echo: Some(echo),
+        }
+    }
+
+    /// The echo's sequence number: 16 bits; the probe inside has all 32.
+    fn number(&mut self, number: u32) {
+        if self.echo.is_some() {
+            let [_, _, low @ ..] = number.to_be_bytes();
+            self.bytes[6..8].copy_from_slice(&low);
+        }
+    }
+
+    fn stamp(&mut self, number: u32, clock: Clock) {
+        let data = match self.echo {
+            None => &mut self.bytes[..],
+            Some(_) => &mut self.bytes[ECHO_HEADER..],
+        };
+        let sent_at = clock.now();
+        Probe { number, sent_at }.stamp(data, &self.filler);
+        if let Some(EchoSum::Icmp(filler)) = &self.echo {
+            self.bytes[2..4].fill(0);
+            let sum = filler.bytes(&self.bytes[..ECHO_HEADER + HEADER]);
+            self.bytes[2..4].copy_from_slice(&sum.checksum().to_be_bytes());
+        }
+    }
+}
+
+/// The length of an echo's header.
+const ECHO_HEADER: usize = MutableEchoRequestPacket::minimum_packet_size();
+
+/// What one receive was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// One message, whole.
+    Message,
+    /// Part of a message, or several, or a damaged one.
+    Bytes,
+    /// Somebody else's.
+    Foreign,
 }
 
 impl Receiver {
@@ -306,40 +424,72 @@ impl Receiver {
     }
 
     /// Judges what one receive brought.
-    pub(super) fn judge(&self, inbox: &mut Inbox, count: usize, now: Duration, judge: &mut Judge) {
+    pub(super) fn judge(
+        &self,
+        inbox: &mut Inbox,
+        count: usize,
+        now: Duration,
+        judge: &mut Judge,
+    ) -> Read {
         match self {
             Receiver::Tcp(_) => inbox.judge_stream(count, now, judge),
             Receiver::Udp(_) => judge_message(inbox.fresh(count), now, judge),
-            Receiver::Raw { identifier, .. } => {
-                if let Some(data) = echo_data(inbox.fresh(count), *identifier) {
-                    judge_message(data, now, judge);
-                }
-            }
+            Receiver::Raw {
+                family, identifier, ..
+            } => match echo_data(inbox.fresh(count), *family, *identifier) {
+                Some(data) => judge_message(data, now, judge),
+                None => Read::Foreign,
+            },
+        }
+    }
+
+    /// How many messages the kernel dropped because this socket's buffer was
+    /// full (`SO_MEMINFO`); a stream drops none for good.
+    pub(super) fn drops(&self) -> io::Result<Option<u64>> {
+        match self {
+            Receiver::Tcp(_) => Ok(None),
+            Receiver::Udp(socket) => drops(socket.as_fd()),
+            Receiver::Raw { socket, .. } => drops(socket.as_fd()),
         }
     }
 }
 
-/// What of a raw socket's bytes is an echo request's data: IPv4 gives the IP
-/// header too, IPv6 does not (raw(7)).
-fn echo_data(bytes: &[u8], identifier: u16) -> Option<&[u8]> {
-    let icmp = if bytes.first()? >> 4 == 4 {
-        bytes.get(usize::from(bytes[0] & 0xf) * 4..)?
-    } else {
-        bytes
-    };
-    let [_, _, _, _, high, low, _, _, data @ ..] = icmp else {
-        return None;
-    };
-    (u16::from_be_bytes([*high, *low]) == identifier).then_some(data)
+/// `SK_MEMINFO_DROPS` of `SO_MEMINFO`: the ninth of its numbers (sock_diag(7)).
+fn drops(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    const SO_MEMINFO: i32 = 55;
+    const DROPS: std::ops::Range<usize> = 32..36;
+    let mut numbers = [0; 36];
+    let length = kernel::option_bytes(socket, libc::SOL_SOCKET, SO_MEMINFO, &mut numbers)?;
+    let number = numbers[..length.min(36)].get(DROPS);
+    let number = number.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+    Ok(number.map(|bytes| u32::from_ne_bytes(bytes).into()))
 }
 
-fn judge_message(data: &[u8], now: Duration, judge: &mut Judge) {
+/// What of a raw socket's bytes is the data of this run's echo request: IPv4
+/// gives the IP header too, IPv6 does not (raw(7)).
+fn echo_data(bytes: &[u8], family: Family, identifier: u16) -> Option<&[u8]> {
+    let icmp = match family {
+        Family::Ipv4 => bytes.get(usize::from(bytes.first()? & 0xf) * 4..)?,
+        Family::Ipv6 => bytes,
+    };
+    let [kind, _, _, _, high, low, _, _, data @ ..] = icmp else {
+        return None;
+    };
+    let ours = u16::from_be_bytes([*high, *low]) == identifier;
+    (*kind == echo_request(family) && ours).then_some(data)
+}
+
+fn judge_message(data: &[u8], now: Duration, judge: &mut Judge) -> Read {
     match Probe::parse(data) {
         Parsed::Whole(probe, length) if length == data.len() => {
             judge.arrived(probe.number, now.saturating_sub(probe.sent_at));
+            Read::Message
         }
-        Parsed::Foreign => {}
-        Parsed::Whole(..) | Parsed::Corrupted(_) | Parsed::Incomplete => judge.corrupted(),
+        Parsed::Foreign => Read::Foreign,
+        Parsed::Whole(..) | Parsed::Corrupted(_) | Parsed::Incomplete => {
+            judge.corrupted();
+            Read::Bytes
+        }
     }
 }
 
@@ -365,14 +515,16 @@ impl Inbox {
         &self.buffer[..count]
     }
 
-    fn judge_stream(&mut self, count: usize, now: Duration, judge: &mut Judge) {
+    fn judge_stream(&mut self, count: usize, now: Duration, judge: &mut Judge) -> Read {
         let end = self.kept + count;
         let mut start = 0;
+        let mut whole = 0;
         loop {
             match Probe::parse(&self.buffer[start..end]) {
                 Parsed::Whole(probe, length) => {
                     judge.arrived(probe.number, now.saturating_sub(probe.sent_at));
                     start += length;
+                    whole += 1;
                 }
                 Parsed::Corrupted(length) => {
                     judge.corrupted();
@@ -385,6 +537,11 @@ impl Inbox {
             }
         }
         self.buffer.copy_within(start..end, 0);
-        self.kept = end - start;
+        let began_afresh = std::mem::replace(&mut self.kept, end - start) == 0;
+        if began_afresh && whole == 1 && self.kept == 0 {
+            Read::Message
+        } else {
+            Read::Bytes
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! The same numbered messages through all three kinds of socket at once, and
-//! what each kind made of them.
+//! The same numbered messages through all three kinds of socket, and what each
+//! kind made of them. One thread sends all, each message through every kind in
+//! turn before the next.
 //!
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
@@ -12,17 +13,18 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::error::Error;
 use crate::flow::Family;
 use crate::flow::Kind;
-use crate::probe::HEADER;
+use crate::link::Account;
+use crate::probe::{self, HEADER};
 use crate::stage::Stage;
 use crate::stats::{Arrivals, LatencySummary};
 use crate::units::nanoseconds;
 
-pub use tally::{FirstPacket, WireTally, WireUse};
+pub use tally::{FirstPacket, Traffic, WireTally, WireUse};
 
 /// What to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +47,8 @@ pub struct Config {
 /// The shortest message in bytes: number, time, length and checksum.
 pub const SMALLEST: usize = HEADER;
 
-/// The longest message in bytes: what an ICMP echo can carry over IPv4.
-pub const LARGEST: usize = 65_507;
+/// The longest message in bytes.
+pub const LARGEST: usize = probe::LARGEST;
 
 impl Default for Config {
     fn default() -> Self {
@@ -61,6 +63,15 @@ impl Default for Config {
     }
 }
 
+/// A kind's name as a person writes it.
+pub fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tcp => "TCP",
+        Kind::Udp => "UDP",
+        Kind::Raw => "raw",
+    }
+}
+
 /// What one kind of socket made of the messages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Column {
@@ -68,13 +79,49 @@ pub struct Column {
     pub kind: Kind,
     /// What opening it needs.
     pub privilege: &'static str,
-    /// What happened, or why nothing could.
-    #[serde(flatten)]
+    /// What happened, or why nothing could. In JSON the figures stand inline,
+    /// and `refused` is null where there are any.
+    #[serde(flatten, serialize_with = "figures_or_refusal")]
     pub result: Result<Figures, Refused>,
 }
 
+fn figures_or_refusal<S: Serializer>(
+    result: &Result<Figures, Refused>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Inline<'a> {
+        #[serde(flatten)]
+        figures: Option<&'a Figures>,
+        refused: Option<&'a str>,
+    }
+    let inline = Inline {
+        figures: result.as_ref().ok(),
+        refused: result.as_ref().err().map(|why| why.refused.as_str()),
+    };
+    inline.serialize(serializer)
+}
+
+/// Everything that was sent, and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// How many messages each kind was to carry.
+    pub planned: u32,
+    /// How many messages each kind was given.
+    pub sent_messages: u32,
+    /// Each kind's column.
+    pub columns: Vec<Column>,
+}
+
+impl Outcome {
+    /// Whether the sending was ended early.
+    pub fn is_interrupted(&self) -> bool {
+        self.sent_messages < self.planned
+    }
+}
+
 /// Why a kind could not take part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The error, as the user reads it.
     pub refused: String,
@@ -90,10 +137,15 @@ pub struct Figures {
     /// How long it took until the first message could be sent.
     #[serde(rename = "set_up_ns", serialize_with = "nanoseconds")]
     pub set_up: Duration,
-    /// Messages sent.
+    /// Messages given to this kind.
     pub sent: u32,
     /// Messages that never arrived.
     pub lost: u32,
+    /// Of those, messages that the sender's own queue had no room for.
+    pub not_sent: u64,
+    /// Messages that the receiving socket's full buffer dropped, as the kernel
+    /// counted them (`SO_MEMINFO`); `None` for a stream, which drops none.
+    pub dropped_at_receiver: Option<u64>,
     /// How the others arrived.
     #[serde(flatten)]
     pub arrivals: Arrivals,
@@ -101,7 +153,9 @@ pub struct Figures {
     pub writes: u64,
     /// Calls that received something.
     pub reads: u64,
-    /// Whether each receive gave exactly one message.
+    /// Of the reads, those that gave exactly one message.
+    pub reads_of_one_message: u64,
+    /// Whether the kind promises that each receive gives exactly one message.
     pub boundaries: Boundaries,
     /// From the sender's call to the receiver's return.
     pub latency: Option<LatencySummary>,
@@ -143,8 +197,8 @@ pub struct Compared {
     /// What the programs saw.
     #[serde(flatten)]
     pub column: Column,
-    /// What crossed the wire; zeroes where no packets could be seen.
-    pub wire: WireUse,
+    /// What crossed the wire; `None` where no packets could be seen.
+    pub wire: Option<WireUse>,
     /// The first packet that carried a message.
     #[serde(skip)]
     pub first: Option<FirstPacket>,
@@ -163,28 +217,43 @@ pub fn with_wire(columns: Vec<Column>, tally: &WireTally) -> Vec<Compared> {
 }
 
 impl Compared {
-    /// Where the programs' figures and the wire's cannot both be true. Empty on
-    /// any healthy run.
-    pub fn disagreements(&self) -> Vec<String> {
+    /// Where the programs' figures, the wire's and the kernel's cannot all be
+    /// true. Empty on any healthy run. On a link, what was lost must be what was
+    /// dropped: `link` is its account.
+    pub fn disagreements(&self, link: Option<&Account>) -> Vec<String> {
         let Ok(figures) = &self.column.result else {
             return Vec::new();
         };
-        let kind = self.column.kind;
+        let name = name(self.column.kind);
         let mut found = Vec::new();
         if figures.arrivals.delivered + figures.lost != figures.sent {
             found.push(format!(
-                "{kind}: {} delivered and {} lost are not the {} sent",
+                "{name}: {} delivered and {} lost are not the {} sent",
                 figures.arrivals.delivered, figures.lost, figures.sent
             ));
         }
         // A datagram is one packet or several fragments, never less; a segment
         // may carry several writes.
-        let seen = self.wire.data_packets;
-        if seen > 0 && kind != Kind::Tcp && seen < figures.writes {
+        if let Some(wire) = self.wire
+            && self.column.kind != Kind::Tcp
+            && wire.data_packets < figures.writes
+        {
             found.push(format!(
-                "{kind}: {} messages were sent, {seen} packets crossed the wire",
-                figures.writes
+                "{name}: {} messages were sent, {} packets crossed the wire",
+                figures.writes, wire.data_packets
             ));
+        }
+        if let (Some(link), Some(wire)) = (link, self.wire)
+            && wire.fragments == 0
+            && let Some(dropped) = figures.dropped_at_receiver
+        {
+            let known = figures.not_sent + dropped;
+            let lost = u64::from(figures.lost);
+            if lost < known || lost - known > link.unmodelled_loss() {
+                found.push(format!(
+                    "{name}: {lost} messages are lost, and the kernel dropped {known} of them"
+                ));
+            }
         }
         found
     }
@@ -192,30 +261,26 @@ impl Compared {
 
 /// Sends the messages through all three kinds and judges what arrives. `stop`
 /// ends the sending early; what was sent is judged all the same.
-pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Vec<Column>, Error> {
-    let openings = [Kind::Tcp, Kind::Udp, Kind::Raw].map(|kind| lane::open(kind, config, stage));
-    let mut columns = Vec::new();
+pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Outcome, Error> {
+    let mut refused = Vec::new();
     let mut lanes = Vec::new();
-    for (kind, opening) in [Kind::Tcp, Kind::Udp, Kind::Raw].into_iter().zip(openings) {
-        match opening {
+    for kind in [Kind::Tcp, Kind::Udp, Kind::Raw] {
+        match lane::open(kind, config, stage) {
             Ok(lane) => lanes.push(lane),
-            // A kind that this user may not open is a row that says so; the
+            // A kind that this user may not open is a column that says so; the
             // others still tell their story.
-            Err(error) if error.errno().is_some_and(is_privilege) => columns.push(Column {
+            Err(lane::Failure::Forbidden(error)) => refused.push(Column {
                 kind,
                 privilege: lane::privilege(kind),
                 result: Err(Refused {
                     refused: error.to_string(),
                 }),
             }),
-            Err(error) => return Err(error),
+            Err(lane::Failure::Other(error)) => return Err(error),
         }
     }
-    columns.extend(schedule::play(config, stage, lanes, stop)?);
-    columns.sort_by_key(|column| column.kind);
-    Ok(columns)
-}
-
-fn is_privilege(errno: nix::errno::Errno) -> bool {
-    matches!(errno, nix::errno::Errno::EPERM | nix::errno::Errno::EACCES)
+    let mut outcome = schedule::play(config, stage, lanes, stop)?;
+    outcome.columns.extend(refused);
+    outcome.columns.sort_by_key(|column| column.kind);
+    Ok(outcome)
 }

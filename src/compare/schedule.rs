@@ -1,16 +1,17 @@
-//! Plays the schedule: message by message through every lane at once, one
-//! thread to send and one a lane to receive.
+//! Plays the schedule: message by message through every lane, one thread that
+//! sends all and one a lane that receives.
 //!
-//! Send times count from the start, so that being late once does not make all
-//! the rest late.
+//! The kinds take turns at being first, so that none always waits for the
+//! others' calls. Send times count from the start, so that being late once does
+//! not make all the rest late.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::lane::{Inbox, Lane, Receiver, Sender, privilege};
-use super::{Boundaries, Column, Config, Figures};
+use super::lane::{GLANCE, Inbox, Lane, Read, Receiver, Sender, privilege};
+use super::{Boundaries, Column, Config, Figures, Identity, Outcome, name};
 use crate::error::Error;
 use crate::flow::Kind;
 use crate::recorder::Clock;
@@ -23,7 +24,7 @@ pub(super) fn play(
     stage: &Stage,
     lanes: Vec<Lane>,
     stop: &AtomicBool,
-) -> Result<Vec<Column>, Error> {
+) -> Result<Outcome, Error> {
     let clock = stage.client().recorder().clock();
     let ending = Ending::default();
     let mut headings = Vec::new();
@@ -39,8 +40,14 @@ pub(super) fn play(
             .into_iter()
             .map(|receiver| scope.spawn(|| listen(receiver, config, clock, &ending)))
             .collect();
-        let sent = send_all(config, &senders, clock, stop);
-        ending.announce(sent.as_ref().map_or(0, |tallies| tallies.messages));
+        let sent = send_all(config, &mut senders, clock, stop);
+        // Whatever happened, the receivers learn that no more will come.
+        let finished = finish(&senders);
+        let sent = sent.and_then(|sent| finished.map(|()| sent));
+        ending.announce(match &sent {
+            Ok(sent) => Over::Sent(sent.messages, Instant::now()),
+            Err(_) => Over::Failed,
+        });
         let received: Vec<_> = readers
             .into_iter()
             .map(|reader| {
@@ -52,45 +59,68 @@ pub(super) fn play(
         (sent, received)
     });
     let sent = sent?;
-    let columns = headings.into_iter().zip(sent.writes).zip(received);
-    columns
-        .map(|(((kind, client, server, set_up), writes), heard)| {
-            let heard = heard.map_err(|error| Error::new("receive on", kind, error))?;
-            let arrivals = heard.judge.arrivals();
-            let figures = Figures {
-                client,
-                server,
-                set_up,
-                sent: sent.messages,
-                lost: sent.messages.saturating_sub(arrivals.delivered),
-                arrivals,
-                writes,
-                reads: heard.reads,
-                boundaries: match kind {
-                    Kind::Tcp => Boundaries::None,
-                    Kind::Udp | Kind::Raw => Boundaries::Kept,
-                },
-                latency: heard.judge.latency().summary(),
-            };
-            Ok(Column {
-                kind,
-                privilege: privilege(kind),
-                result: Ok(figures),
-            })
-        })
-        .collect()
+    let mut columns = Vec::new();
+    for ((heading, writes), heard) in headings.into_iter().zip(sent.writes).zip(received) {
+        let heard = heard.map_err(|error| Error::new("receive on", name(heading.0), error))?;
+        columns.push(column(heading, sent.messages, writes, &heard));
+    }
+    Ok(Outcome {
+        planned: config.count,
+        sent_messages: sent.messages,
+        columns,
+    })
 }
 
-/// Tells the receivers that the last message has been sent.
+type Heading = (Kind, Identity, Identity, Duration);
+
+fn column(heading: Heading, sent: u32, writes: u64, heard: &Heard) -> Column {
+    let (kind, client, server, set_up) = heading;
+    let arrivals = heard.judge.arrivals();
+    let (not_sent, boundaries) = match kind {
+        Kind::Tcp => (0, Boundaries::None),
+        Kind::Udp | Kind::Raw => (u64::from(sent).saturating_sub(writes), Boundaries::Kept),
+    };
+    let figures = Figures {
+        client,
+        server,
+        set_up,
+        sent,
+        lost: sent.saturating_sub(arrivals.delivered),
+        not_sent,
+        dropped_at_receiver: heard.drops,
+        arrivals,
+        writes,
+        reads: heard.reads,
+        reads_of_one_message: heard.whole,
+        boundaries,
+        latency: heard.judge.latency().summary(),
+    };
+    Column {
+        kind,
+        privilege: privilege(kind),
+        result: Ok(figures),
+    }
+}
+
+/// Tells the receivers that no more will be sent.
 #[derive(Default)]
-struct Ending(Mutex<Option<(u32, Instant)>>);
+struct Ending(Mutex<Option<Over>>);
+
+/// How the sending ended.
+#[derive(Clone, Copy)]
+enum Over {
+    /// So many messages were sent, the last one then.
+    Sent(u32, Instant),
+    /// With an error: nothing is worth waiting for.
+    Failed,
+}
 
 impl Ending {
-    fn announce(&self, sent: u32) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((sent, Instant::now()));
+    fn announce(&self, over: Over) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(over);
     }
 
-    fn seen(&self) -> Option<(u32, Instant)> {
+    fn seen(&self) -> Option<Over> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,20 +132,21 @@ struct Sent {
 
 fn send_all(
     config: &Config,
-    senders: &[Sender],
+    senders: &mut [Sender],
     clock: Clock,
     stop: &AtomicBool,
 ) -> Result<Sent, Error> {
     let mut writes = vec![0; senders.len()];
     let mut messages = 0;
     let start = Instant::now();
-    while messages < config.count && !stop.load(Ordering::Relaxed) {
-        let due = start + config.interval * messages;
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    // A stream that takes nothing is waited for until somebody interrupts.
+    let give_up = |stuck: Duration| stop.load(Ordering::Relaxed) && stuck >= config.patience;
+    while messages < config.count && wait_until(start + config.interval * messages, stop) {
         messages += 1;
-        for (sender, writes) in senders.iter().zip(&mut writes) {
-            match sender.send(messages, config.size, clock) {
-                Ok(count) => *writes += count,
+        for turn in 0..senders.len() {
+            let lane = (messages as usize + turn) % senders.len();
+            match senders[lane].send(messages, clock, &give_up) {
+                Ok(count) => writes[lane] += count,
                 // A full queue takes no datagram: that message is lost, as it
                 // would be further on.
                 Err(error) if is_full(&error) => {}
@@ -123,12 +154,27 @@ fn send_all(
             }
         }
     }
-    for sender in senders {
-        sender
-            .finish()
-            .map_err(|error| Error::new("shutdown", "tcp", error))?;
-    }
     Ok(Sent { messages, writes })
+}
+
+/// Waits, and looks now and then whether to stop. Whether to go on.
+fn wait_until(due: Instant, stop: &AtomicBool) -> bool {
+    while !stop.load(Ordering::Relaxed) {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(GLANCE));
+    }
+    false
+}
+
+/// Ends every stream, whatever becomes of one of them.
+fn finish(senders: &[Sender]) -> Result<(), Error> {
+    let ended = senders.iter().map(Sender::finish);
+    ended
+        .fold(Ok(()), Result::and)
+        .map_err(|error| Error::new("shutdown", "TCP", error))
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -148,6 +194,8 @@ fn send_failure(size: usize, error: io::Error) -> Error {
 struct Heard {
     judge: Judge,
     reads: u64,
+    whole: u64,
+    drops: Option<u64>,
 }
 
 fn listen(
@@ -158,15 +206,18 @@ fn listen(
 ) -> io::Result<Heard> {
     let mut inbox = Inbox::new();
     let mut judge = Judge::new(config.count);
-    let mut reads = 0;
+    let (mut reads, mut whole) = (0, 0);
     let mut last_arrival = Instant::now();
     loop {
         match receiver.receive(&mut inbox) {
             Ok(Some(count)) => {
                 let now = clock.now();
-                last_arrival = Instant::now();
-                reads += 1;
-                receiver.judge(&mut inbox, count, now, &mut judge);
+                let read = receiver.judge(&mut inbox, count, now, &mut judge);
+                if read != Read::Foreign {
+                    last_arrival = Instant::now();
+                    reads += 1;
+                    whole += u64::from(read == Read::Message);
+                }
             }
             Ok(None) => break,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -177,18 +228,22 @@ fn listen(
             Err(error) => return Err(error),
         }
     }
-    Ok(Heard { judge, reads })
+    Ok(Heard {
+        judge,
+        reads,
+        whole,
+        drops: receiver.drops()?,
+    })
 }
 
 /// Whether a receiver that heard nothing for a glance may stop: all is there,
 /// or patience has run out.
-fn is_over(
-    ending: Option<(u32, Instant)>,
-    judge: &Judge,
-    last_arrival: Instant,
-    patience: Duration,
-) -> bool {
-    ending.is_some_and(|(sent, at)| {
-        judge.arrivals().delivered >= sent || at.max(last_arrival).elapsed() >= patience
-    })
+fn is_over(ending: Option<Over>, judge: &Judge, last_arrival: Instant, patience: Duration) -> bool {
+    match ending {
+        None => false,
+        Some(Over::Failed) => true,
+        Some(Over::Sent(sent, at)) => {
+            judge.arrivals().delivered >= sent || at.max(last_arrival).elapsed() >= patience
+        }
+    }
 }

@@ -5,23 +5,36 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::event::{Event, Packet, Sink, Topic, What};
+use crate::event::{Event, Fate, Packet, Sink, Topic, What};
 use crate::flow::{Direction, Kind};
-use crate::packet::{Dissection, IpProtocol, LinkType, dissect};
+use crate::packet::{
+    Checksums, Dissection, IcmpBody, IcmpHeader, Ip, IpProtocol, LinkType, TcpFlags, dissect_with,
+};
 
-/// What one kind of socket put on the wire.
+/// Packets of both directions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct WireUse {
+pub struct Traffic {
     /// Packets from client to server.
     pub packets_up: u64,
     /// Packets from server to client: ACKs, echo replies.
     pub packets_down: u64,
     /// Bytes of all those packets, IP headers included.
     pub bytes: u64,
+}
+
+/// What one kind of socket put on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct WireUse {
+    /// Before the first packet that carried part of a message.
+    pub set_up: Traffic,
+    /// The messages, and what answered them.
+    pub messages: Traffic,
+    /// From the first FIN or RST on that carried nothing.
+    pub closing: Traffic,
     /// Packets from client to server that carried part of a message.
     pub data_packets: u64,
-    /// Packets before the first that carried a message.
-    pub set_up_packets: u64,
+    /// Fragments among all these packets.
+    pub fragments: u64,
 }
 
 /// The first packet that carried a message.
@@ -29,8 +42,17 @@ pub struct WireUse {
 pub struct FirstPacket {
     /// What its first byte belongs to.
     pub link: LinkType,
+    /// Whether its checksums had been filled in when it was seen.
+    pub checksums: Checksums,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+impl FirstPacket {
+    /// The packet taken apart.
+    pub fn dissect(&self) -> Dissection {
+        dissect_with(self.link, &self.bytes, self.checksums)
+    }
 }
 
 /// Counts packets by kind of socket.
@@ -40,13 +62,17 @@ pub struct WireTally(Mutex<[Entry; 3]>);
 #[derive(Debug, Default)]
 struct Entry {
     wire: WireUse,
+    seen: bool,
+    closing: bool,
     first: Option<FirstPacket>,
 }
 
 impl WireTally {
-    /// What `kind` has put on the wire so far.
-    pub fn of(&self, kind: Kind) -> WireUse {
-        self.entries()[index(kind)].wire
+    /// What `kind` has put on the wire so far; `None` where no packet of it was
+    /// seen.
+    pub fn of(&self, kind: Kind) -> Option<WireUse> {
+        let entry = &self.entries()[index(kind)];
+        entry.seen.then_some(entry.wire)
     }
 
     /// The first packet of `kind` that carried a message.
@@ -68,7 +94,7 @@ impl Sink for WireTally {
         let What::Packet(packet) = &event.what else {
             return;
         };
-        let dissection = dissect(packet.link, &packet.bytes);
+        let dissection = packet.dissect();
         let Some(kind) = kind_of(&dissection) else {
             return;
         };
@@ -78,34 +104,63 @@ impl Sink for WireTally {
 
 impl Entry {
     fn count(&mut self, packet: &Packet<'_>, dissection: &Dissection) {
-        let wire = &mut self.wire;
-        wire.bytes += packet.bytes.len() as u64;
+        self.seen = true;
         let carries = !dissection.payload().is_empty();
+        if carries && self.first.is_none() {
+            self.first = Some(FirstPacket {
+                link: packet.link,
+                checksums: match packet.fate {
+                    Fate::Unknown => Checksums::Pending,
+                    _ => Checksums::Complete,
+                },
+                bytes: packet.bytes.to_vec(),
+            });
+        }
+        self.closing |= !carries && is_end(dissection);
+        let is_fragment = |ip: Ip| ip.fragment.is_some_and(|fragment| !fragment.is_whole());
+        let wire = &mut self.wire;
+        wire.fragments += u64::from(dissection.ip().is_some_and(is_fragment));
+        let traffic = if carries {
+            &mut wire.messages
+        } else if self.closing {
+            &mut wire.closing
+        } else if self.first.is_none() {
+            &mut wire.set_up
+        } else {
+            &mut wire.messages
+        };
+        traffic.bytes += packet.bytes.len() as u64;
         match packet.direction {
             Direction::ClientToServer => {
-                wire.packets_up += 1;
+                traffic.packets_up += 1;
                 wire.data_packets += u64::from(carries);
             }
-            Direction::ServerToClient => wire.packets_down += 1,
-        }
-        if self.first.is_none() {
-            if carries {
-                self.first = Some(FirstPacket {
-                    link: packet.link,
-                    bytes: packet.bytes.to_vec(),
-                });
-            } else {
-                wire.set_up_packets += 1;
-            }
+            Direction::ServerToClient => traffic.packets_down += 1,
         }
     }
 }
 
+fn is_end(packet: &Dissection) -> bool {
+    packet
+        .tcp()
+        .is_some_and(|tcp| tcp.flags.contains(TcpFlags::FIN) || tcp.flags.contains(TcpFlags::RST))
+}
+
+/// Which kind of socket a packet belongs to; an ICMP error, to that of the
+/// packet it quotes.
 fn kind_of(packet: &Dissection) -> Option<Kind> {
-    match packet.ip()?.protocol {
+    if let Some(quoted) = packet.quoted() {
+        return kind_of(&quoted);
+    }
+    let ip = packet.ip()?;
+    let later_fragment = ip.fragment.is_some_and(|fragment| fragment.offset > 0);
+    match ip.protocol {
         IpProtocol::TCP => Some(Kind::Tcp),
         IpProtocol::UDP => Some(Kind::Udp),
-        IpProtocol::ICMP | IpProtocol::ICMPV6 => Some(Kind::Raw),
+        IpProtocol::ICMP | IpProtocol::ICMPV6 => {
+            let is_echo = |icmp: &IcmpHeader| matches!(icmp.body, IcmpBody::Echo { .. });
+            (later_fragment || packet.icmp().is_some_and(is_echo)).then_some(Kind::Raw)
+        }
         _ => None,
     }
 }
