@@ -46,12 +46,12 @@ fn a_network_that_goes_away_is_an_error_and_no_hang() {
     let Some((child, mut lines)) = started(&program, As::MyselfOnOwnLoopback, &arguments) else {
         return;
     };
-    let down = Command::new("nsenter")
+    let flushed = Command::new("nsenter")
         .args(["-n", "-t", &child.id().to_string()])
-        .args(["ip", "link", "set", "lo", "down"])
+        .args(["ip", "route", "flush", "table", "local"])
         .status()
         .expect("nsenter runs");
-    assert!(down.success());
+    assert!(flushed.success());
     lines.read_to_string(&mut String::new()).expect("it ends");
     let output = child.wait_with_output().expect("it ended");
     let errors = text(&output.stderr);
