@@ -106,7 +106,7 @@ fn figures_of_a_message_do_not_depend_on_how_many_there_are() {
 #[test]
 fn losses_have_a_cause() {
     let program = Program::new();
-    let arguments = ["compare", "-c", "20000", "-i", "0", "-s", "1400"];
+    let arguments = ["compare", "-c", "4000", "-i", "0", "-s", "1400"];
     let Some(lines) = program.json(As::NobodyWithTun, &arguments) else {
         return;
     };

@@ -10,7 +10,7 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::demonstration::ended;
-use super::output::{Colour, OutputArgs, bytes};
+use super::output::{Colour, OutputArgs, bytes, whole};
 use super::place::PlaceArgs;
 use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, WireTally};
 use crate::error::Error;
@@ -40,7 +40,7 @@ pub(super) struct Args {
 
     /// How many messages each kind of socket carries.
     #[arg(short, long, value_name = "COUNT", default_value_t = 100,
-          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+          value_parser = whole(1_u32, 10_000_000), allow_negative_numbers = true)]
     count: u32,
 
     /// Length of a message in bytes.
@@ -94,7 +94,8 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         kinds: &compared,
         link: account.as_ref(),
     };
-    if sinks.finish(&result, account.as_ref())?.is_some() {
+    let finished = sinks.conclude(&result, account.as_ref())?;
+    if finished.events.is_some() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
         let shown = report::compare::Shown {
             config: &config,
@@ -106,6 +107,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         report::compare::render(&mut out, &shown, &style)?;
         first_packets(&mut out, &compared, &style)?;
     }
+    finished.pcap?;
     Ok(if agrees(&compared, account.as_ref()) {
         ExitCode::SUCCESS
     } else {

@@ -186,18 +186,6 @@ impl Sinks {
         Ok(Arc::new(Tee::new(sinks)))
     }
 
-    /// Concludes, and gives the events for a rendering, or `None` where they
-    /// went out as JSON. A packet file that cannot be finished is an error.
-    pub(super) fn finish(
-        self,
-        result: &impl Serialize,
-        account: Option<&Account>,
-    ) -> anyhow::Result<Option<Vec<Event<'static>>>> {
-        let Finished { events, pcap } = self.conclude(result, account)?;
-        pcap?;
-        Ok(events)
-    }
-
     /// Finishes the files, and the JSON with its last line. Every stage that
     /// feeds the sinks must have ended.
     ///

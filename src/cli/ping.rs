@@ -175,9 +175,14 @@ fn run_on_link(args: &Args) -> Result<ExitCode, Error> {
         .client()
         .run(move || Target::resolve(&server, Some(family)))?;
     let stage = format!("link ({})", link.device());
+    // This thread's; the hosts' own threads keep what the link stands on.
+    drop_privileges()?;
     let code = run_on(args, &socket, target, &stage)?;
     drop(socket);
-    link.finish()?;
+    let lost = link.finish()?.unmodelled_loss();
+    if lost > 0 {
+        eprintln!("socklab: the link itself lost {lost} packets");
+    }
     Ok(code)
 }
 

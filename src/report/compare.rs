@@ -119,7 +119,7 @@ fn figures(config: &Config, compared: &[Compared], style: &Style) -> Vec<Line> {
         figure(&|f| delivered(f).to_string(), c)
     });
     add("lost", &|c| figure(&|f| f.lost.to_string(), c));
-    add("of those, at the receiver", &|c| {
+    add("  at the receiver", &|c| {
         let drops = |f: &Figures| f.dropped_at_receiver.map(|drops| drops.to_string());
         figure(&|f| drops(f).unwrap_or_else(|| NOTHING.to_owned()), c)
     });
@@ -177,7 +177,7 @@ fn named_by(kind: Kind) -> &'static str {
     match kind {
         Kind::Tcp => "a five-tuple",
         Kind::Udp => "address and port",
-        Kind::Raw => "an address, no port",
+        Kind::Raw => "an address alone",
     }
 }
 
