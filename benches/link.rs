@@ -14,6 +14,7 @@ use socklab::compare::WireTally;
 use socklab::event::{Event, Recording, Silence, Sink, Topic};
 use socklab::link::{Config, DeviceKind, Link, enter_private_user_namespace};
 use socklab::recorder::Clock;
+use socklab::report::pcap::PcapFile;
 
 fn main() {
     enter_private_user_namespace().expect("a link can be built here");
@@ -37,7 +38,7 @@ fn build_and_tear_down(device: DeviceKind) {
         .expect("the link is torn down");
 }
 
-/// Keeps every packet whole, and nothing else.
+/// Keeps every packet whole in memory, and nothing else.
 struct Packets(Recording);
 
 impl Sink for Packets {
@@ -61,8 +62,18 @@ fn one_tcp_flow_dissected_and_counted(bencher: Bencher, device: DeviceKind) {
 }
 
 #[divan::bench(args = DEVICES, sample_count = 8, sample_size = 1)]
-fn one_tcp_flow_recorded_whole(bencher: Bencher, device: DeviceKind) {
+fn one_tcp_flow_recorded_in_memory(bencher: Bencher, device: DeviceKind) {
     carry(bencher, device, || Arc::new(Packets(Recording::new())));
+}
+
+/// As `--pcap` records: every packet whole, with its times and fate, in constant
+/// memory; the file itself costs what the disk costs.
+#[divan::bench(args = DEVICES, sample_count = 8, sample_size = 1)]
+fn one_tcp_flow_recorded_as_pcapng(bencher: Bencher, device: DeviceKind) {
+    carry(bencher, device, || {
+        let file = PcapFile::begin(std::io::sink(), Clock::start(), None);
+        Arc::new(file.expect("nothing can fail"))
+    });
 }
 
 const SIZE: usize = 256 << 20;
