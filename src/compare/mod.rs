@@ -6,7 +6,9 @@
 //! the wire's account of each kind stands beside it.
 
 mod lane;
+mod receiver;
 mod schedule;
+mod sender;
 mod tally;
 
 use std::net::IpAddr;

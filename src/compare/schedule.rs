@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::lane::{GLANCE, Inbox, Lane, Read, Receiver, Sender, privilege};
+use super::lane::{GLANCE, Lane, privilege};
+use super::receiver::{Inbox, Read, Receiver};
+use super::sender::Sender;
 use super::{Boundaries, Column, Config, Figures, Identity, Outcome, name};
 use crate::error::Error;
 use crate::flow::Kind;
