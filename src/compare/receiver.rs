@@ -37,7 +37,7 @@ pub(super) enum Read {
 
 impl Receiver {
     /// One receive. `Ok(None)` at the end of a stream; `WouldBlock` when nothing
-    /// came for [`GLANCE`].
+    /// came for [`GLANCE`](super::lane::GLANCE).
     pub(super) fn receive(&mut self, inbox: &mut Inbox) -> io::Result<Option<usize>> {
         let room = inbox.room();
         match self {
