@@ -17,7 +17,7 @@ use nix::sys::eventfd::EventFd;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 
 use crate::error::Error;
-use crate::event::{Fate, Packet, What};
+use crate::event::{Changes, Fate, Packet, What};
 use crate::flow::Direction;
 use crate::packet::{Dissection, IcmpBody, LinkType, dissect};
 use crate::recorder::{Clock, Recorder};
@@ -171,6 +171,9 @@ impl Watcher {
             bytes: Cow::Borrowed(bytes),
             sent_at: at,
             fate: Fate::Unknown,
+            changes: Changes::default(),
+            place: None,
+            due_at: None,
             delivered_at: None,
         };
         self.recorder.record(at, What::Packet(packet));

@@ -87,7 +87,7 @@ impl WireAccount {
 
     /// Counts one more packet.
     pub fn add(&mut self, packet: &Packet<'_>) {
-        if matches!(packet.fate, Fate::Duplicate { .. }) {
+        if packet.changes.copy_of.is_some() {
             return;
         }
         let checksums = match packet.fate {

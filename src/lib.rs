@@ -12,6 +12,7 @@
 //! | [`event`] | what happened, where, when; the sinks that take it | yes |
 //! | [`flow`] | protocol, five-tuple, TCP state: the names of a conversation | yes |
 //! | [`packet`] | dissection by layer, checksums, hex dump, pcapng | yes |
+//! | [`impair`] | what a wire does to packets: every impairment, exact and seeded | yes |
 //! | [`probe`] | the numbered, timestamped, checksummed message delivery is judged by | yes |
 //! | [`conversation`] | the wire's own account of a run, counted from packets | yes |
 //! | [`stats`] | loss, duplicates, reordering, percentiles | yes |
@@ -42,6 +43,7 @@ pub mod conversation;
 pub mod error;
 pub mod event;
 pub mod flow;
+pub mod impair;
 pub mod link;
 pub mod packet;
 pub mod ping;

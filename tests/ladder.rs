@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use socklab::event::{Event, Fate, Outcome, Packet, Place, What};
+use socklab::event::{Changes, Event, Fate, Outcome, Packet, Place, What};
 use socklab::flow::{Direction, TcpState};
 use socklab::packet::{Charset, LinkType, Numbering};
 use socklab::report::Style;
@@ -200,14 +200,28 @@ fn fate() -> impl Strategy<Value = Fate> {
         text().prop_map(|cause| Fate::Lost {
             cause: Cow::Owned(cause)
         }),
-        any::<u64>().prop_map(|of| Fate::Duplicate { of }),
-        any::<u64>().prop_map(|bit| Fate::Corrupted { bit }),
-        any::<usize>().prop_map(|length| Fate::Truncated { length }),
-        Just(Fate::Delayed),
-        Just(Fate::Reordered),
-        Just(Fate::Marked),
+        Just(Fate::Queued),
         Just(Fate::Unknown),
     ]
+}
+
+fn changes() -> impl Strategy<Value = Changes> {
+    (
+        proptest::option::of(any::<u64>()),
+        proptest::option::of(any::<u64>()),
+        proptest::option::of(any::<usize>()),
+        any::<[bool; 3]>(),
+    )
+        .prop_map(
+            |(copy_of, corrupted_bit, truncated_to, [marked, hastened, reordered])| Changes {
+                copy_of,
+                corrupted_bit,
+                truncated_to,
+                marked,
+                hastened,
+                reordered,
+            },
+        )
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -247,8 +261,9 @@ fn event() -> impl Strategy<Value = Event<'static>> {
         .prop_map(|(times, whose, (name, arguments), outcome)| {
             story::call(times, whose, (name, &arguments), outcome)
         });
-    let packet = ((time.clone(), 0..4000_u64), bytes(), any::<bool>(), fate()).prop_map(
-        |((sent, under_way), bytes, up, fate)| Event {
+    let way = (fate(), changes(), any::<bool>());
+    let packet = ((time.clone(), 0..4000_u64), bytes(), any::<bool>(), way).prop_map(
+        |((sent, under_way), bytes, up, (fate, changes, is_held))| Event {
             at: story::at(sent),
             host: Place::Wire,
             what: What::Packet(Packet {
@@ -263,6 +278,9 @@ fn event() -> impl Strategy<Value = Event<'static>> {
                 sent_at: story::at(sent),
                 delivered_at: (!matches!(fate, Fate::Lost { .. }))
                     .then_some(story::at(sent + under_way)),
+                changes,
+                place: None,
+                due_at: is_held.then_some(story::at(sent + under_way)),
                 fate,
             }),
         },

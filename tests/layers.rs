@@ -15,6 +15,7 @@ const FLOORS: &[&[&str]] = &[
         "stats",
         "units",
         "conversation",
+        "impair",
     ],
     &["error"],
     &["recorder"],

@@ -300,7 +300,7 @@ fn the_wire_counts_what_it_carried() {
         packet((3, 1), "ack", UP, Fate::Delivered),
         packet((4, 1), "data", UP, lost("queue")),
         packet((5, 1), "data", UP, Fate::Delivered),
-        packet((6, 1), "data", UP, Fate::Duplicate { of: 5 }),
+        packet((6, 1), "data", UP, story::copy(5)),
         packet((7, 1), "fin", UP, Fate::Delivered),
         packet((8, 1), "udp", UP, Fate::Delivered),
         packet((9, 1), "fragment_first", UP, Fate::Delivered),

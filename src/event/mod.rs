@@ -200,6 +200,20 @@ pub struct Packet<'a> {
     /// What became of it.
     #[serde(flatten)]
     pub fate: Fate,
+    /// What the wire changed on the way.
+    #[serde(flatten)]
+    pub changes: Changes,
+    /// Which conversation it belongs to.
+    #[serde(flatten)]
+    pub place: Option<InFlow>,
+    /// When it was to leave the wire, where it was held on purpose. The time
+    /// from here to `delivered_at` is the wire's own lateness.
+    #[serde(
+        rename = "due_at_ns",
+        serialize_with = "optional_nanoseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub due_at: Option<Duration>,
     /// When it left the wire, if it did.
     #[serde(
         rename = "delivered_at_ns",
@@ -221,40 +235,71 @@ impl Packet<'_> {
     }
 }
 
-/// What the wire did with a packet.
+/// How a packet's way ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "fate", rename_all = "lowercase")]
 pub enum Fate {
-    /// Handed over unchanged.
+    /// Handed over.
     Delivered,
     /// Never handed over.
     Lost {
         /// Why.
         cause: Cow<'static, str>,
     },
-    /// A copy that the wire made.
-    Duplicate {
-        /// The packet it is a copy of.
-        of: u64,
-    },
-    /// Handed over with a changed bit.
-    Corrupted {
-        /// Which bit, counted from the packet's first.
-        bit: u64,
-    },
-    /// Handed over without its tail.
-    Truncated {
-        /// How many bytes were handed over.
-        length: usize,
-    },
-    /// Handed over late on purpose.
-    Delayed,
-    /// Handed over ahead of packets that were sent before it.
-    Reordered,
-    /// Handed over with the ECN field set to Congestion Experienced (RFC 3168).
-    Marked,
+    /// Still under way when the link ended.
+    Queued,
     /// Seen by a capture on a real interface, where no fate can be known.
     Unknown,
+}
+
+/// What the wire changed of a packet on its way. A packet may meet several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// The wire made it: a copy of the packet with this number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<u64>,
+    /// This bit was flipped, counted from the packet's first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrupted_bit: Option<u64>,
+    /// Only so many bytes were handed over.
+    #[serde(rename = "truncated_to_bytes", skip_serializing_if = "Option::is_none")]
+    pub truncated_to: Option<usize>,
+    /// The ECN field was set to Congestion Experienced (RFC 3168).
+    #[serde(skip_serializing_if = "is_false")]
+    pub marked: bool,
+    /// Sent without the delay that its neighbours had, so that it overtakes.
+    #[serde(skip_serializing_if = "is_false")]
+    pub hastened: bool,
+    /// Handed over after a packet of its flow and direction that entered later
+    /// (RFC 4737 section 3: a reordered packet).
+    #[serde(skip_serializing_if = "is_false")]
+    pub reordered: bool,
+}
+
+impl Changes {
+    /// Whether the bytes handed over are those that were sent.
+    pub fn spare_bytes(self) -> bool {
+        self.corrupted_bit.is_none() && self.truncated_to.is_none() && !self.marked
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands fields over by reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Where a packet stands in its conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct InFlow {
+    /// The conversation's number on this wire, from 1, by its first packet in
+    /// either direction.
+    pub flow: u32,
+    /// The packet's number in the flow and direction, from 1.
+    #[serde(rename = "flow_packet")]
+    pub index: u64,
 }
 
 /// What the receiving program got of one message.

@@ -24,7 +24,7 @@ use super::account::Carried;
 use super::device::Port;
 use super::netlink::QUEUE;
 use crate::error::{Error, errno_name};
-use crate::event::{Fate, Packet, Topic, What};
+use crate::event::{Changes, Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
 use crate::packet::LinkType;
 use crate::recorder::Recorder;
@@ -214,6 +214,9 @@ impl Forwarder {
                 bytes: Cow::Borrowed(&self.buffer[..length]),
                 sent_at,
                 fate,
+                changes: Changes::default(),
+                place: None,
+                due_at: None,
                 delivered_at,
             };
             self.recorder.record(sent_at, What::Packet(packet));

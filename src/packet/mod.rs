@@ -17,6 +17,7 @@ mod dissection;
 mod ethernet;
 mod extension;
 mod field;
+mod heading;
 pub mod hexdump;
 mod icmp;
 mod ip_protocol;
@@ -37,6 +38,7 @@ pub use dissection::{Dissection, Endpoint, Endpoints, Fragment, Header, Ip, Laye
 pub use ethernet::{EthernetHeader, HardwareAddress, VlanTag};
 pub use extension::{ExtensionHeader, FragmentHeader};
 pub use field::{Fault, Field, Value};
+pub use heading::{Heading, Piece, Transport};
 pub use icmp::{IcmpBody, IcmpFamily, IcmpHeader};
 pub use ip_protocol::IpProtocol;
 pub use ipv4::{Ipv4Header, Ipv4Option};

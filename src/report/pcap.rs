@@ -176,18 +176,43 @@ fn number(index: usize) -> u32 {
 /// What became of a packet, in words. Plain delivery, and a fate that nobody
 /// knows, need none.
 fn remark(packet: &Packet<'_>) -> Option<String> {
-    let late = || {
-        let delivered_at = packet.delivered_at.unwrap_or(packet.sent_at);
-        delivered_at.saturating_sub(packet.sent_at)
+    let changes = packet.changes;
+    let lateness = || {
+        let delivered_at = packet.delivered_at?;
+        let was_held = packet.due_at.is_some_and(|due| due > packet.sent_at);
+        was_held.then(|| {
+            let held = delivered_at.saturating_sub(packet.sent_at);
+            format!("delayed: delivered after {held:?}")
+        })
     };
-    Some(match &packet.fate {
-        Fate::Delivered | Fate::Unknown => return None,
-        Fate::Lost { cause } => format!("lost: {cause}"),
-        Fate::Duplicate { of } => format!("copy of packet {of} made by the wire"),
-        Fate::Corrupted { bit } => format!("corrupted on the way: bit {bit} changed"),
-        Fate::Truncated { length } => format!("truncated on the way to {length} bytes"),
-        Fate::Delayed => format!("delayed: delivered after {:?}", late()),
-        Fate::Reordered => "reordered: delivered ahead of earlier packets".to_owned(),
-        Fate::Marked => "marked on the way: ECN Congestion Experienced".to_owned(),
-    })
+    let words: Vec<String> = [
+        match &packet.fate {
+            Fate::Lost { cause } => Some(format!("lost: {cause}")),
+            Fate::Queued => Some("still under way when the link ended".to_owned()),
+            Fate::Delivered | Fate::Unknown => None,
+        },
+        changes
+            .copy_of
+            .map(|of| format!("copy of packet {of} made by the wire")),
+        changes
+            .corrupted_bit
+            .map(|bit| format!("corrupted on the way: bit {bit} changed")),
+        changes
+            .truncated_to
+            .map(|length| format!("truncated on the way to {length} bytes")),
+        changes
+            .marked
+            .then(|| "marked on the way: ECN Congestion Experienced".to_owned()),
+        changes
+            .hastened
+            .then(|| "sent ahead of delayed packets".to_owned()),
+        changes
+            .reordered
+            .then(|| "reordered: delivered after later packets".to_owned()),
+        lateness(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use socklab::event::{
-    Call, Event, Fate, Note, Outcome, Packet, Place, SocketName, StateChange, What,
+    Call, Changes, Event, Fate, Note, Outcome, Packet, Place, SocketName, StateChange, What,
 };
 use socklab::flow::{Direction, FiveTuple, Kind, TcpState};
 
@@ -89,15 +89,59 @@ pub fn state(microseconds: u64, host: Place, from: TcpState, to: TcpState) -> Ev
     }
 }
 
+/// What a packet met on its way.
+pub struct Way {
+    fate: Fate,
+    changes: Changes,
+    is_held: bool,
+}
+
+impl From<Fate> for Way {
+    fn from(fate: Fate) -> Self {
+        Self {
+            fate,
+            changes: Changes::default(),
+            is_held: false,
+        }
+    }
+}
+
+impl From<Changes> for Way {
+    fn from(changes: Changes) -> Self {
+        Self {
+            changes,
+            ..Fate::Delivered.into()
+        }
+    }
+}
+
+/// Held on purpose.
+pub fn delayed() -> Way {
+    Way {
+        is_held: true,
+        ..Fate::Delivered.into()
+    }
+}
+
+/// A copy of a packet.
+pub fn copy(of: u64) -> Changes {
+    Changes {
+        copy_of: Some(of),
+        ..Changes::default()
+    }
+}
+
 /// A fixture on the wire for some microseconds.
 pub fn packet(
     (microseconds, under_way): (u64, u64),
     name: &str,
     direction: Direction,
-    fate: Fate,
+    way: impl Into<Way>,
 ) -> Event<'static> {
     let fixture = fixtures::named(name);
-    let is_lost = matches!(fate, Fate::Lost { .. });
+    let way = way.into();
+    let is_delivered = matches!(way.fate, Fate::Delivered | Fate::Unknown);
+    let left_at = at(microseconds + under_way);
     Event {
         at: at(microseconds),
         host: Place::Wire,
@@ -107,8 +151,11 @@ pub fn packet(
             link: fixture.link,
             bytes: Cow::Owned(fixture.bytes),
             sent_at: at(microseconds),
-            fate,
-            delivered_at: (!is_lost).then_some(at(microseconds + under_way)),
+            fate: way.fate,
+            changes: way.changes,
+            place: None,
+            due_at: way.is_held.then_some(left_at),
+            delivered_at: is_delivered.then_some(left_at),
         }),
     }
 }
@@ -280,20 +327,47 @@ pub fn fates() -> Vec<Event<'static>> {
         packet((1010, 5), "syn", UP, lost("the random draw said no")),
         packet((3010, 5), "syn_ack", DOWN, lost("queue")),
         packet((3020, 20_000), "syn", UP, Fate::Delivered),
-        packet((23_040, 400), "syn_ack", DOWN, Fate::Delayed),
-        packet((23_100, 40_000), "data", UP, Fate::Delayed),
-        packet((23_200, 5), "ack", UP, Fate::Reordered),
+        packet((23_040, 400), "syn_ack", DOWN, delayed()),
+        packet((23_100, 40_000), "data", UP, delayed()),
+        packet(
+            (23_200, 5),
+            "ack",
+            UP,
+            Changes {
+                hastened: true,
+                ..Changes::default()
+            },
+        ),
         packet((63_300, 5), "ack", DOWN, Fate::Delivered),
-        packet((63_310, 5), "ack", DOWN, Fate::Duplicate { of: 63_300 }),
-        packet((63_320, 5), "data", UP, Fate::Duplicate { of: 23_100 }),
-        packet((63_330, 5), "data", UP, Fate::Corrupted { bit: 431 }),
+        packet((63_310, 5), "ack", DOWN, copy(63_300)),
+        packet((63_320, 5), "data", UP, copy(23_100)),
+        packet(
+            (63_330, 5),
+            "data",
+            UP,
+            Changes {
+                corrupted_bit: Some(431),
+                ..Changes::default()
+            },
+        ),
         packet(
             (63_340, 5),
             "echo_request",
             UP,
-            Fate::Truncated { length: 40 },
+            Changes {
+                truncated_to: Some(40),
+                ..Changes::default()
+            },
         ),
-        packet((63_350, 5), "data_with_ecn", UP, Fate::Marked),
+        packet(
+            (63_350, 5),
+            "data_with_ecn",
+            UP,
+            Changes {
+                marked: true,
+                ..Changes::default()
+            },
+        ),
         packet((63_360, 5), "fragmentation_needed", DOWN, Fate::Unknown),
         packet((63_370, 5), "bare_ip", UP, Fate::Unknown),
     ]

@@ -39,7 +39,7 @@ impl Drawing {
     /// Draws `leg` of a packet's way; `follows` says that its leaving is the
     /// row just above.
     pub(super) fn arrow(self, seen: &Seen<'_>, leg: Leg, follows: bool) -> Arrow {
-        let shape = Shape::of(leg, &seen.packet.fate, follows);
+        let shape = Shape::of(leg, seen.packet, follows);
         let room = self.width.saturating_sub(shape.taken());
         let (label, under) = self.label(seen, leg, room);
         let paint = Paint::Layer(label::speaker(&seen.dissection));
@@ -147,20 +147,36 @@ fn remarks(seen: &Seen<'_>) -> Vec<Remark> {
             text: "↻ again".to_owned(),
         });
     }
-    let text = match &seen.packet.fate {
-        Fate::Delivered | Fate::Unknown | Fate::Lost { .. } => return remarks,
-        Fate::Duplicate { .. } => "copy".to_owned(),
-        Fate::Corrupted { bit } => format!("≠ corrupted, bit {bit}"),
-        Fate::Truncated { length } => format!("⊣ truncated to {length}"),
-        Fate::Delayed => format!("delayed {}", milliseconds(transit(seen))),
-        Fate::Reordered => "⇅ reordered".to_owned(),
-        Fate::Marked => "◆ marked CE".to_owned(),
-    };
-    remarks.push(Remark {
+    remarks.extend(changes(seen).into_iter().map(|text| Remark {
         paint: Paint::Warning,
         text,
-    });
+    }));
     remarks
+}
+
+/// What the wire changed, each with its sign and word.
+fn changes(seen: &Seen<'_>) -> Vec<String> {
+    let packet = seen.packet;
+    let changes = packet.changes;
+    let was_held = packet.due_at.is_some_and(|due| due > packet.sent_at);
+    [
+        changes.copy_of.map(|_| "copy".to_owned()),
+        changes
+            .corrupted_bit
+            .map(|bit| format!("≠ corrupted, bit {bit}")),
+        changes
+            .truncated_to
+            .map(|length| format!("⊣ truncated to {length}")),
+        changes.marked.then(|| "◆ marked CE".to_owned()),
+        changes.hastened.then(|| "⇅ sent ahead".to_owned()),
+        changes.reordered.then(|| "⇅ reordered".to_owned()),
+        (was_held && packet.delivered_at.is_some())
+            .then(|| format!("delayed {}", milliseconds(transit(seen)))),
+        (packet.fate == Fate::Queued).then(|| "still under way".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn transit(seen: &Seen<'_>) -> Duration {

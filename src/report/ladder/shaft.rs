@@ -5,7 +5,7 @@
 
 use super::label::Remark;
 use super::story::Leg;
-use crate::event::Fate;
+use crate::event::{Fate, Packet};
 use crate::flow::Direction;
 use crate::report::glyph;
 use crate::report::line::Line;
@@ -31,13 +31,13 @@ pub(super) enum Shape<'a> {
 const REST: usize = 4;
 
 impl<'a> Shape<'a> {
-    pub(super) fn of(leg: Leg, fate: &'a Fate, follows: bool) -> Self {
-        match (leg, fate) {
+    pub(super) fn of(leg: Leg, packet: &'a Packet<'_>, follows: bool) -> Self {
+        match (leg, &packet.fate) {
             (Leg::Leaving, _) => Shape::Leaving,
             (Leg::Arriving, _) if follows => Shape::Landing,
             (Leg::Arriving, _) => Shape::Arriving,
             (Leg::Whole, Fate::Lost { cause }) => Shape::Lost(cause),
-            (Leg::Whole, Fate::Duplicate { .. }) => Shape::Copy,
+            (Leg::Whole, _) if packet.changes.copy_of.is_some() => Shape::Copy,
             (Leg::Whole, _) => Shape::Across,
         }
     }

@@ -201,5 +201,5 @@ fn waits(call: &Call) -> bool {
 
 /// Whether leaving and arriving are two moments.
 fn slants(packet: &Packet<'_>, at: Duration, delivered_at: Duration) -> bool {
-    packet.fate == Fate::Delayed || delivered_at.saturating_sub(at) >= LONG
+    packet.due_at.is_some_and(|due| due > at) || delivered_at.saturating_sub(at) >= LONG
 }

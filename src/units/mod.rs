@@ -1,12 +1,16 @@
-//! How values are written as numbers for programs: durations as whole
-//! nanoseconds, bytes as hexadecimal digits.
+//! Quantities, and how values are written as numbers for programs: durations as
+//! whole nanoseconds, bytes as hexadecimal digits.
 //!
 //! For serde's `serialize_with`; the field's name carries the unit (`_ns`,
 //! `_hex`). Pure.
 
+mod quantity;
+
 use std::time::Duration;
 
 use serde::Serializer;
+
+pub use quantity::{ByteSize, Probability, Rate};
 
 /// A duration in whole nanoseconds.
 pub fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
