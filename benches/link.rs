@@ -133,7 +133,8 @@ impl Drop for Connection {
         if let Some(link) = self.link.take() {
             let account = link.finish().expect("the link is torn down");
             assert_eq!(account.unmodelled_loss(), 0, "{account:?}");
-            for traffic in [account.wire.client_to_server, account.wire.server_to_client] {
+            let wire = &account.count.wire;
+            for traffic in [&wire.client_to_server, &wire.server_to_client] {
                 assert_eq!(traffic.offered, traffic.delivered, "{account:?}");
             }
         }

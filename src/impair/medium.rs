@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::flows::FlowName;
 use super::settings::Plan;
 use crate::event::{Changes, InFlow};
 use crate::flow::Direction;
@@ -12,6 +13,7 @@ use crate::flow::Direction;
 #[derive(Debug)]
 pub struct Medium {
     plan: Plan,
+    ids: u64,
 }
 
 /// A packet on its way.
@@ -35,6 +37,13 @@ pub struct Parcel {
     pub altered: Option<Vec<u8>>,
 }
 
+impl Parcel {
+    /// The bytes to hand over.
+    pub fn bytes(&self) -> &[u8] {
+        self.altered.as_deref().unwrap_or(&self.sent)
+    }
+}
+
 /// What became of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -56,7 +65,7 @@ pub struct Outcome {
 impl Medium {
     /// A medium that does what `plan` says.
     pub fn new(plan: Plan) -> Self {
-        Self { plan }
+        Self { plan, ids: 0 }
     }
 
     /// Whether packets of this direction pass as they are, at once, and always
@@ -71,11 +80,16 @@ impl Medium {
     /// Numbers a packet that passes as it is: its id and its place.
     pub fn note(&mut self, direction: Direction, bytes: &[u8]) -> (u64, InFlow) {
         let _ = (direction, bytes);
-        todo!()
+        self.ids += 1;
+        let place = InFlow {
+            flow: 1,
+            index: self.ids,
+        };
+        (self.ids, place)
     }
 
     /// Takes a packet in. Whatever is due before `now` must have been polled.
-    pub fn offer(&mut self, direction: Direction, now: Duration, bytes: Vec<u8>) {
+    pub fn offer(&mut self, direction: Direction, now: Duration, bytes: Vec<u8>) -> InFlow {
         let _ = (direction, now, bytes);
         todo!()
     }
@@ -83,21 +97,31 @@ impl Medium {
     /// The next packet whose way has ended by `now`, in the order of `due_at`.
     pub fn poll(&mut self, now: Duration) -> Option<Outcome> {
         let _ = now;
-        todo!()
+        None
     }
 
     /// When [`poll`](Self::poll) will next have something.
     pub fn next_deadline(&self) -> Option<Duration> {
-        todo!()
+        None
+    }
+
+    /// The conversations so far; the first is flow 1.
+    pub fn flows(&self) -> &[FlowName] {
+        &[]
     }
 
     /// Packets under way.
     pub fn in_flight(&self) -> usize {
-        todo!()
+        0
+    }
+
+    /// The number of the last packet that entered or was made.
+    pub fn last_id(&self) -> u64 {
+        self.ids
     }
 
     /// Takes out what is still under way, in the order of ids.
     pub fn abandon(&mut self) -> Vec<Parcel> {
-        todo!()
+        Vec::new()
     }
 }

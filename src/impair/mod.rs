@@ -18,11 +18,13 @@
 //! Times are counted from the run's start. Delays count from the time a packet
 //! was due, not from when it was dealt with, so that lateness does not add up.
 
+mod flows;
 mod medium;
 mod selector;
 mod settings;
 mod trace;
 
+pub use flows::FlowName;
 pub use medium::{Medium, Outcome, Parcel, Verdict};
 pub use selector::{Action, Rule, Seen, Selector};
 pub use settings::{

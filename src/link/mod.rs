@@ -20,24 +20,26 @@ mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::event::{Place, Sink, Topic};
 use crate::flow::Family;
+use crate::impair::Plan;
 use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
-pub use account::{Account, Carried, Traffic};
+pub use account::{Account, Amount, Carried, Changed, FlowAccount, Lateness, Traffic, WireCount};
 pub use device::{DeviceDrops, DeviceKind};
 pub use namespace::{Host, Privilege, enter_private_user_namespace};
 
 use device::Port;
-use wire::Wire;
+use wire::{Manner, Wire};
 
 /// What the link is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The client's addresses.
     pub client: Addresses,
@@ -47,6 +49,11 @@ pub struct Config {
     pub mtu: u32,
     /// The device to build on; `None` tries TUN first, then veth.
     pub device: Option<DeviceKind>,
+    /// What the wire does to packets.
+    pub plan: Plan,
+    /// How long before a packet is due the wire stops sleeping and watches the
+    /// clock: punctual to the microsecond, at the price of a busy processor.
+    pub spin: Duration,
 }
 
 /// One host's addresses.
@@ -81,6 +88,8 @@ impl Default for Config {
             },
             mtu: 1500,
             device: None,
+            plan: Plan::default(),
+            spin: Duration::ZERO,
         }
     }
 }
@@ -96,6 +105,7 @@ pub struct Link {
     _middle: Option<Host>,
     wire: Wire,
     device: DeviceKind,
+    seed: u64,
 }
 
 impl Link {
@@ -134,10 +144,18 @@ impl Link {
             .map_err(|error| Error::new("settle", "the wire", error))
     }
 
-    /// Lets the wire deliver what is still in the devices, tears everything
-    /// down, and tells what was carried and what the devices dropped.
+    /// What was carried so far.
+    pub fn count(&self) -> Result<WireCount, Error> {
+        self.wire
+            .count()
+            .map_err(|error| Error::new("count", "the wire's packets", error))
+    }
+
+    /// Lets the wire take in what is still in the devices, tears everything
+    /// down, and tells what was carried and what the devices dropped. Packets
+    /// that are not due by then are counted as queued.
     pub fn finish(self) -> Result<Account, Error> {
-        let (wire, ends) = self.wire.stop()?;
+        let (count, ends) = self.wire.stop()?;
         let drops = [&self.client, &self.server]
             .into_iter()
             .map(|host| {
@@ -149,7 +167,8 @@ impl Link {
         drop(ends);
         Ok(Account {
             device: self.device,
-            wire,
+            seed: self.seed,
+            count,
             drops,
         })
     }
@@ -174,13 +193,19 @@ impl Link {
         } else {
             None
         };
-        let wire = Wire::start([client_port?, server_port?], recorder.clone(), watch)?;
+        let manner = Manner {
+            plan: config.plan.clone(),
+            spin: config.spin,
+        };
+        let ports = [client_port?, server_port?];
+        let wire = Wire::start(ports, manner, recorder.clone(), watch)?;
         let link = Self {
             client,
             server,
             _middle: middle,
             wire,
             device: kind,
+            seed: config.plan.seed,
         };
         // The wire's thread is up and waiting when this returns, so that the
         // first packet does not pay for its start.
