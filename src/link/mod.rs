@@ -32,7 +32,7 @@ use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
 pub use account::{Account, Amount, Carried, Changed, FlowAccount, Lateness, Traffic, WireCount};
-pub use device::{DeviceDrops, DeviceKind};
+pub use device::{DeviceDrops, DeviceKind, Offload};
 pub use namespace::{Host, Privilege, enter_private_user_namespace};
 
 use device::Port;
@@ -54,6 +54,8 @@ pub struct Config {
     /// How long before a packet is due the wire stops sleeping and watches the
     /// clock: punctual to the microsecond, at the price of a busy processor.
     pub spin: Duration,
+    /// Whether packets may cross uncut.
+    pub offload: Offload,
 }
 
 /// One host's addresses.
@@ -90,6 +92,7 @@ impl Default for Config {
             device: None,
             plan: Plan::default(),
             spin: Duration::ZERO,
+            offload: Offload::Off,
         }
     }
 }
@@ -114,6 +117,7 @@ impl Link {
     pub fn build(config: &Config, clock: Clock, sink: Arc<dyn Sink>) -> Result<Self, Error> {
         let recorder = Recorder::new(Place::Wire, clock, sink);
         match config.device {
+            device if config.offload == Offload::On => Self::build_fast(device, config, &recorder),
             Some(kind) => Self::build_on(kind, config, &recorder),
             None => Self::build_on(DeviceKind::Tun, config, &recorder).or_else(|tun| {
                 Self::build_on(DeviceKind::Veth, config, &recorder)
@@ -173,14 +177,32 @@ impl Link {
         })
     }
 
+    fn build_fast(
+        device: Option<DeviceKind>,
+        config: &Config,
+        recorder: &Recorder,
+    ) -> Result<Self, Error> {
+        let refused = |cause: &str| {
+            Err(Error::new("build", "a link with offloads", cause)
+                .remedy("leave the fast mode off, or everything else"))
+        };
+        if device == Some(DeviceKind::Veth) {
+            return refused("veth is used without offloads");
+        }
+        if !config.plan.is_transparent() {
+            return refused("packets of up to 64 KiB cannot meet the fates of single ones");
+        }
+        if recorder.wants(Topic::Packet) {
+            return refused("packets of up to 64 KiB are none that a wire would show");
+        }
+        Self::build_on(DeviceKind::Tun, config, recorder)
+    }
+
     fn build_on(kind: DeviceKind, config: &Config, recorder: &Recorder) -> Result<Self, Error> {
         let client = Host::create(&recorder.at(Place::Client), config.client)?;
         let server = Host::create(&recorder.at(Place::Server), config.server)?;
         let (middle, ports) = match kind {
-            DeviceKind::Tun => (
-                None,
-                [&client, &server].map(|host| tun_port(host, config.mtu)),
-            ),
+            DeviceKind::Tun => (None, [&client, &server].map(|host| tun_port(host, config))),
             DeviceKind::Veth => {
                 let middle = Host::create(recorder, config.client)?;
                 let ports = [&client, &server].map(|host| veth_port(host, &middle, config.mtu));
@@ -226,9 +248,10 @@ fn neither(tun: Error, veth: &Error) -> Error {
     )
 }
 
-fn tun_port(host: &Host, mtu: u32) -> Result<Port, Error> {
-    let addresses = host.addresses();
-    host.run(move || tun::create(addresses, mtu)).map(Port::Tun)
+fn tun_port(host: &Host, config: &Config) -> Result<Port, Error> {
+    let (addresses, mtu, offload) = (host.addresses(), config.mtu, config.offload);
+    host.run(move || tun::create(addresses, mtu, offload))
+        .map(Port::Tun)
 }
 
 fn veth_port(host: &Host, middle: &Host, mtu: u32) -> Result<Port, Error> {
