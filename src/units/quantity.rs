@@ -254,7 +254,9 @@ mod tests {
             assert_eq!(text.parse(), Ok(Rate(bits)), "{text}");
             assert_eq!(Rate(bits).to_string(), written);
         }
-        for text in ["", "fast", "10mb", "10m", "-1mbit", "10 mbit", "5%", "1e3bit"] {
+        for text in [
+            "", "fast", "10mb", "10m", "-1mbit", "10 mbit", "5%", "1e3bit",
+        ] {
             assert_eq!(text.parse::<Rate>(), Err(QuantityError::NotARate), "{text}");
         }
         let beyond = "99999999999tbit".parse::<Rate>();
@@ -277,7 +279,11 @@ mod tests {
             assert_eq!(ByteSize(bytes).to_string(), written);
         }
         for text in ["", "k", "1t", "-1", "10 kb", "1kib"] {
-            assert_eq!(text.parse::<ByteSize>(), Err(QuantityError::NotASize), "{text}");
+            assert_eq!(
+                text.parse::<ByteSize>(),
+                Err(QuantityError::NotASize),
+                "{text}"
+            );
         }
     }
 
@@ -301,7 +307,9 @@ mod tests {
             let out = text.parse::<Probability>();
             assert_eq!(out, Err(QuantityError::ProbabilityOutOfRange), "{text}");
         }
-        for text in ["", "%", "five", "5 %", "5%%", "nan", "inf", "1e2", "1.2.3", "-"] {
+        for text in [
+            "", "%", "five", "5 %", "5%%", "nan", "inf", "1e2", "1.2.3", "-",
+        ] {
             let not = text.parse::<Probability>();
             assert_eq!(not, Err(QuantityError::NotAProbability), "{text}");
         }

@@ -95,7 +95,10 @@ mod tests {
         for text in ["", "ms", "-1ms", "1m", "1 ms", "soon", "1e3ms"] {
             assert_eq!(text.parse::<Time>(), Err(QuantityError::NotATime), "{text}");
         }
-        assert_eq!("400000000s".parse::<Time>(), Err(QuantityError::TimeTooLong));
+        assert_eq!(
+            "400000000s".parse::<Time>(),
+            Err(QuantityError::TimeTooLong)
+        );
     }
 
     proptest! {
