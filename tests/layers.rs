@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["capture"],
     &["link"],
     &["stage"],
-    &["tcp", "udp", "ping"],
+    &["tcp", "udp", "ping", "lab"],
     &["compare"],
     &["report"],
     &["cli"],
@@ -31,6 +31,7 @@ const FLOORS: &[&[&str]] = &[
 
 /// The files that may hold unsafe code.
 const KERNEL_EDGE: &[&str] = &[
+    "src/lab/nest.rs",
     "src/link/namespace.rs",
     "src/link/tun.rs",
     "src/link/veth.rs",

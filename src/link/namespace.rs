@@ -76,6 +76,16 @@ pub fn enter_private_user_namespace() -> Result<Privilege, Error> {
     Ok(Privilege::UserNamespace)
 }
 
+/// Makes the next process that this one starts the first of a PID namespace of
+/// its own: when that one ends, the kernel kills all that are in it
+/// (pid_namespaces(7)).
+///
+/// Comes after [`enter_private_user_namespace`]; afterwards this process may
+/// start no thread.
+pub fn begin_private_process_namespace() -> Result<(), Error> {
+    unshare(CloneFlags::CLONE_NEWPID).map_err(|errno| denied("unshare(CLONE_NEWPID)", errno.into()))
+}
+
 /// Tries in a child whether both namespaces can be had: some systems allow the
 /// user namespace and then refuse what it is for (AppArmor on Ubuntu), and a
 /// process that has entered one cannot go back to the capabilities it had.
@@ -160,7 +170,8 @@ impl Host {
     /// One exception: a program with file capabilities, such as `ping` on some
     /// distributions, loses the kernel's promise to kill it with its parent
     /// (prctl(2), `PR_SET_PDEATHSIG`). It is killed with the host, but outlives
-    /// a SIGKILL of this process.
+    /// a SIGKILL of this process, unless that is the first of a PID namespace
+    /// ([`begin_private_process_namespace`]).
     pub fn spawn(&self, mut command: Command) -> io::Result<Child> {
         let parent = nix::unistd::getpid();
         // SAFETY: between fork and exec only two system calls are made, prctl
