@@ -136,9 +136,11 @@ fn inside(args: &Args, config: &link::Config, mut warden: Warden) -> Result<Exit
     }
     let config = args.config();
     greet(&config, &link);
-    let code = lab::run(&config, &link, &mut warden);
-    tell(&link.finish()?);
-    Ok(ExitCode::from(code?))
+    let ended = lab::run(&config, &link, &mut warden);
+    let account = link.finish()?;
+    let code = ended?;
+    tell(&account);
+    Ok(ExitCode::from(code))
 }
 
 /// Says what was carried, on standard error.

@@ -19,7 +19,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgrp, getpid, getsid, setpgid, tcgetpgrp, tcsetpgrp};
 
 use super::program::code_of_signal;
-use super::warden::{self, Origin};
+use super::warden;
 use crate::error::Error;
 
 /// The lab as seen from outside.
@@ -76,9 +76,24 @@ impl Keeper {
         // Once this call has had the kernel's lock on process groups, a signal
         // to the whole group has reached the warden too, and it can tell.
         let _ = setpgid(getpid(), getpgrp());
-        let told = [number, origin(came) as u8];
+        let told = [number, self.kind(came)];
         // Where the warden is ending it needs no signal any more.
         let _ = self.warden.write(&told);
+    }
+
+    /// Whether the terminal sent it, and so to the program as well. A hangup goes
+    /// to the session's leader alone.
+    fn kind(&self, came: &siginfo) -> u8 {
+        let is = |signal: Signal| came.ssi_signo == signal as u32;
+        let leader = getsid(None).is_ok_and(|session| session == getpid());
+        let foreground = |terminal: &File| tcgetpgrp(terminal) == Ok(getpgrp());
+        if is(Signal::SIGCONT) && self.terminal.as_ref().is_some_and(foreground) {
+            warden::FOREGROUND
+        } else if came.ssi_code <= 0 || (is(Signal::SIGHUP) && leader) {
+            warden::PROCESS
+        } else {
+            warden::TERMINAL
+        }
     }
 
     /// Reads what the warden says: that its program has stopped, or, with the
@@ -123,18 +138,6 @@ impl Keeper {
 enum Heard {
     Word,
     End,
-}
-
-/// Whether the terminal sent it, and so to the program as well. A hangup goes
-/// to the session's leader alone.
-fn origin(came: &siginfo) -> Origin {
-    let leader = getsid(None).is_ok_and(|session| session == getpid());
-    let hangup = came.ssi_signo == Signal::SIGHUP as u32;
-    if came.ssi_code <= 0 || (hangup && leader) {
-        Origin::Process
-    } else {
-        Origin::Terminal
-    }
 }
 
 fn foreground_terminal() -> Option<File> {

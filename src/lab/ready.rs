@@ -174,21 +174,21 @@ impl Ready {
             Progress::Listens
         }
     }
+}
 
-    /// What would help where only `found` listens.
-    pub(super) fn remedy(self, found: &[Row]) -> String {
-        const GENERAL: &str = "--ready-timeout waits longer, and --ready none does not wait";
-        let Some(row) = found.iter().min_by_key(|row| row.local.port()) else {
-            return GENERAL.to_owned();
-        };
-        if row.is_reachable() {
-            let port = row.local.port();
-            return format!("it listens on {row}: try --ready {}:{port}", row.protocol);
-        }
-        format!(
-            "it listens on {row}, where the client cannot reach it: have it listen on 0.0.0.0 or ::"
-        )
+/// What would help where only `found` listens.
+pub(super) fn remedy(found: &[Row]) -> String {
+    const GENERAL: &str = "--ready-timeout waits longer, and --ready none does not wait";
+    let Some(row) = found.iter().min_by_key(|row| row.local.port()) else {
+        return GENERAL.to_owned();
+    };
+    if row.is_reachable() {
+        let port = row.local.port();
+        return format!("it listens on {row}: try --ready {}:{port}", row.protocol);
     }
+    format!(
+        "it listens on {row}, where the client cannot reach it: have it listen on 0.0.0.0 or ::"
+    )
 }
 
 fn parse(line: &str, protocol: Protocol) -> Option<Row> {
@@ -274,9 +274,9 @@ mod tests {
             let progress = ready.judge(&before, &now);
             assert_eq!(progress == Progress::Listens, listens, "{wanted} {there:?}");
         }
-        assert!(Ready::Any.remedy(&[inner]).contains("127.0.0.1:80"));
-        assert!(Ready::Any.remedy(&[tcp]).contains("--ready tcp:80"));
-        assert!(Ready::Any.remedy(&[]).contains("--ready-timeout"));
+        assert!(remedy(&[inner]).contains("127.0.0.1:80"));
+        assert!(remedy(&[tcp]).contains("--ready tcp:80"));
+        assert!(remedy(&[]).contains("--ready-timeout"));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::program::{Ending, Errand, code_of_signal, start_server};
-use super::ready::{Progress, Ready, Row, sockets};
-use super::warden::{Happening, Warden, pass_on};
+use super::ready::{Progress, Ready, Row, remedy, sockets};
+use super::warden::{Happening, Warden, pass_on, resume};
 use crate::error::{Error, Exit};
 use crate::link::Link;
 
@@ -113,13 +113,14 @@ impl Run<'_> {
         loop {
             match self.next(None)? {
                 Some(Happening::Ended(ended, ending)) if ended == process => return Ok(ending),
-                Some(Happening::Stopped(stopped, signal)) if stopped == process => {
-                    // Stopped by SIGSTOP it is being watched rather than put
-                    // aside, unless it is a shell that was told to suspend.
-                    if signal != Signal::SIGSTOP || errand.is_shell() {
-                        self.warden.tell_stopped();
-                    }
+                // Stopped by SIGSTOP it is being watched rather than put aside,
+                // unless it is a shell that was told to suspend.
+                Some(Happening::Stopped(stopped, signal))
+                    if stopped == process && (signal != Signal::SIGSTOP || errand.is_shell()) =>
+                {
+                    self.warden.tell_stopped();
                 }
+                Some(Happening::Resumed) => resume(process),
                 Some(Happening::Signal(signal, origin)) => {
                     // An interactive shell ignores SIGTERM.
                     let signal = match signal {
@@ -214,6 +215,5 @@ fn ended_early(server: &Server, ending: Ending) -> Error {
 
 fn never_listened(server: &Server, found: &[Row]) -> Error {
     let patience = server.patience.as_secs_f64();
-    waiting_for(server, format!("it did not within {patience} s"))
-        .remedy(server.ready.remedy(found))
+    waiting_for(server, format!("it did not within {patience} s")).remedy(remedy(found))
 }

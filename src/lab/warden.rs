@@ -4,6 +4,7 @@
 //! All signals that may be passed on are blocked in both processes and read from
 //! a descriptor (signalfd(2)); programs start with none blocked.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -14,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, getpgid, getpgrp};
+use nix::unistd::{Pid, getpgid, getpgrp, tcsetpgrp};
 
 use super::program::Ending;
 use crate::error::Error;
@@ -35,16 +36,22 @@ const PASSED: [Signal; 12] = [
     Signal::SIGTTOU,
 ];
 
+/// What the keeper tells after a signal's number: the terminal sent it,
+pub(super) const TERMINAL: u8 = 0;
+/// a process sent it,
+pub(super) const PROCESS: u8 = 1;
+/// or it is SIGCONT, and the terminal is this group's.
+pub(super) const FOREGROUND: u8 = 2;
+
 /// Who a signal came from, and who got it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum Origin {
-    /// The terminal, which sent it to its whole foreground group.
-    Terminal = 0,
+    /// The terminal, to its whole foreground group.
+    Terminal,
     /// A process, to socklab alone.
-    Process = 1,
+    Process,
     /// A process, to the whole group.
-    Group = 2,
+    Group,
 }
 
 /// What happened inside.
@@ -56,6 +63,8 @@ pub(super) enum Happening {
     Stopped(Pid, Signal),
     /// A signal came to socklab.
     Signal(Signal, Origin),
+    /// socklab was continued in the foreground of its terminal.
+    Resumed,
 }
 
 /// What the first process inside holds.
@@ -81,7 +90,7 @@ impl Warden {
     /// Waits for the next thing to happen, at most until `deadline`.
     pub(super) fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Happening>, Error> {
         loop {
-            let happening = self.reap()?.or_else(|| self.hear());
+            let happening = reap()?.or_else(|| self.hear());
             if happening.is_some() {
                 return Ok(happening);
             }
@@ -120,21 +129,6 @@ impl Warden {
         let _ = self.keeper.write(b"s");
     }
 
-    fn reap(&mut self) -> Result<Option<Happening>, Error> {
-        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED;
-        match waitid(Id::All, flags) {
-            Ok(WaitStatus::Exited(pid, code)) => {
-                Ok(Some(Happening::Ended(pid, Ending::Exited(code))))
-            }
-            Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                Ok(Some(Happening::Ended(pid, Ending::Killed(signal))))
-            }
-            Ok(WaitStatus::Stopped(pid, signal)) => Ok(Some(Happening::Stopped(pid, signal))),
-            Ok(_) | Err(Errno::ECHILD | Errno::EINTR) => Ok(None),
-            Err(errno) => Err(Error::new("wait for", "the programs", errno)),
-        }
-    }
-
     fn hear(&mut self) -> Option<Happening> {
         let mut told = [0; 2];
         self.keeper.read_exact(&mut told).ok()?;
@@ -144,12 +138,12 @@ impl Warden {
         }
         let came_here = self.direct.contains(signal);
         self.direct.remove(signal);
-        let origin = match told[1] {
-            0 => Origin::Terminal,
-            _ if came_here => Origin::Group,
-            _ => Origin::Process,
-        };
-        Some(Happening::Signal(signal, origin))
+        Some(match told[1] {
+            FOREGROUND => Happening::Resumed,
+            TERMINAL => Happening::Signal(signal, Origin::Terminal),
+            _ if came_here => Happening::Signal(signal, Origin::Group),
+            _ => Happening::Signal(signal, Origin::Process),
+        })
     }
 
     fn note(&mut self, number: u32) {
@@ -157,6 +151,20 @@ impl Warden {
         if let Ok(Ok(signal)) = signal {
             self.direct.add(signal);
         }
+    }
+}
+
+/// Reaps one process, the program's or an orphan.
+fn reap() -> Result<Option<Happening>, Error> {
+    let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED;
+    match waitid(Id::All, flags) {
+        Ok(WaitStatus::Exited(pid, code)) => Ok(Some(Happening::Ended(pid, Ending::Exited(code)))),
+        Ok(WaitStatus::Signaled(pid, signal, _)) => {
+            Ok(Some(Happening::Ended(pid, Ending::Killed(signal))))
+        }
+        Ok(WaitStatus::Stopped(pid, signal)) => Ok(Some(Happening::Stopped(pid, signal))),
+        Ok(_) | Err(Errno::ECHILD | Errno::EINTR) => Ok(None),
+        Err(errno) => Err(Error::new("wait for", "the programs", errno)),
     }
 }
 
@@ -177,6 +185,19 @@ pub(super) fn pass_on(signal: Signal, origin: Origin, program: Pid) {
         // A program that has ended in this moment needs no signal.
         let _ = kill(program, signal);
     }
+}
+
+/// Continues a program in the foreground. A shell has a group of its own, which
+/// the shell outside does not know; it gets the terminal first.
+pub(super) fn resume(program: Pid) {
+    if let (Ok(group), Ok(terminal)) = (getpgid(Some(program)), File::open("/dev/tty"))
+        && group != getpgrp()
+    {
+        // Where that is refused the program stops once more, as in the
+        // background, and nothing is lost.
+        let _ = tcsetpgrp(terminal, group);
+    }
+    let _ = kill(program, Signal::SIGCONT);
 }
 
 /// Blocks the signals that are passed on, for this thread and those it starts.
