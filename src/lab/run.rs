@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::program::{Ending, Errand, code_of_signal, start_server};
 use super::ready::{Progress, Ready, Row, remedy, sockets};
-use super::warden::{Happening, Warden, pass_on, resume};
+use super::warden::{Happening, Warden, has_terminal, pass_on, resume};
 use crate::error::{Error, Exit};
 use crate::link::Link;
 
@@ -113,10 +113,11 @@ impl Run<'_> {
         loop {
             match self.next(None)? {
                 Some(Happening::Ended(ended, ending)) if ended == process => return Ok(ending),
-                // Stopped by SIGSTOP it is being watched rather than put aside,
+                // Stopped by SIGSTOP it is an experiment rather than put aside,
                 // unless it is a shell that was told to suspend.
                 Some(Happening::Stopped(stopped, signal))
-                    if stopped == process && (signal != Signal::SIGSTOP || errand.is_shell()) =>
+                    if stopped == process
+                        && (signal != Signal::SIGSTOP || has_terminal(process)) =>
                 {
                     self.warden.tell_stopped();
                 }

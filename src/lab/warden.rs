@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, getpgid, getpgrp, tcsetpgrp};
+use nix::unistd::{Pid, getpgid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 use super::program::Ending;
 use crate::error::Error;
@@ -185,6 +185,16 @@ pub(super) fn pass_on(signal: Signal, origin: Origin, program: Pid) {
         // A program that has ended in this moment needs no signal.
         let _ = kill(program, signal);
     }
+}
+
+/// Whether the terminal's foreground is the program's own group, as a shell's is.
+pub(super) fn has_terminal(program: Pid) -> bool {
+    // Every group that began outside is 0 in here.
+    let own = getpgid(Some(program))
+        .ok()
+        .filter(|&group| group != getpgrp());
+    let terminal = File::open("/dev/tty");
+    own.is_some_and(|own| terminal.is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(own)))
 }
 
 /// Continues a program in the foreground. A shell has a group of its own, which

@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use caps::{CapSet, Capability};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, getgid, getppid, getuid};
 
@@ -163,8 +163,8 @@ impl Host {
     }
 
     /// Starts a program in this host. It is killed when the host is dropped, and
-    /// when this process is, so that no orphan keeps the namespace alive. It
-    /// keeps the host's network privileges where those come from a user
+    /// when this process is, so that no orphan keeps the namespace alive. No
+    /// signal is blocked in it, whatever is in this process. It keeps the host's network privileges where those come from a user
     /// namespace.
     ///
     /// One exception: a program with file capabilities, such as `ping` on some
@@ -174,11 +174,12 @@ impl Host {
     /// ([`begin_private_process_namespace`]).
     pub fn spawn(&self, mut command: Command) -> io::Result<Child> {
         let parent = nix::unistd::getpid();
-        // SAFETY: between fork and exec only two system calls are made, prctl
-        // and getppid, which are async-signal-safe; nothing allocates.
+        // SAFETY: between fork and exec only three system calls are made, prctl,
+        // sigprocmask and getppid, which are async-signal-safe; nothing allocates.
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
+                SigSet::empty().thread_set_mask()?;
                 if getppid() != parent {
                     return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
                 }
