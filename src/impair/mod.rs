@@ -44,9 +44,9 @@ mod trace;
 
 pub use flow_name::{FlowEnd, FlowName, FlowProtocol};
 pub use medium::{Medium, Outcome, Parcel, Verdict};
-pub use selector::{Action, Rule, Seen, Selector};
+pub use selector::{Action, Rule, Seen, Selector, SelectorError};
 pub use settings::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss, Plan,
     Reorder, Server, Settings, Slot,
 };
-pub use trace::{OPPORTUNITY, Trace};
+pub use trace::{OPPORTUNITY, Trace, TraceError};

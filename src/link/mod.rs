@@ -33,7 +33,9 @@ use crate::socket::watch::StateWatch;
 
 pub use account::{Account, Amount, Carried, Changed, FlowAccount, Lateness, Traffic, WireCount};
 pub use device::{DeviceDrops, DeviceKind, Offload};
-pub use namespace::{Host, Privilege, enter_private_user_namespace};
+pub use namespace::{
+    Host, Privilege, begin_private_process_namespace, enter_private_user_namespace,
+};
 
 use device::Port;
 use wire::{Manner, Wire};
@@ -134,6 +136,14 @@ impl Link {
     /// The server's host.
     pub fn server(&self) -> &Host {
         &self.server
+    }
+
+    /// The host at `place`: the server's there, else the client's.
+    pub fn host(&self, place: Place) -> &Host {
+        match place {
+            Place::Server => &self.server,
+            _ => &self.client,
+        }
     }
 
     /// What the wire's ends are.
