@@ -21,6 +21,7 @@
 mod medium;
 mod selector;
 mod settings;
+mod spec;
 mod trace;
 
 pub use medium::{Medium, Outcome, Parcel, Verdict};
@@ -29,4 +30,5 @@ pub use settings::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss, Plan,
     Reorder, Server, Settings, Slot,
 };
+pub use spec::{Dialect, Load, Problem, Reason, Shortest, Sketch, Source, Spec, SpecError};
 pub use trace::{OPPORTUNITY, Trace, TraceError};
