@@ -19,16 +19,20 @@
 //! was due, not from when it was dealt with, so that lateness does not add up.
 
 mod medium;
+mod profile;
 mod selector;
 mod settings;
 mod spec;
 mod trace;
 
 pub use medium::{Medium, Outcome, Parcel, Verdict};
+pub use profile::{PROFILES, Profile};
 pub use selector::{Action, Rule, Seen, Selector, SelectorError};
 pub use settings::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss, Plan,
     Reorder, Server, Settings, Slot,
 };
-pub use spec::{Dialect, Load, Problem, Reason, Shortest, Sketch, Source, Spec, SpecError};
+pub use spec::{
+    Dialect, Load, Problem, Reason, Shortest, Sketch, Source, Spec, SpecError, quote,
+};
 pub use trace::{OPPORTUNITY, Trace, TraceError};

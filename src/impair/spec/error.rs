@@ -152,9 +152,6 @@ pub enum Problem {
     /// A quote that is not closed.
     #[error("the quote is not closed")]
     OpenQuote,
-    /// No such profile.
-    #[error("\"{0}\" is no profile; those are {1}")]
-    UnknownProfile(String, String),
 }
 
 /// A length of bursts, for display.

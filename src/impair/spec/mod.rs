@@ -52,6 +52,7 @@ pub use schedule::Sketch;
 use error::Mark;
 use reader::Reader;
 use terms::{Said, Terms};
+pub use token::quote;
 use token::{Token, tokens};
 
 /// Which language a description is in.

@@ -84,8 +84,8 @@ fn quoted(
     None
 }
 
-/// `text` so that it is read as one word.
-pub(super) fn quote(text: &str) -> String {
+/// `text` so that a description reads it as one word.
+pub fn quote(text: &str) -> String {
     let is_plain = !text.is_empty()
         && !text.contains(|letter: char| letter.is_whitespace() || "'\"\\;".contains(letter));
     if is_plain {

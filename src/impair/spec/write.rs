@@ -175,18 +175,14 @@ fn distribution(distribution: Distribution) -> &'static str {
 
 fn slot(slot: &Slot) -> String {
     let (least, most) = (Time(slot.least), Time(slot.most));
-    let mut said = match slot.distribution {
+    let times = match slot.distribution {
         Some(shape) => format!("slot distribution {} {least} {most}", distribution(shape)),
         None if least == most => format!("slot {least}"),
         None => format!("slot {least} {most}"),
     };
-    if slot.packets > 0 {
-        said += &format!(" packets {}", slot.packets);
-    }
-    if slot.bytes > 0 {
-        said += &format!(" bytes {}", slot.bytes);
-    }
-    said
+    let packets = Detail::Short.part(slot.packets == 0, format_args!("packets {}", slot.packets));
+    let bytes = Detail::Short.part(slot.bytes == 0, format_args!("bytes {}", slot.bytes));
+    times + &packets + &bytes
 }
 
 /// What serves the queue, and the queue.
@@ -305,19 +301,21 @@ fn words(text: &str) -> usize {
 /// it is to stay: a bottleneck takes along its bucket and its discipline, a
 /// delay its jitter, a trace another server's bucket.
 fn forget(old: &mut [Option<String>; ASPECTS], before: &Settings, after: &Settings) {
-    const JITTER: [usize; 2] = [8, 9];
+    const JITTER: usize = 8;
+    const DISTRIBUTION: usize = 9;
     const BUCKET: usize = 13;
     const DISCIPLINE: usize = 14;
     if after.delay.base.is_zero() && !before.delay.base.is_zero() {
-        JITTER.map(|aspect| old[aspect] = None);
+        old[JITTER] = None;
     }
-    if after.delay.jitter.is_zero() {
-        old[JITTER[1]] = None;
+    if old[JITTER].is_none() || after.delay.jitter.is_zero() {
+        old[DISTRIBUTION] = None;
     }
-    let is_trace = |bottleneck: &Bottleneck| matches!(bottleneck.server, Server::Trace(_));
-    match &after.bottleneck {
-        None => [BUCKET, DISCIPLINE].map(|aspect| old[aspect] = None),
-        Some(bottleneck) if is_trace(bottleneck) => [BUCKET; 2].map(|aspect| old[aspect] = None),
-        Some(_) => [(); 2],
-    };
+    let server = after.bottleneck.as_ref().map(|one| &one.server);
+    if matches!(server, None | Some(Server::Trace(_))) {
+        old[BUCKET] = None;
+    }
+    if server.is_none() {
+        old[DISCIPLINE] = None;
+    }
 }
