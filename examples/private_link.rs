@@ -28,8 +28,8 @@ fn main() -> anyhow::Result<()> {
     let account = link.finish()?;
     println!(
         "{} packets went up the wire, {} came down, {} were lost by the link",
-        account.wire.client_to_server.delivered,
-        account.wire.server_to_client.delivered,
+        account.count.wire.client_to_server.delivered.packets,
+        account.count.wire.server_to_client.delivered.packets,
         account.unmodelled_loss()
     );
     println!("{} events were recorded", recording.take().len());

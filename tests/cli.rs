@@ -50,10 +50,10 @@ fn the_link_needs_no_root() {
             };
             let link = &result(&lines)["result"]["link"];
             assert_eq!(link["device"], device, "{who:?} {arguments:?}");
-            let offered = link["client_to_server"]["offered"]
+            let offered = link["client_to_server"]["offered"]["packets"]
                 .as_u64()
                 .expect("a count")
-                + link["server_to_client"]["offered"]
+                + link["server_to_client"]["offered"]["packets"]
                     .as_u64()
                     .expect("a count");
             assert_eq!(

@@ -460,10 +460,15 @@ fn both_pings_agree_on_the_private_link_and_each_probe_is_two_packets() {
         let (theirs, their_account) = run_on_link(ping(&["ping"], &server));
         let (ours, our_account) = run_on_link(ping(&[SOCKLAB, "ping"], &server));
         for account in [their_account, our_account] {
-            let [up, down] = [account.wire.client_to_server, account.wire.server_to_client];
-            assert_eq!((up.offered, up.delivered), (PROBES, PROBES), "{account:?}");
+            let wire = &account.count.wire;
+            let [up, down] = [&wire.client_to_server, &wire.server_to_client];
             assert_eq!(
-                (down.offered, down.delivered),
+                (up.offered.packets, up.delivered.packets),
+                (PROBES, PROBES),
+                "{account:?}"
+            );
+            assert_eq!(
+                (down.offered.packets, down.delivered.packets),
                 (PROBES, PROBES),
                 "{account:?}"
             );

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use socklab::conversation::{self, WireAccount};
 use socklab::event::{Arrival, Event, Fate, Sink};
 use socklab::flow::{FiveTuple, Kind, TcpState};
-use socklab::link::{Account, Carried, DeviceKind, Traffic};
+use socklab::link::{Account, Amount, Carried, DeviceKind, Traffic, WireCount};
 use socklab::packet::hexdump::Mode;
 use socklab::packet::{Charset, dissect};
 use socklab::recorder::Clock;
@@ -159,17 +159,25 @@ fn what_is_wrong_is_said_without_a_rendering_too() {
 fn account(events: &[Event<'_>], change: impl FnOnce(&mut Account)) -> Account {
     let wire = WireAccount::of(events);
     let traffic = |count: conversation::Count| Traffic {
-        offered: count.packets,
-        offered_bytes: count.bytes,
-        delivered: count.packets - count.lost,
-        refused: 0,
+        offered: Amount {
+            packets: count.packets,
+            bytes: count.bytes,
+        },
+        delivered: Amount {
+            packets: count.packets - count.lost,
+            bytes: count.bytes,
+        },
+        ..Traffic::default()
     };
     let mut account = Account {
         device: DeviceKind::Tun,
-        wire: Carried {
-            client_to_server: traffic(wire.client_to_server),
-            server_to_client: traffic(wire.server_to_client),
-            overrun: 0,
+        seed: 0,
+        count: WireCount {
+            wire: Carried {
+                client_to_server: traffic(wire.client_to_server),
+                server_to_client: traffic(wire.server_to_client),
+            },
+            ..WireCount::default()
         },
         drops: Vec::new(),
     };
@@ -199,7 +207,7 @@ fn figures_that_agree_are_said_to_agree() {
 
 #[test]
 fn a_packet_that_nobody_recorded_is_an_error() {
-    let text = after_udp(|account| account.wire.client_to_server.offered += 1);
+    let text = after_udp(|account| account.count.wire.client_to_server.offered.packets += 1);
     let error = "✗ figures disagree: client → server: packets the link was offered 5, \
                  packets\n  recorded 4";
     assert!(text.contains(error), "{text}");
@@ -207,7 +215,7 @@ fn a_packet_that_nobody_recorded_is_an_error() {
 
 #[test]
 fn what_the_link_lost_by_itself_is_an_error() {
-    let text = after_udp(|account| account.wire.overrun = 3);
+    let text = after_udp(|account| account.count.overrun = 3);
     assert!(text.contains("✗ The link itself lost 3 packets"), "{text}");
 }
 

@@ -6,6 +6,7 @@
 //! since the run began.
 
 mod echo;
+mod sample;
 mod sink;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoReply, EchoRequest,
     EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary,
 };
+pub use sample::{CongestionState, Limit, Sample};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};
 
 /// One thing that happened.
@@ -50,6 +52,7 @@ impl Event<'_> {
                 }),
                 What::Call(call) => What::Call(call),
                 What::State(change) => What::State(change),
+                What::Sample(sample) => What::Sample(sample),
                 What::Delivery(delivery) => What::Delivery(delivery),
                 What::Echo(echo) => What::Echo(echo.into_owned()),
                 What::Note(note) => What::Note(note),
@@ -62,6 +65,7 @@ impl Event<'_> {
         match self.what {
             What::Call(_) => Topic::Call,
             What::State(_) => Topic::State,
+            What::Sample(_) => Topic::Sample,
             What::Packet(_) => Topic::Packet,
             What::Delivery(_) => Topic::Delivery,
             What::Echo(_) => Topic::Echo,
@@ -100,6 +104,8 @@ pub enum What<'a> {
     Call(Call),
     /// A TCP connection changed its state.
     State(StateChange),
+    /// A sender's kernel was asked how it is getting on.
+    Sample(Sample),
     /// A packet crossed the wire, or failed to.
     Packet(Packet<'a>),
     /// What the receiving program got of one message.

@@ -15,6 +15,8 @@ pub enum Topic {
     Call,
     /// TCP state changes.
     State,
+    /// How senders' kernels are getting on.
+    Sample,
     /// Packets on the wire.
     Packet,
     /// What the receiving program got.

@@ -20,24 +20,28 @@ mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::event::{Place, Sink, Topic};
 use crate::flow::Family;
+use crate::impair::Plan;
 use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
-pub use account::{Account, Carried, Traffic};
-pub use device::{DeviceDrops, DeviceKind};
-pub use namespace::{Host, Privilege, enter_private_user_namespace};
+pub use account::{Account, Amount, Carried, Changed, FlowAccount, Lateness, Traffic, WireCount};
+pub use device::{DeviceDrops, DeviceKind, Offload};
+pub use namespace::{
+    Host, Privilege, begin_private_process_namespace, enter_private_user_namespace,
+};
 
 use device::Port;
-use wire::Wire;
+use wire::{Manner, Wire};
 
 /// What the link is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The client's addresses.
     pub client: Addresses,
@@ -47,6 +51,13 @@ pub struct Config {
     pub mtu: u32,
     /// The device to build on; `None` tries TUN first, then veth.
     pub device: Option<DeviceKind>,
+    /// What the wire does to packets.
+    pub plan: Plan,
+    /// How long before a packet is due the wire stops sleeping and watches the
+    /// clock: punctual to the microsecond, at the price of a busy processor.
+    pub spin: Duration,
+    /// Whether packets may cross uncut.
+    pub offload: Offload,
 }
 
 /// One host's addresses.
@@ -81,6 +92,9 @@ impl Default for Config {
             },
             mtu: 1500,
             device: None,
+            plan: Plan::default(),
+            spin: Duration::ZERO,
+            offload: Offload::Off,
         }
     }
 }
@@ -96,6 +110,7 @@ pub struct Link {
     _middle: Option<Host>,
     wire: Wire,
     device: DeviceKind,
+    seed: u64,
 }
 
 impl Link {
@@ -104,6 +119,7 @@ impl Link {
     pub fn build(config: &Config, clock: Clock, sink: Arc<dyn Sink>) -> Result<Self, Error> {
         let recorder = Recorder::new(Place::Wire, clock, sink);
         match config.device {
+            device if config.offload == Offload::On => Self::build_fast(device, config, &recorder),
             Some(kind) => Self::build_on(kind, config, &recorder),
             None => Self::build_on(DeviceKind::Tun, config, &recorder).or_else(|tun| {
                 Self::build_on(DeviceKind::Veth, config, &recorder)
@@ -122,6 +138,14 @@ impl Link {
         &self.server
     }
 
+    /// The host at `place`: the server's there, else the client's.
+    pub fn host(&self, place: Place) -> &Host {
+        match place {
+            Place::Server => &self.server,
+            _ => &self.client,
+        }
+    }
+
     /// What the wire's ends are.
     pub fn device(&self) -> DeviceKind {
         self.device
@@ -134,10 +158,18 @@ impl Link {
             .map_err(|error| Error::new("settle", "the wire", error))
     }
 
-    /// Lets the wire deliver what is still in the devices, tears everything
-    /// down, and tells what was carried and what the devices dropped.
+    /// What was carried so far.
+    pub fn count(&self) -> Result<WireCount, Error> {
+        self.wire
+            .count()
+            .map_err(|error| Error::new("count", "the wire's packets", error))
+    }
+
+    /// Lets the wire take in what is still in the devices, tears everything
+    /// down, and tells what was carried and what the devices dropped. Packets
+    /// that are not due by then are counted as queued.
     pub fn finish(self) -> Result<Account, Error> {
-        let (wire, ends) = self.wire.stop()?;
+        let (count, ends) = self.wire.stop()?;
         let drops = [&self.client, &self.server]
             .into_iter()
             .map(|host| {
@@ -149,19 +181,38 @@ impl Link {
         drop(ends);
         Ok(Account {
             device: self.device,
-            wire,
+            seed: self.seed,
+            count,
             drops,
         })
+    }
+
+    fn build_fast(
+        device: Option<DeviceKind>,
+        config: &Config,
+        recorder: &Recorder,
+    ) -> Result<Self, Error> {
+        let refused = |cause: &str| {
+            Err(Error::new("build", "a link with offloads", cause)
+                .remedy("leave the fast mode off, or everything else"))
+        };
+        if device == Some(DeviceKind::Veth) {
+            return refused("veth is used without offloads");
+        }
+        if !config.plan.is_transparent() {
+            return refused("packets of up to 64 KiB cannot meet the fates of single ones");
+        }
+        if recorder.wants(Topic::Packet) {
+            return refused("packets of up to 64 KiB are none that a wire would show");
+        }
+        Self::build_on(DeviceKind::Tun, config, recorder)
     }
 
     fn build_on(kind: DeviceKind, config: &Config, recorder: &Recorder) -> Result<Self, Error> {
         let client = Host::create(&recorder.at(Place::Client), config.client)?;
         let server = Host::create(&recorder.at(Place::Server), config.server)?;
         let (middle, ports) = match kind {
-            DeviceKind::Tun => (
-                None,
-                [&client, &server].map(|host| tun_port(host, config.mtu)),
-            ),
+            DeviceKind::Tun => (None, [&client, &server].map(|host| tun_port(host, config))),
             DeviceKind::Veth => {
                 let middle = Host::create(recorder, config.client)?;
                 let ports = [&client, &server].map(|host| veth_port(host, &middle, config.mtu));
@@ -174,13 +225,19 @@ impl Link {
         } else {
             None
         };
-        let wire = Wire::start([client_port?, server_port?], recorder.clone(), watch)?;
+        let manner = Manner {
+            plan: config.plan.clone(),
+            spin: config.spin,
+        };
+        let ports = [client_port?, server_port?];
+        let wire = Wire::start(ports, manner, recorder.clone(), watch)?;
         let link = Self {
             client,
             server,
             _middle: middle,
             wire,
             device: kind,
+            seed: config.plan.seed,
         };
         // The wire's thread is up and waiting when this returns, so that the
         // first packet does not pay for its start.
@@ -201,9 +258,10 @@ fn neither(tun: Error, veth: &Error) -> Error {
     )
 }
 
-fn tun_port(host: &Host, mtu: u32) -> Result<Port, Error> {
-    let addresses = host.addresses();
-    host.run(move || tun::create(addresses, mtu)).map(Port::Tun)
+fn tun_port(host: &Host, config: &Config) -> Result<Port, Error> {
+    let (addresses, mtu, offload) = (host.addresses(), config.mtu, config.offload);
+    host.run(move || tun::create(addresses, mtu, offload))
+        .map(Port::Tun)
 }
 
 fn veth_port(host: &Host, middle: &Host, mtu: u32) -> Result<Port, Error> {

@@ -11,7 +11,7 @@ use super::table;
 use crate::conversation::WireAccount;
 use crate::event::{Event, What};
 use crate::flow::Direction;
-use crate::link::Account;
+use crate::link::{Account, Traffic};
 
 /// What is known of a run beside its outcome.
 #[derive(Clone, Copy, Default)]
@@ -46,12 +46,12 @@ impl Evidence<'_> {
             let (traffic, count) = (traffic(link, direction), wire.direction(direction));
             found.compare(
                 name,
-                ("packets the link was offered", traffic.offered),
+                ("packets the link was offered", traffic.offered.packets),
                 ("packets recorded", count.packets),
             );
             found.compare(
                 name,
-                ("bytes the link was offered", traffic.offered_bytes),
+                ("bytes the link was offered", traffic.offered.bytes),
                 ("bytes recorded", count.bytes),
             );
         }
@@ -68,7 +68,7 @@ impl Evidence<'_> {
             let traffic = traffic(link, direction);
             format!(
                 "{name} {} packets offered, {} delivered",
-                traffic.offered, traffic.delivered
+                traffic.offered.packets, traffic.delivered.packets
             )
         });
         let text = format!("The link: {}.", each.join("; "));
@@ -89,11 +89,8 @@ impl Evidence<'_> {
     }
 }
 
-fn traffic(link: &Account, direction: Direction) -> crate::link::Traffic {
-    match direction {
-        Direction::ClientToServer => link.wire.client_to_server,
-        Direction::ServerToClient => link.wire.server_to_client,
-    }
+fn traffic(link: &Account, direction: Direction) -> &Traffic {
+    link.count.wire.towards(direction)
 }
 
 /// Pairs of figures that should be equal and are not.

@@ -8,14 +8,15 @@
 //! |---|---|
 //! | `call` | `host`, `socket`, `name`, `arguments`, then `returned` and perhaps `detail`, or `errno`; `took_ns` |
 //! | `state` | `host`, `protocol`, `local`, `remote`, `from`, `to` |
-//! | `packet` | `id`, `direction`, `link_type`, `bytes_hex`, `sent_at_ns`, `fate` with its own fields, perhaps `delivered_at_ns` |
+//! | `sample` | `host`, `protocol`, `local`, `remote`, `snd_cwnd_segments`, perhaps `snd_ssthresh_segments`, `rtt_ns`, `rttvar_ns`, `in_flight_segments`, `total_retrans`, `congestion_state` (`open`, `disorder`, `cwr`, `recovery`, `loss`), perhaps `limited_by` (`application`, `receive_window`, `send_buffer`, `congestion_window`) |
+//! | `packet` | `id`, `direction`, `link_type`, `bytes_hex`, `sent_at_ns`, `fate` (`delivered`, `lost` with its `cause`, `queued`, `unknown`), where they apply `copy_of`, `corrupted_bit`, `truncated_to_bytes`, `marked`, `hastened`, `reordered`, `flow`, `flow_packet`, `due_at_ns`, `delivered_at_ns` |
 //! | `delivery` | `kind`, `number`, `arrival` with its own fields, perhaps `latency_ns` |
 //! | `echo` | what a ping run sent, received and counted; `echo` says which |
 //! | `note` | `text` |
 //! | `result` | `command`, `environment`, `result`; that of `ping` is its summary's figures |
 //!
 //! Names are stable: fields are added, never renamed. A name ends in its unit
-//! where it has one: `_ns` is nanoseconds, `_us` microseconds (`TCP_INFO` has them so), `_bytes` bytes, `_hex` hexadecimal,
+//! where it has one: `_ns` is nanoseconds, `_bytes` bytes, `_hex` hexadecimal,
 //! `_percent` percent. Times called `…at_ns` count from the start of the run;
 //! `environment.started_at_unix_ns` is that start. Owns no other field name; those are
 //! the events' and the outcomes' own.

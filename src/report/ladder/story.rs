@@ -91,7 +91,7 @@ impl<'a> Story<'a> {
                     });
                     story.add_packet(event.at, packet);
                 }
-                What::Delivery(_) | What::Echo(_) => {}
+                What::Sample(_) | What::Delivery(_) | What::Echo(_) => {}
             }
         }
         story.moments.sort_by_key(|moment| moment.at);
@@ -163,7 +163,7 @@ fn marks(events: &[Event<'_>]) -> Vec<Duration> {
     let mut marks = Vec::new();
     for event in events {
         match &event.what {
-            What::State(_) | What::Delivery(_) | What::Echo(_) => {}
+            What::State(_) | What::Sample(_) | What::Delivery(_) | What::Echo(_) => {}
             What::Packet(packet) => {
                 marks.push(event.at);
                 marks.extend(packet.delivered_at);
