@@ -26,6 +26,10 @@ pub enum Exit {
     Network,
     /// Wrong usage or anything else.
     Other,
+    /// A program to run is there and cannot be run, as `env(1)` has it.
+    NotExecutable,
+    /// A program to run is not there, as `env(1)` has it.
+    NoProgram,
 }
 
 impl Exit {
@@ -54,6 +58,8 @@ impl Exit {
         match self {
             Exit::Network => 1,
             Exit::Other => 2,
+            Exit::NotExecutable => 126,
+            Exit::NoProgram => 127,
         }
     }
 }

@@ -24,6 +24,7 @@
 //! | [`link`] | two private hosts and the wire between them | |
 //! | [`stage`] | where a demonstration plays: the link, or loopback | |
 //! | [`tcp`], [`udp`], [`ping`] | one engine each | |
+//! | [`lab`] | any program on the two hosts, and no orphan left |
 //! | [`compare`] | the same messages through all three kinds of socket | |
 //! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng: renderings of events | |
 //! | [`cli`] | what was typed → what it means; the only room that knows clap | |
@@ -31,7 +32,7 @@
 //! # The import law
 //!
 //! Imports point down only:
-//! `main → cli → report → compare → {tcp, udp, ping} → stage → link → capture → socket →
+//! `main → cli → report → compare → {tcp, udp, ping, lab} → stage → link → capture → socket →
 //! recorder → error → pure`.
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
@@ -44,6 +45,7 @@ pub mod error;
 pub mod event;
 pub mod flow;
 pub mod impair;
+pub mod lab;
 pub mod link;
 pub mod packet;
 pub mod ping;

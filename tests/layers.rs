@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["capture"],
     &["link"],
     &["stage"],
-    &["tcp", "udp", "ping"],
+    &["tcp", "udp", "ping", "lab"],
     &["compare"],
     &["report"],
     &["cli"],
@@ -32,6 +32,7 @@ const FLOORS: &[&[&str]] = &[
 
 /// The files that may hold unsafe code.
 const KERNEL_EDGE: &[&str] = &[
+    "src/lab/nest.rs",
     "src/link/namespace.rs",
     "src/link/tun.rs",
     "src/link/veth.rs",

@@ -5,6 +5,7 @@
 
 mod compare;
 mod demonstration;
+mod lab;
 mod output;
 mod ping;
 mod place;
@@ -28,7 +29,8 @@ Examples:
   socklab tcp                         a stream socket's whole life
   socklab udp --hex short             datagrams, and their bytes
   socklab ping --link -c 3            a raw socket, without root
-  socklab compare                     the three side by side")]
+  socklab compare                     the three side by side
+  socklab lab -- ping -c 3 server     any program, between two private hosts")]
 struct Cli {
     /// When to use colour.
     #[arg(
@@ -51,6 +53,7 @@ enum Command {
     Ping(ping::Args),
     #[command(allow_negative_numbers = true)]
     Compare(compare::Args),
+    Lab(lab::Args),
 }
 
 /// Parses the command line and runs what it says.
@@ -64,6 +67,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Tcp(args) => tcp::run(args, cli.color),
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
+        Command::Lab(args) => Ok(lab::run(args)?),
         Command::Ping(args) => Ok(ping::run(args)?),
     }
 }

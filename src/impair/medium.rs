@@ -4,16 +4,22 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::flows::FlowName;
+use super::flow_name::FlowName;
+use super::flows::FlowTable;
+use super::path::Path;
 use super::settings::Plan;
+use super::{corrupt, ecn};
 use crate::event::{Changes, InFlow};
 use crate::flow::Direction;
+use crate::packet::Heading;
 
 /// Both directions of a wire.
 #[derive(Debug)]
 pub struct Medium {
-    plan: Plan,
-    ids: u64,
+    paths: [Path; 2],
+    transparent: [bool; 2],
+    flows: FlowTable,
+    last_id: u64,
 }
 
 /// A packet on its way.
@@ -27,7 +33,8 @@ pub struct Parcel {
     pub place: InFlow,
     /// When it entered.
     pub sent_at: Duration,
-    /// When it leaves; when it was lost, where it is.
+    /// When it leaves; when it was lost, where it is; while it waits in the
+    /// queue of a bottleneck, when it came there.
     pub due_at: Duration,
     /// What was changed.
     pub changes: Changes,
@@ -41,6 +48,65 @@ impl Parcel {
     /// The bytes to hand over.
     pub fn bytes(&self) -> &[u8] {
         self.altered.as_deref().unwrap_or(&self.sent)
+    }
+
+    /// What packets are ordered by.
+    pub(super) fn key(&self) -> (Duration, u64) {
+        (self.due_at, self.id)
+    }
+
+    /// Bytes to hand over.
+    pub(super) fn length(&self) -> u64 {
+        u64::try_from(self.bytes().len()).unwrap_or(u64::MAX)
+    }
+
+    /// Memory that it takes, in bytes.
+    pub(super) fn footprint(&self) -> u64 {
+        u64::try_from(self.sent.len() + size_of::<Self>()).unwrap_or(u64::MAX)
+    }
+
+    /// A copy that the wire makes before anything happens to the packet but
+    /// what is marked already.
+    pub(super) fn copy(&self, id: u64) -> Self {
+        Self {
+            id,
+            changes: Changes {
+                copy_of: Some(self.id),
+                ..self.changes
+            },
+            ..self.clone()
+        }
+    }
+
+    /// Flips a bit and cuts the tail off.
+    pub(super) fn damage(&mut self, corrupted_bit: Option<u64>, truncated_to: Option<usize>) {
+        if let Some(bit) = corrupted_bit {
+            corrupt::flip(self.alter(), bit);
+            self.changes.corrupted_bit = corrupted_bit;
+        }
+        if let Some(length) = truncated_to {
+            self.alter().truncate(length);
+            self.changes.truncated_to = truncated_to;
+        }
+    }
+
+    /// Sets Congestion Experienced.
+    pub(super) fn mark(&mut self) {
+        ecn::mark(self.alter());
+        self.changes.marked = true;
+    }
+
+    /// Sets Congestion Experienced where the packet is ECN-capable; whether it is.
+    pub(super) fn try_mark(&mut self) -> bool {
+        let is_capable = ecn::is_capable(self.bytes());
+        if is_capable {
+            self.mark();
+        }
+        is_capable
+    }
+
+    fn alter(&mut self) -> &mut Vec<u8> {
+        self.altered.get_or_insert_with(|| self.sent.clone())
     }
 }
 
@@ -65,63 +131,250 @@ pub struct Outcome {
 impl Medium {
     /// A medium that does what `plan` says.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, ids: 0 }
+        let transparent = [plan.up.is_transparent(), plan.down.is_transparent()];
+        let up = Path::new(plan.up, plan.seed, Direction::ClientToServer);
+        let down = Path::new(plan.down, plan.seed, Direction::ServerToClient);
+        Self {
+            paths: [up, down],
+            transparent,
+            flows: FlowTable::default(),
+            last_id: 0,
+        }
     }
 
     /// Whether packets of this direction pass as they are, at once, and always
     /// will: such packets need only be [noted](Self::note).
     pub fn is_transparent(&self, direction: Direction) -> bool {
-        match direction {
-            Direction::ClientToServer => self.plan.up.is_transparent(),
-            Direction::ServerToClient => self.plan.down.is_transparent(),
-        }
+        self.transparent[direction as usize]
     }
 
     /// Numbers a packet that passes as it is: its id and its place.
     pub fn note(&mut self, direction: Direction, bytes: &[u8]) -> (u64, InFlow) {
-        let _ = (direction, bytes);
-        self.ids += 1;
-        let place = InFlow {
-            flow: 1,
-            index: self.ids,
-        };
-        (self.ids, place)
+        let heading = Heading::of(bytes);
+        let placed = self.flows.place(direction, heading.as_ref());
+        self.last_id += 1;
+        (self.last_id, placed.place)
     }
 
-    /// Takes a packet in. Whatever is due before `now` must have been polled.
+    /// Takes a packet in, and says where it stands. Whatever is due before `now`
+    /// must have been polled.
     pub fn offer(&mut self, direction: Direction, now: Duration, bytes: Vec<u8>) -> InFlow {
-        let _ = (direction, now, bytes);
-        todo!()
+        let heading = Heading::of(&bytes);
+        let placed = self.flows.place(direction, heading.as_ref());
+        self.last_id += 1;
+        let parcel = Parcel {
+            id: self.last_id,
+            direction,
+            place: placed.place,
+            sent_at: now,
+            due_at: now,
+            changes: Changes::default(),
+            sent: bytes,
+            altered: None,
+        };
+        let last_id = &mut self.last_id;
+        let path = &mut self.paths[direction as usize];
+        path.offer(parcel, heading.as_ref(), placed.identity, || {
+            *last_id += 1;
+            *last_id
+        });
+        placed.place
     }
 
-    /// The next packet whose way has ended by `now`, in the order of `due_at`.
+    /// The next packet whose way has ended by `now`, in the order of `due_at`,
+    /// then of ids.
     pub fn poll(&mut self, now: Duration) -> Option<Outcome> {
-        let _ = now;
-        None
+        for path in &mut self.paths {
+            path.advance(now);
+        }
+        self.paths
+            .iter_mut()
+            .filter_map(|path| Some((path.first()?.parcel.key(), path)))
+            .filter(|((due, _), _)| *due <= now)
+            .min_by_key(|(key, _)| *key)
+            .and_then(|(_, path)| path.pop())
     }
 
-    /// When [`poll`](Self::poll) will next have something.
+    /// When [`poll`](Self::poll) will next have something, or packets must be
+    /// moved on for it to have it in time.
     pub fn next_deadline(&self) -> Option<Duration> {
-        None
+        self.paths.iter().filter_map(Path::deadline).min()
     }
 
     /// The conversations so far; the first is flow 1.
     pub fn flows(&self) -> &[FlowName] {
-        &[]
+        self.flows.names()
     }
 
-    /// Packets under way.
+    /// Packets under way; those whose way has ended, polled or not, are not.
     pub fn in_flight(&self) -> usize {
-        0
+        let packets: u64 = self.paths.iter().map(|path| path.in_flight().packets).sum();
+        usize::try_from(packets).unwrap_or(usize::MAX)
     }
 
     /// The number of the last packet that entered or was made.
     pub fn last_id(&self) -> u64 {
-        self.ids
+        self.last_id
     }
 
-    /// Takes out what is still under way, in the order of ids.
+    /// Takes out what is still under way, in the order of ids. What has ended
+    /// and was not polled stays to be polled.
     pub fn abandon(&mut self) -> Vec<Parcel> {
-        Vec::new()
+        let mut parcels: Vec<Parcel> = self.paths.iter_mut().flat_map(Path::abandon).collect();
+        parcels.sort_unstable_by_key(|parcel| parcel.id);
+        parcels
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::{Medium, Parcel, Verdict};
+    use crate::event::{Changes, InFlow};
+    use crate::flow::Direction;
+    use crate::impair::{
+        Bottleneck, Capacity, Chance, Course, Delay, Discipline, Framing, Loss, Plan, Server,
+        Settings,
+    };
+    use crate::units::{Probability, Rate};
+
+    /// A packet of `length` bytes that is no IP packet.
+    pub(in crate::impair) fn parcel(id: u64, length: usize) -> Parcel {
+        Parcel {
+            id,
+            direction: Direction::ClientToServer,
+            place: InFlow { flow: 1, index: id },
+            sent_at: Duration::ZERO,
+            due_at: Duration::ZERO,
+            changes: Changes::default(),
+            sent: vec![0; length],
+            altered: None,
+        }
+    }
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn plan(first: Settings) -> Plan {
+        Plan {
+            seed: 1,
+            up: Course {
+                first,
+                changes: Vec::new(),
+            },
+            down: Course::default(),
+        }
+    }
+
+    fn polled(medium: &mut Medium) -> Vec<(u64, u128, Verdict)> {
+        let mut outcomes = Vec::new();
+        while let Some(deadline) = medium.next_deadline() {
+            while let Some(outcome) = medium.poll(deadline) {
+                let at = outcome.parcel.due_at.as_micros();
+                outcomes.push((outcome.parcel.id, at, outcome.verdict));
+            }
+        }
+        outcomes
+    }
+
+    #[test]
+    fn delay_rate_and_queue_act_one_after_the_other() {
+        let mut medium = Medium::new(plan(Settings {
+            delay: Delay {
+                base: 10 * MS,
+                ..Delay::default()
+            },
+            bottleneck: Some(Bottleneck {
+                server: Server::Rate {
+                    rate: Rate(8_000_000),
+                    framing: Framing::default(),
+                },
+                capacity: Capacity::Packets(1),
+                discipline: Discipline::DropTail,
+                ecn: false,
+            }),
+            ..Settings::default()
+        }));
+        for _ in 0..3 {
+            medium.offer(Direction::ClientToServer, MS, vec![0; 1000]);
+        }
+        assert_eq!(medium.in_flight(), 3);
+        assert_eq!(medium.next_deadline(), Some(11 * MS));
+        assert_eq!(
+            polled(&mut medium),
+            [
+                (3, 11_000, Verdict::Lost("queue full".into())),
+                (1, 12_000, Verdict::Deliver),
+                (2, 13_000, Verdict::Deliver),
+            ]
+        );
+        assert_eq!(medium.in_flight(), 0);
+    }
+
+    #[test]
+    fn duplicate_and_loss_together_give_exactly_one() {
+        let always = Chance {
+            probability: Probability::ALWAYS,
+            ..Chance::default()
+        };
+        for (loss, expected) in [(Loss::Random(always), vec![1]), (Loss::None, vec![1, 2])] {
+            let mut medium = Medium::new(plan(Settings {
+                duplicate: always,
+                loss,
+                ..Settings::default()
+            }));
+            medium.offer(Direction::ClientToServer, MS, vec![0; 1000]);
+            let ids: Vec<u64> = polled(&mut medium).iter().map(|(id, ..)| *id).collect();
+            assert_eq!(ids, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_given_up_in_order() {
+        let mut medium = Medium::new(Plan {
+            down: plan(Settings {
+                delay: Delay {
+                    base: MS,
+                    ..Delay::default()
+                },
+                ..Settings::default()
+            })
+            .up,
+            ..plan(Settings {
+                delay: Delay {
+                    base: 5 * MS,
+                    ..Delay::default()
+                },
+                ..Settings::default()
+            })
+        });
+        for direction in [Direction::ClientToServer, Direction::ServerToClient] {
+            medium.offer(direction, MS, vec![0; 10]);
+            medium.offer(direction, MS, vec![0; 10]);
+        }
+        assert_eq!(
+            medium.poll(2 * MS).map(|outcome| outcome.parcel.id),
+            Some(3)
+        );
+        let ids: Vec<u64> = medium.abandon().iter().map(|parcel| parcel.id).collect();
+        assert_eq!(ids, [1, 2]);
+        assert_eq!(medium.in_flight(), 0);
+        assert_eq!(
+            medium.poll(2 * MS).map(|outcome| outcome.parcel.id),
+            Some(4)
+        );
+        assert_eq!(medium.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_packet_in_flight_costs_little_memory() {
+        // Twice in a vector that has just grown.
+        assert!(size_of::<Parcel>() <= 192, "{}", size_of::<Parcel>());
+    }
+
+    #[test]
+    fn a_medium_may_be_sent_to_its_thread() {
+        fn must_be_send<T: Send>() {}
+        must_be_send::<Medium>();
     }
 }

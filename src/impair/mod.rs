@@ -18,17 +18,35 @@
 //! Times are counted from the run's start. Delays count from the time a packet
 //! was due, not from when it was dealt with, so that lateness does not add up.
 
+mod codel;
+mod corrupt;
+mod draw;
+mod ecn;
+mod flow_memory;
+mod flow_name;
 mod flows;
+mod gilbert_elliott;
+mod jitter;
+mod line;
+mod loss;
+mod markov;
 mod medium;
+mod outbox;
+mod path;
+mod queue;
+mod red;
 mod selector;
+mod server;
 mod settings;
+mod slot;
+mod station;
 mod trace;
 
-pub use flows::FlowName;
+pub use flow_name::{FlowEnd, FlowName, FlowProtocol};
 pub use medium::{Medium, Outcome, Parcel, Verdict};
-pub use selector::{Action, Rule, Seen, Selector};
+pub use selector::{Action, Rule, Seen, Selector, SelectorError};
 pub use settings::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss, Plan,
     Reorder, Server, Settings, Slot,
 };
-pub use trace::{OPPORTUNITY, Trace};
+pub use trace::{OPPORTUNITY, Trace, TraceError};

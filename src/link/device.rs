@@ -2,13 +2,13 @@
 //! them to, whichever device stands behind, and the devices' drop counters
 //! (`/proc/net/dev`, proc_pid_net(5)).
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::libc;
 use serde::Serialize;
 
+use super::tun::TunPort;
 use super::veth::PacketPort;
 use crate::event::Place;
 
@@ -34,9 +34,23 @@ impl std::fmt::Display for DeviceKind {
     }
 }
 
+/// Whether the kernel may leave cutting segments and finishing checksums to the
+/// device: much faster, but what crosses the wire is then no packet that a real
+/// one would carry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Offload {
+    /// Every packet is one, of at most the MTU.
+    #[default]
+    Off,
+    /// Packets of up to 64 KiB. Only on TUN, and only where nothing is done to
+    /// packets and nobody records them.
+    On,
+}
+
 /// One end of the wire.
 pub(super) enum Port {
-    Tun(File),
+    Tun(TunPort),
     Veth(PacketPort),
 }
 
@@ -44,7 +58,7 @@ impl Port {
     /// Reads one packet; `WouldBlock` where none waits.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Port::Tun(file) => file.read(buffer),
+            Port::Tun(port) => port.receive(buffer),
             Port::Veth(port) => port.receive(buffer),
         }
     }
@@ -52,8 +66,16 @@ impl Port {
     /// Hands one packet to the host.
     pub(super) fn transmit(&mut self, packet: &[u8]) -> io::Result<usize> {
         match self {
-            Port::Tun(file) => file.write(packet),
+            Port::Tun(port) => port.transmit(packet),
             Port::Veth(port) => port.transmit(packet),
+        }
+    }
+
+    /// Bytes that stand before each packet and are none of it.
+    pub(super) fn prelude(&self) -> usize {
+        match self {
+            Port::Tun(port) => port.prelude(),
+            Port::Veth(_) => 0,
         }
     }
 
@@ -70,7 +92,7 @@ impl Port {
 impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Port::Tun(file) => file.as_fd(),
+            Port::Tun(port) => port.as_fd(),
             Port::Veth(port) => port.as_fd(),
         }
     }

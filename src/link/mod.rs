@@ -32,8 +32,10 @@ use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
 pub use account::{Account, Amount, Carried, Changed, FlowAccount, Lateness, Traffic, WireCount};
-pub use device::{DeviceDrops, DeviceKind};
-pub use namespace::{Host, Privilege, enter_private_user_namespace};
+pub use device::{DeviceDrops, DeviceKind, Offload};
+pub use namespace::{
+    Host, Privilege, begin_private_process_namespace, enter_private_user_namespace,
+};
 
 use device::Port;
 use wire::{Manner, Wire};
@@ -54,6 +56,8 @@ pub struct Config {
     /// How long before a packet is due the wire stops sleeping and watches the
     /// clock: punctual to the microsecond, at the price of a busy processor.
     pub spin: Duration,
+    /// Whether packets may cross uncut.
+    pub offload: Offload,
 }
 
 /// One host's addresses.
@@ -90,6 +94,7 @@ impl Default for Config {
             device: None,
             plan: Plan::default(),
             spin: Duration::ZERO,
+            offload: Offload::Off,
         }
     }
 }
@@ -114,6 +119,7 @@ impl Link {
     pub fn build(config: &Config, clock: Clock, sink: Arc<dyn Sink>) -> Result<Self, Error> {
         let recorder = Recorder::new(Place::Wire, clock, sink);
         match config.device {
+            device if config.offload == Offload::On => Self::build_fast(device, config, &recorder),
             Some(kind) => Self::build_on(kind, config, &recorder),
             None => Self::build_on(DeviceKind::Tun, config, &recorder).or_else(|tun| {
                 Self::build_on(DeviceKind::Veth, config, &recorder)
@@ -130,6 +136,14 @@ impl Link {
     /// The server's host.
     pub fn server(&self) -> &Host {
         &self.server
+    }
+
+    /// The host at `place`: the server's there, else the client's.
+    pub fn host(&self, place: Place) -> &Host {
+        match place {
+            Place::Server => &self.server,
+            _ => &self.client,
+        }
     }
 
     /// What the wire's ends are.
@@ -173,14 +187,32 @@ impl Link {
         })
     }
 
+    fn build_fast(
+        device: Option<DeviceKind>,
+        config: &Config,
+        recorder: &Recorder,
+    ) -> Result<Self, Error> {
+        let refused = |cause: &str| {
+            Err(Error::new("build", "a link with offloads", cause)
+                .remedy("leave the fast mode off, or everything else"))
+        };
+        if device == Some(DeviceKind::Veth) {
+            return refused("veth is used without offloads");
+        }
+        if !config.plan.is_transparent() {
+            return refused("packets of up to 64 KiB cannot meet the fates of single ones");
+        }
+        if recorder.wants(Topic::Packet) {
+            return refused("packets of up to 64 KiB are none that a wire would show");
+        }
+        Self::build_on(DeviceKind::Tun, config, recorder)
+    }
+
     fn build_on(kind: DeviceKind, config: &Config, recorder: &Recorder) -> Result<Self, Error> {
         let client = Host::create(&recorder.at(Place::Client), config.client)?;
         let server = Host::create(&recorder.at(Place::Server), config.server)?;
         let (middle, ports) = match kind {
-            DeviceKind::Tun => (
-                None,
-                [&client, &server].map(|host| tun_port(host, config.mtu)),
-            ),
+            DeviceKind::Tun => (None, [&client, &server].map(|host| tun_port(host, config))),
             DeviceKind::Veth => {
                 let middle = Host::create(recorder, config.client)?;
                 let ports = [&client, &server].map(|host| veth_port(host, &middle, config.mtu));
@@ -226,9 +258,10 @@ fn neither(tun: Error, veth: &Error) -> Error {
     )
 }
 
-fn tun_port(host: &Host, mtu: u32) -> Result<Port, Error> {
-    let addresses = host.addresses();
-    host.run(move || tun::create(addresses, mtu)).map(Port::Tun)
+fn tun_port(host: &Host, config: &Config) -> Result<Port, Error> {
+    let (addresses, mtu, offload) = (host.addresses(), config.mtu, config.offload);
+    host.run(move || tun::create(addresses, mtu, offload))
+        .map(Port::Tun)
 }
 
 fn veth_port(host: &Host, middle: &Host, mtu: u32) -> Result<Port, Error> {

@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use caps::{CapSet, Capability};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, getgid, getppid, getuid};
 
@@ -74,6 +74,16 @@ pub fn enter_private_user_namespace() -> Result<Privilege, Error> {
     map("/proc/self/uid_map", format!("{user} {user} 1"))?;
     map("/proc/self/gid_map", format!("{group} {group} 1"))?;
     Ok(Privilege::UserNamespace)
+}
+
+/// Makes the next process that this one starts the first of a PID namespace of
+/// its own: when that one ends, the kernel kills all that are in it
+/// (pid_namespaces(7)).
+///
+/// Comes after [`enter_private_user_namespace`]; afterwards this process may
+/// start no thread.
+pub fn begin_private_process_namespace() -> Result<(), Error> {
+    unshare(CloneFlags::CLONE_NEWPID).map_err(|errno| denied("unshare(CLONE_NEWPID)", errno.into()))
 }
 
 /// Tries in a child whether both namespaces can be had: some systems allow the
@@ -153,21 +163,23 @@ impl Host {
     }
 
     /// Starts a program in this host. It is killed when the host is dropped, and
-    /// when this process is, so that no orphan keeps the namespace alive. It
-    /// keeps the host's network privileges where those come from a user
+    /// when this process is, so that no orphan keeps the namespace alive. No
+    /// signal is blocked in it, whatever is in this process. It keeps the host's network privileges where those come from a user
     /// namespace.
     ///
     /// One exception: a program with file capabilities, such as `ping` on some
     /// distributions, loses the kernel's promise to kill it with its parent
     /// (prctl(2), `PR_SET_PDEATHSIG`). It is killed with the host, but outlives
-    /// a SIGKILL of this process.
+    /// a SIGKILL of this process, unless that is the first of a PID namespace
+    /// ([`begin_private_process_namespace`]).
     pub fn spawn(&self, mut command: Command) -> io::Result<Child> {
         let parent = nix::unistd::getpid();
-        // SAFETY: between fork and exec only two system calls are made, prctl
-        // and getppid, which are async-signal-safe; nothing allocates.
+        // SAFETY: between fork and exec only three system calls are made, prctl,
+        // sigprocmask and getppid, which are async-signal-safe; nothing allocates.
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
+                SigSet::empty().thread_set_mask()?;
                 if getppid() != parent {
                     return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
                 }

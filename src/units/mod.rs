@@ -1,16 +1,20 @@
-//! Quantities, and how values are written as numbers for programs: durations as
-//! whole nanoseconds, bytes as hexadecimal digits.
+//! Quantities as people type them (`10mbit`, `64kb`, `5%`, `20ms`), and how
+//! values are written as numbers for programs: durations as whole nanoseconds,
+//! bytes as hexadecimal digits.
 //!
-//! For serde's `serialize_with`; the field's name carries the unit (`_ns`,
-//! `_hex`). Pure.
+//! The latter for serde's `serialize_with`; the field's name carries the unit
+//! (`_ns`, `_hex`). Pure.
 
+mod decimal;
 mod quantity;
+mod time;
 
 use std::time::Duration;
 
 use serde::Serializer;
 
-pub use quantity::{ByteSize, Probability, Rate};
+pub use quantity::{ByteSize, Probability, QuantityError, Rate};
+pub use time::Time;
 
 /// A duration in whole nanoseconds.
 pub fn nanoseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

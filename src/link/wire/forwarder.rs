@@ -40,8 +40,8 @@ pub(in crate::link) struct Manner {
     pub(in crate::link) spin: Duration,
 }
 
-/// The largest IP packet.
-const LARGEST: usize = 65_536;
+/// The largest IP packet, and what a device may put before it.
+const LARGEST: usize = 65_536 + 16;
 
 /// How many packets one side may send before the other gets its turn.
 const TURN: usize = 64;
@@ -171,18 +171,20 @@ impl Forwarder {
         Ok(TURN)
     }
 
-    /// Forwards the packet in the buffer as it is.
-    fn pass(&mut self, direction: Direction, length: usize, to: &mut Port) {
+    /// Forwards what is in the buffer as it is.
+    fn pass(&mut self, direction: Direction, filled: usize, to: &mut Port) {
         let sent_at = self.now();
-        let bytes = &self.buffer[..length];
+        let whole = to.prelude().min(filled)..filled;
+        let length = whole.len();
+        let bytes = &self.buffer[whole];
         let (id, place) = self.medium.note(direction, bytes);
-        let conversation = self.conversation(&self.buffer[..length]);
+        let conversation = self.conversation(bytes);
         self.look(conversation, direction, sent_at);
         // Stamped before the packet is handed over: whatever the receiver's
         // kernel and program make of it comes after.
         let departed_at = self.now();
-        let bytes = &self.buffer[..length];
-        let written = to.transmit(bytes);
+        let bytes = &self.buffer[filled - length..filled];
+        let written = to.transmit(&self.buffer[..filled]);
         let is_taken = written.is_ok();
         self.ledger.passed(direction, place, length, is_taken);
         if self.records_packets {

@@ -1,20 +1,28 @@
 //! What the link costs: building and tearing down, and one TCP flow at MTU 1500
-//! through it, silent and recorded, on each kind of device in the same run.
+//! through it, silent, impaired and recorded, on each kind of device; beside a
+//! bare loop that reads one TUN device and writes the other, in the same run.
 //!
 //! `cargo bench --bench link`. Every transfer also checks that the link lost
 //! nothing: what was offered was delivered, and no device dropped a packet.
 
+mod bare;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
 use socklab::compare::WireTally;
 use socklab::event::{Event, Recording, Silence, Sink, Topic};
-use socklab::link::{Config, DeviceKind, Link, enter_private_user_namespace};
+use socklab::impair::{
+    Bottleneck, Capacity, Chance, Course, Delay, Discipline, Framing, Loss, Plan, Server, Settings,
+};
+use socklab::link::{Config, DeviceKind, Link, Offload, enter_private_user_namespace};
 use socklab::recorder::Clock;
 use socklab::report::pcap::PcapFile;
+use socklab::units::{Probability, Rate};
 
 fn main() {
     enter_private_user_namespace().expect("a link can be built here");
@@ -29,6 +37,43 @@ fn build(device: DeviceKind, sink: Arc<dyn Sink>) -> Link {
         ..Config::default()
     };
     Link::build(&config, Clock::start(), sink).expect("the link is built")
+}
+
+fn build_impaired(device: DeviceKind) -> Link {
+    let settings = Settings {
+        delay: Delay {
+            base: Duration::from_micros(200),
+            ..Delay::default()
+        },
+        loss: Loss::Random(Chance {
+            probability: Probability::new(1e-9).expect("a probability"),
+            correlation: Probability::NEVER,
+        }),
+        bottleneck: Some(Bottleneck {
+            server: Server::Rate {
+                rate: Rate(40_000_000_000),
+                framing: Framing::default(),
+            },
+            capacity: Capacity::Packets(100_000),
+            discipline: Discipline::DropTail,
+            ecn: false,
+        }),
+        ..Settings::default()
+    };
+    let course = Course {
+        first: settings,
+        changes: Vec::new(),
+    };
+    let config = Config {
+        device: Some(device),
+        plan: Plan {
+            seed: 1,
+            up: course.clone(),
+            down: course,
+        },
+        ..Config::default()
+    };
+    Link::build(&config, Clock::start(), Arc::new(Silence)).expect("the link is built")
 }
 
 #[divan::bench(args = DEVICES, sample_count = 50, sample_size = 1)]
@@ -51,9 +96,44 @@ impl Sink for Packets {
     }
 }
 
+/// What is to be reached: nothing but read and write.
+#[divan::bench(sample_count = 8, sample_size = 1)]
+fn one_tcp_flow_through_a_bare_loop(bencher: Bencher) {
+    bencher
+        .counter(BytesCount::new(SIZE))
+        .with_inputs(Connection::through_a_bare_loop)
+        .bench_local_refs(Connection::transfer);
+}
+
 #[divan::bench(args = DEVICES, sample_count = 8, sample_size = 1)]
 fn one_tcp_flow_silent(bencher: Bencher, device: DeviceKind) {
     carry(bencher, device, || Arc::new(Silence));
+}
+
+/// Delay, loss and rate set, none of which limits the flow by itself: what the
+/// wire's own work costs.
+#[divan::bench(args = DEVICES, sample_count = 8, sample_size = 1)]
+fn one_tcp_flow_impaired(bencher: Bencher, device: DeviceKind) {
+    bencher
+        .counter(BytesCount::new(SIZE))
+        .with_inputs(|| Connection::open(build_impaired(device)))
+        .bench_local_refs(Connection::transfer);
+}
+
+/// Packets of up to 64 KiB, which no wire would carry.
+#[divan::bench(sample_count = 8, sample_size = 1)]
+fn one_tcp_flow_with_offloads(bencher: Bencher) {
+    let fast = || {
+        let config = Config {
+            offload: Offload::On,
+            ..Config::default()
+        };
+        Link::build(&config, Clock::start(), Arc::new(Silence)).expect("the link is built")
+    };
+    bencher
+        .counter(BytesCount::new(SIZE))
+        .with_inputs(|| Connection::open(fast()))
+        .bench_local_refs(Connection::transfer);
 }
 
 #[divan::bench(args = DEVICES, sample_count = 8, sample_size = 1)]
@@ -87,6 +167,7 @@ fn carry(bencher: Bencher, device: DeviceKind, sink: impl Fn() -> Arc<dyn Sink> 
 
 struct Connection {
     link: Option<Link>,
+    _bare: Option<bare::Loop>,
     client: TcpStream,
     server: TcpStream,
 }
@@ -105,6 +186,18 @@ impl Connection {
         let (server, _) = listener.accept().expect("accept");
         Self {
             link: Some(link),
+            _bare: None,
+            client,
+            server,
+        }
+    }
+
+    fn through_a_bare_loop() -> Self {
+        let bare = bare::Loop::start();
+        let (client, server) = bare.connection();
+        Self {
+            link: None,
+            _bare: Some(bare),
             client,
             server,
         }

@@ -1,0 +1,323 @@
+//! `socklab lab`: any program on the private link.
+//!
+//! Owns the order of things: divide the process, furnish the inside, build the
+//! link, run, take it down, tell what the wire carried.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::output::unwritten;
+use crate::error::Error;
+use crate::event::{Place, Silence, Sink};
+use crate::lab::{self, Errand, Ready, Server, Side, Warden, Words};
+use crate::link::{self, Account, Link};
+use crate::recorder::Clock;
+
+/// Run any program on a private link: two hosts, client and server, without root
+///
+/// CMD runs on the client host, with the terminal, the standard streams and the
+/// signals passed through; its exit code is socklab's. Both hosts know each
+/// other by name. Without CMD, a shell opens.
+///
+/// Nothing outside changes, and nothing is left behind: when CMD ends, or
+/// socklab is killed, every process in the lab is killed with its hosts.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    override_usage = "socklab lab [OPTIONS] [--] CMD [ARG]...\n       \
+                      socklab lab [OPTIONS] [--shell HOST]",
+    after_help = "\
+Examples:
+  socklab lab -- ping -c 3 server              any program, on the client
+  socklab lab --server 'iperf3 -s -1' -- iperf3 -c server
+  socklab lab --server 'python3 -m http.server 80' -- curl -s http://server/
+  socklab lab --server 'nc -ul 9' --ready udp:9 -- sh -c 'date | nc -uN server 9'
+  socklab lab                                  a shell on the client
+  socklab lab --shell server                   a shell on the server
+
+Inside:
+  Each host has one device, wire0, and a loopback of its own; nothing else can be
+  reached. SOCKLAB_HOST says which host a program runs on. The server's program
+  reads nothing and writes to standard error, so that standard output is CMD's.
+
+Exit codes:
+  CMD's own; 128+N where signal N killed it; 127 where there is no such program,
+  126 where it cannot be run; 2 where socklab itself failed."
+)]
+pub(super) struct Args {
+    /// Run this shell command line on the server host first, and wait until it
+    /// listens; it gets SIGTERM when CMD ends
+    #[arg(long, value_name = "CMDLINE")]
+    server: Option<OsString>,
+
+    /// When the server's program is ready: any, tcp:PORT, udp:PORT, none
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value_t = Ready::Any,
+        requires = "server"
+    )]
+    ready: Ready,
+
+    /// Give up when the server's program is not ready after this many seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "10",
+        value_parser = seconds,
+        requires = "server",
+        allow_negative_numbers = true
+    )]
+    ready_timeout: Duration,
+
+    /// Open a shell on this host ($SHELL, else /bin/sh)
+    #[arg(
+        long,
+        value_name = "HOST",
+        num_args = 0..=1,
+        default_missing_value = "client",
+        conflicts_with = "command"
+    )]
+    shell: Option<HostName>,
+
+    /// Print the hosts' names and addresses, as hosts(5) has them
+    #[arg(long)]
+    hosts: bool,
+
+    /// The program to run on the client host, and its arguments
+    #[arg(
+        value_name = "CMD",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    command: Vec<OsString>,
+}
+
+/// One of the two hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum HostName {
+    /// The client.
+    Client,
+    /// The server.
+    Server,
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
+    let link = link::Config::default();
+    if args.hosts {
+        let mut out = io::stdout().lock();
+        write!(out, "{}", lab::hosts_table(&link)).map_err(unwritten)?;
+        out.flush().map_err(unwritten)?;
+        if args.only_hosts() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    match lab::enter()? {
+        Side::Outside(keeper) => Ok(ExitCode::from(keeper.wait()?)),
+        Side::Inside(warden) => inside(args, &link, warden),
+    }
+}
+
+/// All that happens inside: one process, whose end ends everything.
+fn inside(args: &Args, config: &link::Config, mut warden: Warden) -> Result<ExitCode, Error> {
+    for lack in lab::furnish(config) {
+        eprintln!("socklab: {lack}");
+    }
+    let sink: Arc<dyn Sink> = Arc::new(Silence);
+    let link = Link::build(config, Clock::start(), sink)?;
+    for host in [link.client(), link.server()] {
+        lab::dress(host);
+    }
+    let config = args.config();
+    greet(&config, &link);
+    let ended = lab::run(&config, &link, &mut warden);
+    let account = link.finish()?;
+    let code = ended?;
+    tell(&account);
+    Ok(ExitCode::from(code))
+}
+
+/// Says what was carried, on standard error.
+fn tell(account: &Account) {
+    let wire = &account.count.wire;
+    let (up, down) = (&wire.client_to_server, &wire.server_to_client);
+    eprintln!(
+        "socklab: client to server {} packets, server to client {} packets, lost by the link {}",
+        up.delivered.packets,
+        down.delivered.packets,
+        account.unmodelled_loss()
+    );
+}
+
+/// Says where a shell is, to whoever sits before it.
+fn greet(config: &lab::Config, link: &Link) {
+    let Errand::Shell(place, shell) = &config.errand else {
+        return;
+    };
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return;
+    }
+    let (here, there) = match place {
+        Place::Server => (link.server(), link.client()),
+        _ => (link.client(), link.server()),
+    };
+    let said = |host: &link::Host| {
+        let link::Addresses { v4, v6 } = host.addresses();
+        format!("{} ({v4}, {v6})", host.place())
+    };
+    eprintln!(
+        "socklab: {} on {}; the other host is {}; exit ends the lab",
+        shell.display(),
+        said(here),
+        said(there)
+    );
+}
+
+impl Args {
+    fn only_hosts(&self) -> bool {
+        self.command.is_empty() && self.shell.is_none() && self.server.is_none()
+    }
+
+    fn config(&self) -> lab::Config {
+        let errand = match self.command.split_first() {
+            Some((program, arguments)) => Errand::Command(
+                Place::Client,
+                Words {
+                    program: program.clone(),
+                    arguments: arguments.to_vec(),
+                },
+            ),
+            None => Errand::Shell(self.shell_place(), own_shell()),
+        };
+        lab::Config {
+            errand,
+            server: self.server.clone().map(|line| Server {
+                line,
+                ready: self.ready,
+                patience: self.ready_timeout,
+            }),
+        }
+    }
+
+    fn shell_place(&self) -> Place {
+        match self.shell {
+            Some(HostName::Server) => Place::Server,
+            _ => Place::Client,
+        }
+    }
+}
+
+fn own_shell() -> OsString {
+    let shell = env::var_os("SHELL").filter(|shell| !shell.is_empty());
+    shell.unwrap_or_else(|| "/bin/sh".into())
+}
+
+/// A time to wait, such as `10`, `2.5` or `500ms`.
+fn seconds(typed: &str) -> Result<Duration, String> {
+    const FORM: &str = "must be a number of seconds, such as 10, 0.5 or 500ms";
+    let (number, unit) = match typed.strip_suffix("ms") {
+        Some(number) => (number, 1000.0),
+        None => (typed.strip_suffix('s').unwrap_or(typed), 1.0),
+    };
+    let number: f64 = number.parse().map_err(|_| FORM.to_owned())?;
+    if !(0.0..=1e9).contains(&number) {
+        return Err(FORM.to_owned());
+    }
+    Duration::try_from_secs_f64(number / unit).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        lab: Args,
+    }
+
+    fn parse(words: &[&str]) -> Result<lab::Config, String> {
+        let words = std::iter::once(&"lab").chain(words);
+        let typed = Typed::try_parse_from(words).map_err(|error| error.to_string())?;
+        Ok(typed.lab.config())
+    }
+
+    #[test]
+    fn what_follows_the_program_is_its_own() {
+        let expected = Errand::Command(
+            Place::Client,
+            Words {
+                program: "ping".into(),
+                arguments: ["-c", "3", "--", "--server"].map(OsString::from).to_vec(),
+            },
+        );
+        for words in [
+            &["--", "ping", "-c", "3", "--", "--server"][..],
+            &["ping", "-c", "3", "--", "--server"],
+        ] {
+            assert_eq!(
+                parse(words).map(|config| config.errand),
+                Ok(expected.clone())
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_program_it_is_a_shell() {
+        for (words, place) in [
+            (&[][..], Place::Client),
+            (&["--shell"], Place::Client),
+            (&["--shell", "client"], Place::Client),
+            (&["--shell", "server"], Place::Server),
+        ] {
+            let errand = parse(words).expect("a shell").errand;
+            assert!(
+                matches!(errand, Errand::Shell(at, _) if at == place),
+                "{words:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_is_waited_for_as_asked() {
+        let server = |words: &[&str]| parse(words).map(|config| config.server.expect("one"));
+        let plain = server(&["--server", "nc -l 9", "true"]).expect("a server");
+        assert_eq!(
+            (plain.ready, plain.patience),
+            (Ready::Any, Duration::from_secs(10))
+        );
+        let asked = [
+            "--server",
+            "x",
+            "--ready",
+            "udp:9",
+            "--ready-timeout",
+            "500ms",
+        ];
+        let asked = server(&asked).expect("a server");
+        assert_eq!(asked.ready.to_string(), "udp:9");
+        assert_eq!(asked.patience, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for words in [
+            &["--shell", "middle"][..],
+            &["--shell", "client", "--", "true"],
+            &["--ready", "any", "true"],
+            &["--server", "x", "--ready", "80", "true"],
+            &["--server", "x", "--ready-timeout", "-1", "true"],
+            &["--server", "x", "--ready-timeout", "nan", "true"],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+}
