@@ -141,7 +141,11 @@ fn the_program_gets_what_the_wire_says_it_delivered() {
             let events = recording.take();
             let packets = datagrams(&events);
             let delivered = |packet: &&&Packet<'_>| packet.fate == Fate::Delivered;
-            let expected: Vec<_> = packets.iter().filter(delivered).map(|p| payload(p)).collect();
+            let expected: Vec<_> = packets
+                .iter()
+                .filter(delivered)
+                .map(|p| payload(p))
+                .collect();
             assert_eq!(received, expected, "{device} {family:?}");
 
             let up = &account.count.wire.client_to_server;
@@ -230,7 +234,11 @@ fn the_same_seed_gives_the_same_fates_under_load_too() {
     };
     let run = |seed| {
         let recording = Arc::new(Recording::new());
-        let link = link(DeviceKind::Tun, both(seed, settings.clone()), recording.clone())?;
+        let link = link(
+            DeviceKind::Tun,
+            both(seed, settings.clone()),
+            recording.clone(),
+        )?;
         let sockets = datagram_sockets(&link, Family::Ipv4);
         exchange(&link, &sockets, 400);
         assert_sound(&link.finish().expect("the link ends"));
@@ -352,10 +360,7 @@ fn reno_is_as_fast_as_its_formula() {
                 assert_sound(&account);
                 let up = &account.count.wire.client_to_server;
                 #[expect(clippy::cast_precision_loss, reason = "counts of packets")]
-                let (lost, offered) = (
-                    up.lost_in_all().packets as f64,
-                    up.offered.packets as f64,
-                );
+                let (lost, offered) = (up.lost_in_all().packets as f64, up.offered.packets as f64);
                 let expected = 1.22 * f64::from(mss) / (0.040 * (lost / offered).sqrt());
                 #[expect(clippy::cast_precision_loss, reason = "a count of bytes")]
                 let reached = BYTES as f64 / taken.as_secs_f64();

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::medium::Parcel;
 use super::outbox::Outbox;
+use super::parcel::Parcel;
 use super::queue::Queue;
 
 /// The state of the controller.

@@ -29,9 +29,11 @@ mod gilbert_elliott;
 mod jitter;
 mod line;
 mod loss;
+mod lot;
 mod markov;
 mod medium;
 mod outbox;
+mod parcel;
 mod path;
 mod queue;
 mod red;
@@ -43,7 +45,8 @@ mod station;
 mod trace;
 
 pub use flow_name::{FlowEnd, FlowName, FlowProtocol};
-pub use medium::{Medium, Outcome, Parcel, Verdict};
+pub use medium::Medium;
+pub use parcel::{Outcome, Parcel, Verdict};
 pub use selector::{Action, Rule, Seen, Selector, SelectorError};
 pub use settings::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss, Plan,
