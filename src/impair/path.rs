@@ -10,12 +10,12 @@
 
 use std::time::Duration;
 
-use super::corrupt;
-use super::draw::{Draws, Key, Purpose};
-use super::flow_memory::{FlowMemory, Models};
+use super::draw::{Draws, Key};
+use super::flow_memory::FlowMemory;
 use super::line::Line;
-use super::medium::{Outcome, Parcel};
+use super::lot::Lot;
 use super::outbox::{Load, Outbox};
+use super::parcel::{Outcome, Parcel};
 use super::selector::{Action, Rule};
 use super::settings::{Course, Server, Settings};
 use super::slot::Gate;
@@ -56,15 +56,6 @@ enum Next {
     Station,
     /// A packet has been long enough on its way.
     Line,
-}
-
-/// What was drawn for a packet.
-#[derive(Debug, Clone, Copy)]
-struct Lot {
-    is_duplicated: bool,
-    is_lost: bool,
-    corrupted_bit: Option<u64>,
-    truncated_to: Option<usize>,
 }
 
 /// A packet that is entering.
@@ -114,14 +105,13 @@ impl Path {
         memory.key = self.key.then(identity);
         let draws = memory.key.packet(parcel.place.index, false);
         let mut lot = Lot::draw(settings, &mut memory.models, draws, parcel.sent.len());
-        let rule = heading
-            .filter(|_| !settings.rules.is_empty())
-            .and_then(|heading| memory.rule(&settings.rules, self.direction, heading));
+        let rule =
+            heading.and_then(|heading| memory.rule(&settings.rules, self.direction, heading));
         let mut later = Duration::ZERO;
         if let Some(Rule { selector, action }) = rule {
             match action {
                 Action::Drop => {
-                    let cause = selector.to_string();
+                    let cause = format!("drop: {selector}");
                     return self.outbox.lose(parcel, now, cause.into());
                 }
                 Action::Delay(extra) => later = *extra,
@@ -274,7 +264,7 @@ impl Path {
         if self.in_flight().packets == 0 {
             return None;
         }
-        let line = self.line.due().filter(|_| self.station.is_idle());
+        let line = self.line.due().filter(|_| !self.station.is_busy());
         [
             line,
             self.station.due(),
@@ -350,31 +340,6 @@ impl Path {
             parcel.changes.reordered = flow.is_reordered(parcel.place.index);
         }
         self.outbox.deliver(parcel);
-    }
-}
-
-impl Lot {
-    /// All is drawn for every packet, whether the one matters after the other or
-    /// not, so that no model's memory depends on another's settings.
-    fn draw(settings: &Settings, models: &mut Models, draws: Draws, length: usize) -> Self {
-        let corrupts = models
-            .corrupt
-            .decide(settings.corrupt, draws, Purpose::Corrupt);
-        let truncates = models
-            .truncate
-            .decide(settings.truncate, draws, Purpose::Truncate);
-        Self {
-            is_duplicated: models
-                .duplicate
-                .decide(settings.duplicate, draws, Purpose::Duplicate),
-            is_lost: models.loss.decide(settings.loss, draws),
-            corrupted_bit: corrupts.then(|| corrupt::bit(length, draws)),
-            truncated_to: if truncates {
-                corrupt::kept(length, draws)
-            } else {
-                None
-            },
-        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::codel::CoDel;
 use super::draw::{Key, Purpose};
-use super::medium::Parcel;
 use super::outbox::Outbox;
+use super::parcel::Parcel;
 use super::queue::Queue;
 use super::red::Red;
 use super::server::Service;
@@ -97,12 +97,12 @@ impl Station {
 
     /// Whether a packet that arrived now would leave at once.
     pub(super) fn is_open(&self) -> bool {
-        self.settings.is_none() && self.is_idle()
+        self.settings.is_none() && self.serving.is_none()
     }
 
-    /// Whether there is no packet in it.
-    pub(super) fn is_idle(&self) -> bool {
-        self.serving.is_none()
+    /// Whether the next packet's turn will come by itself.
+    pub(super) fn is_busy(&self) -> bool {
+        self.due().is_some_and(|due| due < Duration::MAX)
     }
 
     /// Takes in a packet that is due here now, of the flow with this key.
@@ -123,7 +123,7 @@ impl Station {
             .settings
             .as_ref()
             .is_none_or(|settings| self.queue.has_room(settings.capacity, &parcel));
-        if !self.is_idle() && !has_room {
+        if self.serving.is_some() && !has_room {
             outbox.lose(parcel, now, "queue full".into());
             return;
         }

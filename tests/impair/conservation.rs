@@ -175,7 +175,7 @@ prop_compose! {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Offer {
     is_up: bool,
     pause: Duration,
@@ -272,7 +272,7 @@ proptest! {
     fn polling_seldom_changes_nothing(plan in plans(), offers in offers()) {
         let fates = |is_polled: bool| {
             let offers: Vec<Offer> =
-                offers.iter().cloned().map(|offer| Offer { is_polled, ..offer }).collect();
+                offers.iter().map(|offer| Offer { is_polled, ..*offer }).collect();
             let (mut outcomes, abandoned, _) = run(plan.clone(), &offers);
             outcomes.sort_by_key(|outcome| outcome.parcel.id);
             (outcomes, abandoned)
