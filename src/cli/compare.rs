@@ -35,9 +35,6 @@ Examples:
   socklab compare -6 --pcap c.pcapng    over IPv6, packets for Wireshark
   socklab compare --json | tail -n 1    every figure, for a program")]
 pub(super) struct Args {
-    #[command(flatten)]
-    place: PlaceArgs,
-
     /// How many messages each kind of socket carries.
     #[arg(short, long, value_name = "COUNT", default_value_t = 100,
           value_parser = whole(1_u32, 10_000_000), allow_negative_numbers = true)]
@@ -54,6 +51,10 @@ pub(super) struct Args {
 
     #[command(flatten)]
     output: OutputArgs,
+
+    // The last, so that its heading is over nothing else.
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 /// What the last line of JSON holds.

@@ -19,13 +19,14 @@ use crate::stage::{Ending, Stage};
 #[derive(Debug, clap::Args)]
 pub(super) struct DemonstrationArgs {
     #[command(flatten)]
-    pub(super) place: PlaceArgs,
-
-    #[command(flatten)]
     ladder: LadderArgs,
 
     #[command(flatten)]
     output: OutputArgs,
+
+    // The last, so that its heading is over nothing else.
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
 }
 
 /// What a demonstration's outcome looks like, and what is wrong with it.
