@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::flow::{Direction, FiveTuple, Kind, TcpState};
+use crate::packet::alter::{Alteration, alter};
 use crate::packet::{Checksums, Dissection, LinkType, dissect_with};
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
@@ -238,6 +239,22 @@ impl Packet<'_> {
             _ => Checksums::Complete,
         };
         dissect_with(self.link, &self.bytes, checksums)
+    }
+
+    /// The bytes as they were handed over: those that were sent, with what the
+    /// wire changed.
+    pub fn bytes_delivered(&self) -> Cow<'_, [u8]> {
+        if self.changes.spare_bytes() {
+            return Cow::Borrowed(&self.bytes);
+        }
+        let mut bytes = self.bytes.to_vec();
+        let alteration = Alteration {
+            flipped_bit: self.changes.corrupted_bit,
+            kept: self.changes.truncated_to,
+            marked: self.changes.marked,
+        };
+        alter(self.link, &mut bytes, alteration);
+        Cow::Owned(bytes)
     }
 }
 

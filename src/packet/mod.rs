@@ -7,6 +7,7 @@
 //! [`dissect()`] goes over a frame once and yields for every layer both a tree of
 //! [`Field`]s, each with its byte range, and a typed [`Header`].
 
+pub mod alter;
 mod arp;
 pub mod checksum;
 mod conversation;

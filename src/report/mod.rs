@@ -7,12 +7,14 @@
 pub mod compare;
 pub mod dump;
 mod evidence;
+pub mod fates;
 mod glyph;
 pub mod json;
 pub mod ladder;
 mod line;
 pub mod pcap;
 pub mod ping;
+mod sequence;
 mod sockets;
 mod style;
 mod table;

@@ -1,19 +1,63 @@
-//! Packets as they happen into a pcapng file that Wireshark opens: one
-//! interface named `wire`, times in nanoseconds, the direction as seen from the
-//! client, and each packet's fate as its comment.
+//! Packets as they happen into a pcapng file that Wireshark opens: times in
+//! nanoseconds, and each packet's fate as its comment. What is written is what
+//! the [`Vantage`] sees.
+//!
+//! A packet becomes known when its fate does, and so late; the file is in the
+//! order of times all the same, in memory that the length of a run does not
+//! change. Ids are contiguous and ascend with the time of entering. So once all
+//! packets up to one id are known, nothing that is still to come can have been
+//! sent before that packet, nor delivered before it was sent: that time is the
+//! watermark, and what lies before it is final and written. What lies after it
+//! waits, and that is at most what entered while the longest-delayed packet was
+//! under way.
 //!
 //! A sink cannot fail, so the file's first error is kept, ends the writing, and
 //! is what [`PcapFile::finish`] returns. Never panics, never loses an error.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io::{self, Write};
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use super::sequence::Sequence;
 use crate::event::{Event, Fate, Packet, Sink, Topic, What};
 use crate::flow::Direction;
 use crate::packet::LinkType;
 use crate::packet::pcapng::{self, EnhancedPacket, Interface, Passage, Section, Statistics};
 use crate::recorder::Clock;
+
+/// Where a file's packets are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Vantage {
+    /// On the wire: every packet once, as and when it was sent, copies that the
+    /// wire made included; the direction as seen from the client. One interface
+    /// named `wire`.
+    #[default]
+    Wire,
+    /// At the client's host: what it sent, as it sent it, and what it received,
+    /// as and when it received it. One interface named `client`.
+    Client,
+    /// The same at the server's host. One interface named `server`.
+    Server,
+    /// At both hosts: a packet that arrives is there twice.
+    Both,
+}
+
+impl FromStr for Vantage {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "wire" => Ok(Self::Wire),
+            "client" => Ok(Self::Client),
+            "server" => Ok(Self::Server),
+            "both" => Ok(Self::Both),
+            _ => Err("expected wire, client, server or both"),
+        }
+    }
+}
 
 /// A sink that writes every packet to a pcapng file.
 pub struct PcapFile<Out: Write + Send> {
@@ -25,29 +69,79 @@ pub struct PcapFile<Out: Write + Send> {
 
 struct State<Out> {
     out: Out,
+    vantage: Vantage,
     /// The block in the making, kept for its room.
     block: Vec<u8>,
-    /// One interface for each link type met, in the order of their description.
+    /// One for each place and link type met, in the order of their description.
     interfaces: Vec<Counted>,
+    /// When each packet entered, in the order of ids.
+    entered: Sequence<Duration>,
+    /// Before this time nothing comes any more.
+    watermark: Duration,
+    /// Blocks whose time has not come, the earliest first.
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    waiting_bytes: usize,
+    /// How many sightings there were: those of one time keep their order.
+    sightings: u64,
     last: Duration,
     failure: Option<io::Error>,
 }
 
+/// Memory for blocks that wait. Where that is not enough, the earliest of them
+/// are written, and what comes later may be out of order.
+const MOST_WAITING: usize = 256 << 20;
+
+/// Packets known after one that is not.
+const MOST_AHEAD: usize = 1 << 20;
+
+/// A block that waits for earlier ones.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    at: Duration,
+    number: u64,
+    block: Vec<u8>,
+}
+
 /// What one interface saw.
 struct Counted {
+    name: &'static str,
     link: LinkType,
     received: u64,
     dropped: u64,
 }
 
+/// A packet as one interface saw it.
+struct Sighting<'a> {
+    name: &'static str,
+    at: Duration,
+    passage: Passage,
+    bytes: &'a [u8],
+}
+
 impl<Out: Write + Send> PcapFile<Out> {
-    /// Begins a file with its section header. Wrap a file in an
-    /// [`io::BufWriter`].
+    /// Begins a file of what is seen on the wire, with its section header. Wrap
+    /// a file in an [`io::BufWriter`].
     pub fn begin(out: Out, clock: Clock, comment: Option<&str>) -> io::Result<Self> {
+        Self::begin_at(Vantage::Wire, out, clock, comment)
+    }
+
+    /// Begins a file of what is seen from `vantage`.
+    pub fn begin_at(
+        vantage: Vantage,
+        out: Out,
+        clock: Clock,
+        comment: Option<&str>,
+    ) -> io::Result<Self> {
         let mut state = State {
             out,
+            vantage,
             block: Vec::new(),
             interfaces: Vec::new(),
+            entered: Sequence::holding(MOST_AHEAD),
+            watermark: Duration::ZERO,
+            waiting: BinaryHeap::new(),
+            waiting_bytes: 0,
+            sightings: 0,
             last: Duration::ZERO,
             failure: None,
         };
@@ -66,8 +160,9 @@ impl<Out: Write + Send> PcapFile<Out> {
         })
     }
 
-    /// Writes the interface's statistics and empties all buffers. Returns the
-    /// writer, or the first error that the file gave at any time.
+    /// Writes what is left and the interfaces' statistics, and empties all
+    /// buffers. Returns the writer, or the first error that the file gave at any
+    /// time.
     pub fn finish(self) -> io::Result<Out> {
         let now = self.origin + self.clock.now();
         let mut state = self
@@ -77,10 +172,13 @@ impl<Out: Write + Send> PcapFile<Out> {
         if let Some(error) = state.failure.take() {
             return Err(error);
         }
+        state.write_before(Duration::MAX)?;
         let at = now.max(state.last);
-        if state.interfaces.is_empty() {
-            // A file of no packets is a file of this interface's silence.
-            state.interface(LinkType::Raw)?;
+        // A file of no packets is a file of this interface's silence.
+        for name in state.vantage.interfaces() {
+            if !state.interfaces.iter().any(|one| one.name == *name) {
+                state.interface(name, LinkType::Raw)?;
+            }
         }
         state.statistics(at)?;
         state.out.flush()?;
@@ -99,49 +197,145 @@ impl<Out: Write + Send> Sink for PcapFile<Out> {
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failure.is_none() {
-            let written = state.packet(packet, self.origin + packet.sent_at);
-            state.failure = written.err();
+            state.failure = state.packet(packet, self.origin).err();
         }
     }
 }
 
-impl<Out: Write> State<Out> {
-    fn packet(&mut self, packet: &Packet<'_>, at: Duration) -> io::Result<()> {
-        let index = self.interface(packet.link)?;
-        let counted = &mut self.interfaces[index];
-        counted.received += 1;
-        counted.dropped += u64::from(matches!(packet.fate, Fate::Lost { .. }));
-        self.last = self.last.max(at);
-        let comment = remark(packet);
-        let block = EnhancedPacket {
-            interface: number(index),
-            at,
-            bytes: &packet.bytes,
-            original_length: packet.bytes.len(),
-            passage: Some(match packet.direction {
-                Direction::ClientToServer => Passage::Outbound,
-                Direction::ServerToClient => Passage::Inbound,
-            }),
-            comment: comment.as_deref(),
-        };
-        pcapng::enhanced_packet(&mut self.block, &block);
-        self.flush()
+impl Vantage {
+    /// What the interfaces are called.
+    fn interfaces(self) -> &'static [&'static str] {
+        match self {
+            Self::Wire => &["wire"],
+            Self::Client => &["client"],
+            Self::Server => &["server"],
+            Self::Both => &["client", "server"],
+        }
     }
 
-    /// The interface for this link type, described when first met.
-    fn interface(&mut self, link: LinkType) -> io::Result<usize> {
+    /// Where the packet is seen leaving, and where arriving.
+    fn sightings<'a>(
+        self,
+        packet: &'a Packet<'_>,
+        delivered: &'a [u8],
+    ) -> [Option<Sighting<'a>>; 2] {
+        let (from, to) = match packet.direction {
+            Direction::ClientToServer => ("client", "server"),
+            Direction::ServerToClient => ("server", "client"),
+        };
+        let sent = |name, passage| Sighting {
+            name,
+            at: packet.sent_at,
+            passage,
+            bytes: &packet.bytes,
+        };
+        if self == Self::Wire {
+            let passage = match packet.direction {
+                Direction::ClientToServer => Passage::Outbound,
+                Direction::ServerToClient => Passage::Inbound,
+            };
+            return [Some(sent("wire", passage)), None];
+        }
+        let is_seen = |name: &str| self.interfaces().contains(&name);
+        // The wire's own copies no host has sent.
+        let is_sent = packet.changes.copy_of.is_none() && is_seen(from);
+        let arrived = packet.delivered_at.filter(|_| is_seen(to));
+        [
+            is_sent.then(|| sent(from, Passage::Outbound)),
+            arrived.map(|at| Sighting {
+                name: to,
+                at,
+                passage: Passage::Inbound,
+                bytes: delivered,
+            }),
+        ]
+    }
+}
+
+impl<Out: Write> State<Out> {
+    /// Takes a packet in; `origin` is the run's start since 1970.
+    fn packet(&mut self, packet: &Packet<'_>, origin: Duration) -> io::Result<()> {
+        let watermark = &mut self.watermark;
+        if packet.fate == Fate::Unknown {
+            // Seen by a capture, and known at once.
+            *watermark = packet.sent_at.max(*watermark);
+        } else {
+            self.entered.put(packet.id, packet.sent_at, |at| {
+                *watermark = at.max(*watermark);
+            });
+        }
+        let comment = remark(packet);
+        let delivered = packet.bytes_delivered();
+        let sightings = self.vantage.sightings(packet, &delivered);
+        for sighting in sightings.into_iter().flatten() {
+            let index = self.interface(sighting.name, packet.link)?;
+            let counted = &mut self.interfaces[index];
+            let is_lost = matches!(packet.fate, Fate::Lost { .. });
+            counted.received += 1;
+            counted.dropped += u64::from(is_lost);
+            let at = origin + sighting.at;
+            self.last = self.last.max(at);
+            let block = EnhancedPacket {
+                interface: number(index),
+                at,
+                bytes: sighting.bytes,
+                original_length: sighting.bytes.len(),
+                passage: Some(sighting.passage),
+                comment: comment.as_deref(),
+            };
+            pcapng::enhanced_packet(&mut self.block, &block);
+            self.place(sighting.at)?;
+        }
+        self.write_before(self.watermark)
+    }
+
+    /// Writes the block in the making, if nothing can come before it, or keeps
+    /// it until that is so.
+    fn place(&mut self, at: Duration) -> io::Result<()> {
+        self.sightings += 1;
+        if self.waiting.is_empty() && at <= self.watermark {
+            return self.flush();
+        }
+        let block = self.block.as_slice().to_vec();
+        self.block.clear();
+        self.waiting_bytes += block.len();
+        self.waiting.push(Reverse(Waiting {
+            at,
+            number: self.sightings,
+            block,
+        }));
+        Ok(())
+    }
+
+    /// Writes the waiting blocks up to this time, and more where they take too
+    /// much room.
+    fn write_before(&mut self, end: Duration) -> io::Result<()> {
+        while let Some(Reverse(first)) = self.waiting.peek() {
+            if first.at > end && self.waiting_bytes <= MOST_WAITING {
+                break;
+            }
+            self.out.write_all(&first.block)?;
+            self.waiting_bytes -= first.block.len();
+            self.waiting.pop();
+        }
+        Ok(())
+    }
+
+    /// The interface of this name and link type, described when first met.
+    fn interface(&mut self, name: &'static str, link: LinkType) -> io::Result<usize> {
         let mut known = self.interfaces.iter();
-        if let Some(index) = known.position(|counted| counted.link == link) {
+        if let Some(index) = known.position(|one| (one.name, one.link) == (name, link)) {
             return Ok(index);
         }
         let interface = Interface {
             link,
-            name: "wire",
+            name,
             snapshot_length: 0,
         };
         pcapng::interface_description(&mut self.block, &interface);
         self.flush()?;
         self.interfaces.push(Counted {
+            name,
             link,
             received: 0,
             dropped: 0,

@@ -16,6 +16,12 @@ pub struct Captured {
     pub link: LinkType,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// When it was seen, since 1970.
+    pub at: Duration,
+    /// The interface's name.
+    pub interface: String,
+    /// Its comment, or nothing.
+    pub comment: String,
 }
 
 /// A file with these packets, each on the interface of its link type, its name
@@ -58,19 +64,36 @@ pub fn write(path: &Path, fixtures: &[Fixture]) {
 
 /// All packets of a file.
 pub fn read(path: &Path) -> Vec<Captured> {
-    let bytes = std::fs::read(path).expect("the file is there");
-    let mut links = Vec::new();
+    parse(&std::fs::read(path).expect("the file is there"))
+}
+
+/// All packets of a file's bytes.
+pub fn parse(bytes: &[u8]) -> Vec<Captured> {
+    const COMMENT: u16 = 1;
+    let mut interfaces = Vec::new();
     let mut packets = Vec::new();
-    for block in PcapNGSlice::from_slice(&bytes).expect("it is pcapng") {
+    for block in PcapNGSlice::from_slice(bytes).expect("it is pcapng") {
         match block.expect("every block is whole") {
             PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
                 let number = u16::try_from(interface.linktype.0).expect("16 bits in the file");
-                links.push(LinkType::from(number));
+                let name = interface.if_name().and_then(Result::ok).unwrap_or_default();
+                interfaces.push((LinkType::from(number), name.to_owned()));
             }
-            PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => packets.push(Captured {
-                link: links[packet.if_id as usize],
-                bytes: packet.data[..packet.caplen as usize].to_vec(),
-            }),
+            PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+                let (link, interface) = interfaces[packet.if_id as usize].clone();
+                let (seconds, nanoseconds) = packet.decode_ts(0, 1_000_000_000);
+                let mut options = packet.options.iter();
+                let comment = options.find(|option| option.code.0 == COMMENT);
+                let comment = comment.map(|option| &option.value[..usize::from(option.len)]);
+                packets.push(Captured {
+                    link,
+                    bytes: packet.data[..packet.caplen as usize].to_vec(),
+                    at: Duration::new(seconds.into(), nanoseconds),
+                    interface,
+                    comment: String::from_utf8(comment.unwrap_or_default().to_vec())
+                        .expect("a comment is UTF-8"),
+                });
+            }
             _ => {}
         }
     }
