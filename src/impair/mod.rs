@@ -33,20 +33,24 @@ mod markov;
 mod medium;
 mod outbox;
 mod path;
+mod profile;
 mod queue;
 mod red;
 mod selector;
 mod server;
 mod settings;
 mod slot;
+mod spec;
 mod station;
 mod trace;
 
 pub use flow_name::{FlowEnd, FlowName, FlowProtocol};
 pub use medium::{Medium, Outcome, Parcel, Verdict};
+pub use profile::{PROFILES, Profile};
 pub use selector::{Action, Rule, Seen, Selector, SelectorError};
 pub use settings::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss, Plan,
     Reorder, Server, Settings, Slot,
 };
+pub use spec::{Dialect, Load, Problem, Reason, Shortest, Sketch, Source, Spec, SpecError, quote};
 pub use trace::{OPPORTUNITY, Trace, TraceError};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::device::{DeviceDrops, DeviceKind};
+use crate::event::Place;
 use crate::flow::Direction;
 use crate::impair::FlowName;
 use crate::units::nanoseconds;
@@ -197,6 +198,21 @@ pub struct WireCount {
     pub overrun: u64,
     /// How punctual the wire was.
     pub lateness: Lateness,
+}
+
+/// The cause of a loss whose packet the wire changed so that no device takes it.
+pub(super) const UNREADABLE: &str = "corrupted IP header";
+
+impl WireCount {
+    /// Packets to a host that its device refused for what the wire did to them.
+    pub(super) fn unreadable_at(&self, host: Place) -> u64 {
+        let direction = match host {
+            Place::Client => Direction::ServerToClient,
+            _ => Direction::ClientToServer,
+        };
+        let lost = &self.wire.towards(direction).lost;
+        lost.get(UNREADABLE).map_or(0, |amount| amount.packets)
+    }
 }
 
 /// A link's account.

@@ -170,15 +170,22 @@ impl Link {
     /// that are not due by then are counted as queued.
     pub fn finish(self) -> Result<Account, Error> {
         let (count, ends) = self.wire.stop()?;
-        let drops = [&self.client, &self.server]
+        let mut drops = [&self.client, &self.server]
             .into_iter()
             .map(|host| {
                 let place = host.place();
                 host.run(move || device::drops(place))
                     .map_err(|error| Error::new("read /proc/thread-self/net/dev of", place, error))
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<DeviceDrops>, _>>()?;
         drop(ends);
+        if self.device == DeviceKind::Tun {
+            // A TUN device counts what it was not handed as its own drops.
+            for device in &mut drops {
+                let known = count.unreadable_at(device.host);
+                device.receive_dropped = device.receive_dropped.saturating_sub(known);
+            }
+        }
         Ok(Account {
             device: self.device,
             seed: self.seed,
@@ -220,7 +227,7 @@ impl Link {
             }
         };
         let [client_port, server_port] = ports;
-        let watch = if recorder.wants(Topic::State) {
+        let watch = if recorder.wants(Topic::State) || recorder.wants(Topic::Sample) {
             Some([watch(&client)?, watch(&server)?])
         } else {
             None

@@ -114,16 +114,15 @@ impl FromStr for Probability {
             return Err(QuantityError::NotAProbability);
         }
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        let value: f64 = match whole.strip_prefix('-') {
+        let value: Result<f64, _> = if whole.starts_with('-') {
             // Out of range unless it is nothing, which the percent says too.
-            Some(_) => number.parse(),
-            None => {
-                let padded = format!("{whole:0>2}");
-                let (hundreds, two) = padded.split_at(padded.len() - 2);
-                format!("0{hundreds}.{two}{fraction}").parse()
-            }
-        }
-        .map_err(|_| QuantityError::NotAProbability)?;
+            number.parse()
+        } else {
+            let padded = format!("{whole:0>2}");
+            let (hundreds, two) = padded.split_at(padded.len() - 2);
+            format!("0{hundreds}.{two}{fraction}").parse()
+        };
+        let value = value.map_err(|_| QuantityError::NotAProbability)?;
         Self::new(value).ok_or(QuantityError::ProbabilityOutOfRange)
     }
 }

@@ -23,7 +23,7 @@ use crate::error::errno_name;
 use crate::event::{Changes, Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
 use crate::impair::{Medium, Outcome, Parcel, Plan, Verdict};
-use crate::link::account::WireCount;
+use crate::link::account::{UNREADABLE, WireCount};
 use crate::link::device::Port;
 use crate::link::netlink::QUEUE;
 use crate::packet::{Heading, LinkType, Transport};
@@ -49,6 +49,9 @@ const TURN: usize = 64;
 /// How many turns empty a device whose queue is full, answers included.
 const FULL_QUEUES: usize = 2 * QUEUE as usize / TURN + 1;
 
+/// How often a connection is looked at that neither sends nor receives.
+const SAMPLING: Duration = Duration::from_millis(10);
+
 /// How many times the answers to what has settled are waited for in turn.
 const ANSWERS: usize = 64;
 
@@ -64,6 +67,8 @@ pub(super) struct Forwarder {
     spare: Vec<Vec<u8>>,
     /// Who waits until nothing is under way.
     waiting: Vec<Waiting>,
+    /// When the kernels are asked how their connections do, packets or not.
+    next_sample: Option<Duration>,
 }
 
 /// Somebody who waits until nothing is under way.
@@ -82,6 +87,10 @@ impl Forwarder {
         Self {
             records_packets: recorder.wants(Topic::Packet),
             recorder,
+            next_sample: watch
+                .as_ref()
+                .filter(|[client, _]| client.is_sampling())
+                .map(|_| SAMPLING),
             watch,
             medium: Medium::new(manner.plan),
             spin: manner.spin,
@@ -103,6 +112,7 @@ impl Forwarder {
             // An order waits for what the devices hold, not for the traffic to
             // end: a flood does not end.
             let turns = if order.is_some() { FULL_QUEUES } else { 1 };
+            self.sample();
             self.take_turns(turns, ports)?;
             match order {
                 None => {}
@@ -124,9 +134,23 @@ impl Forwarder {
 
     /// How long the loop may sleep.
     fn patience(&self) -> Option<Duration> {
-        let deadline = self.medium.next_deadline()?;
-        let left = deadline.saturating_sub(self.clock());
-        Some(left.saturating_sub(self.spin))
+        let due = self.medium.next_deadline();
+        let due = due.map(|due| due.saturating_sub(self.spin));
+        let next = due.into_iter().chain(self.next_sample).min()?;
+        Some(next.saturating_sub(self.clock()))
+    }
+
+    /// Looks at the connections of both kernels, where it is time to.
+    fn sample(&mut self) {
+        let (Some(next), Some([client, server])) = (self.next_sample, &mut self.watch) else {
+            return;
+        };
+        let now = self.recorder.clock().now();
+        if now >= next {
+            client.sample_all(now);
+            server.sample_all(now);
+            self.next_sample = Some(now + SAMPLING);
+        }
     }
 
     /// Forwards what waits on both sides and what is due.
@@ -359,9 +383,6 @@ impl Forwarder {
         }
     }
 }
-
-/// Why a packet was lost that the wire had changed so that no device takes it.
-const UNREADABLE: &str = "corrupted IP header";
 
 /// The port a direction's packets come from, and the one they go to.
 fn facing([client, server]: &mut [Port; 2], direction: Direction) -> [&mut Port; 2] {

@@ -13,11 +13,14 @@ use crate::flow::Direction;
 use crate::impair::{FlowName, Parcel};
 use crate::link::account::{Carried, FlowAccount, Lateness, Traffic, WireCount};
 
+/// Nanoseconds that no packet is late by: a minute. What is, counts as that.
+const LATEST: u64 = 60_000_000_000;
+
 /// The count so far.
 pub(super) struct Ledger {
     /// By flow; flow 1 is the first.
     flows: Vec<Carried>,
-    /// Nanoseconds from due to handed over, to three digits.
+    /// Nanoseconds from due to handed over, to three digits; the least is 1.
     lateness: Histogram<u64>,
 }
 
@@ -25,7 +28,8 @@ impl Ledger {
     pub(super) fn new() -> Self {
         Self {
             flows: Vec::new(),
-            lateness: Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are valid")),
+            lateness: Histogram::new_with_bounds(1, LATEST, 3)
+                .unwrap_or_else(|_| unreachable!("these bounds are valid")),
         }
     }
 
