@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::demonstration::ended;
+use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
 use super::place::PlaceArgs;
 use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, WireTally};
@@ -35,9 +35,6 @@ Examples:
   socklab compare -6 --pcap c.pcapng    over IPv6, packets for Wireshark
   socklab compare --json | tail -n 1    every figure, for a program")]
 pub(super) struct Args {
-    #[command(flatten)]
-    place: PlaceArgs,
-
     /// How many messages each kind of socket carries.
     #[arg(short, long, value_name = "COUNT", default_value_t = 100,
           value_parser = whole(1_u32, 10_000_000), allow_negative_numbers = true)]
@@ -54,6 +51,10 @@ pub(super) struct Args {
 
     #[command(flatten)]
     output: OutputArgs,
+
+    // The last, so that its heading is over nothing else.
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
 /// What the last line of JSON holds.
@@ -65,16 +66,19 @@ struct Report<'a> {
     size_bytes: usize,
     kinds: &'a [Compared],
     link: Option<&'a Account>,
+    /// What the link did to packets, as a description of it.
+    plan: Option<&'a str>,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
-    let prepared = args.place.prepare();
+    let prepared = args.place.prepare()?;
     let clock = Clock::start();
     let tally = Arc::new(WireTally::default());
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
     let stop = stop_on_signals()?;
-    let stage = args.place.build(prepared, clock, &sinks.tee()?);
+    let stage = args.place.build(&prepared, clock, &sinks.tee()?)?;
+    let described = prepared.plan();
     let config = args.config();
     let outcome = compare::run(&config, &stage, &stop)?;
     let blind = stage.blind().map(ToString::to_string);
@@ -93,10 +97,12 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         size_bytes: config.size,
         kinds: &compared,
         link: account.as_ref(),
+        plan: described.as_deref(),
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
     if finished.events.is_some() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
+        describe(&mut out, described.as_deref())?;
         let shown = report::compare::Shown {
             config: &config,
             sent: sent_messages,

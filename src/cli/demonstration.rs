@@ -19,13 +19,14 @@ use crate::stage::{Ending, Stage};
 #[derive(Debug, clap::Args)]
 pub(super) struct DemonstrationArgs {
     #[command(flatten)]
-    pub(super) place: PlaceArgs,
-
-    #[command(flatten)]
     ladder: LadderArgs,
 
     #[command(flatten)]
     output: OutputArgs,
+
+    // The last, so that its heading is over nothing else.
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
 }
 
 /// What a demonstration's outcome looks like, and what is wrong with it.
@@ -41,6 +42,8 @@ struct Report<'a, Outcome> {
     #[serde(flatten)]
     outcome: &'a Outcome,
     link: Option<&'a Account>,
+    /// What the link did to packets, as a description of it.
+    plan: Option<&'a str>,
 }
 
 /// Takes the stage down and says on standard error what its capture missed.
@@ -54,6 +57,14 @@ pub(super) fn ended(stage: Stage) -> Result<Option<Account>, Error> {
     Ok(account)
 }
 
+/// Says what the link does to packets, where it does anything.
+pub(super) fn describe(out: &mut impl Write, plan: Option<&str>) -> io::Result<()> {
+    match plan {
+        Some(plan) => writeln!(out, "link: {plan}"),
+        None => Ok(()),
+    }
+}
+
 impl DemonstrationArgs {
     /// Plays `command` on a stage and shows what came of it: the ladder, then
     /// what `shown` says, then the bytes. Figures that should agree and do not
@@ -65,16 +76,18 @@ impl DemonstrationArgs {
         play: impl FnOnce(&Stage) -> Result<Outcome, Error>,
         shown: &Shown<Outcome>,
     ) -> anyhow::Result<ExitCode> {
-        let prepared = self.place.prepare();
+        let prepared = self.place.prepare()?;
         let clock = Clock::start();
         let sinks = self.output.open(command, clock)?.recording();
-        let stage = self.place.build(prepared, clock, &sinks.tee()?);
+        let stage = self.place.build(&prepared, clock, &sinks.tee()?)?;
+        let described = prepared.plan();
         let hosts = Hosts::of(&stage, self.place.family());
         let outcome = play(&stage)?;
         let account = ended(stage)?;
         let result = Report {
             outcome: &outcome,
             link: account.as_ref(),
+            plan: described.as_deref(),
         };
         let finished = sinks.conclude(&result, account.as_ref())?;
         let evidence = Evidence {
@@ -83,6 +96,7 @@ impl DemonstrationArgs {
         };
         if finished.events.is_some() {
             let (mut out, style) = (io::stdout().lock(), colour.style());
+            describe(&mut out, described.as_deref()).map_err(output::unwritten)?;
             self.show(&mut out, (&outcome, evidence), hosts, shown, &style)
                 .map_err(output::unwritten)?;
         }

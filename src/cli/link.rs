@@ -221,7 +221,9 @@ impl LinkArgs {
         };
         let chosen = |name: &'static str, values: &[String]| -> Vec<Option<String>> {
             let quoted = values.iter().map(|value| crate::impair::quote(value));
-            quoted.map(|value| Some(format!("--{name} {value}"))).collect()
+            quoted
+                .map(|value| Some(format!("--{name} {value}")))
+                .collect()
         };
         let trace = self.trace.as_ref().map(|file| crate::impair::quote(file));
         let mut said = vec![

@@ -6,6 +6,7 @@
 mod compare;
 mod demonstration;
 mod lab;
+mod link;
 mod output;
 mod ping;
 mod place;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::ArgAction;
 use nix::unistd::getuid;
 
+use super::link::LinkArgs;
 use super::output::{bytes, environment, unwritten, whole};
 use crate::error::{Error, Exit};
 use crate::event::{Silence, Sink};
@@ -40,12 +41,13 @@ const LONGEST_SECONDS: f64 = 2_147_483.0;
 /// it pings the server of a private link through a raw socket.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    override_usage = "socklab ping [OPTIONS] <HOST>\n       socklab ping [OPTIONS] --link",
+    override_usage = "socklab ping [OPTIONS] <HOST>\n       socklab ping [OPTIONS] --link [SPEC]",
     after_help = "\
 Examples:
   socklab ping localhost -c 3         three requests
   socklab ping -6 -i 0.2 -W 1 HOST    over IPv6, five a second, patient for 1 s
   socklab ping --link -c 3 --hex      a raw socket without root, in hex
+  socklab ping --link 'delay 20ms 5ms loss 10%' -c 9
   socklab ping --link -c 3 --json     every event, the result last"
 )]
 #[expect(
@@ -92,9 +94,9 @@ pub struct Args {
     /// Print every event as a line of JSON
     #[arg(long)]
     pub json: bool,
-    /// Ping the private server of socklab's own link; needs no root
-    #[arg(long, conflicts_with = "host")]
-    pub link: bool,
+    /// With --link, pings the private server of socklab's own link.
+    #[command(flatten)]
+    link: LinkArgs,
 }
 
 impl Args {
@@ -156,6 +158,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
 /// Pings on the machine's own network, without privileges once the sockets are
 /// open.
 fn run_on_network(args: &Args, host: &str) -> Result<ExitCode, Error> {
+    let why = "they are for the private link; leave the host, and ping that with --link";
+    args.link.refused_without_link(why)?;
     check_interval(args.interval)?;
     let sockets = Sockets::open(args.family());
     drop_privileges()?;
@@ -166,8 +170,12 @@ fn run_on_network(args: &Args, host: &str) -> Result<ExitCode, Error> {
 
 /// Pings the server of a private link, from its client.
 fn run_on_link(args: &Args) -> Result<ExitCode, Error> {
+    let config = args.link.config()?;
     link::enter_private_user_namespace()?;
-    let link = Link::build(&link::Config::default(), Clock::start(), Arc::new(Silence))?;
+    if !config.plan.is_transparent() {
+        eprintln!("socklab: link: {}", config.plan);
+    }
+    let link = Link::build(&config, Clock::start(), Arc::new(Silence))?;
     let family = args.family().unwrap_or(Family::Ipv4);
     let server = link.server().addresses().of(family).to_string();
     let socket = link.client().run(move || ping::open(family))?;
@@ -356,7 +364,6 @@ mod tests {
             "-t 256 h",
             "-4 -6 h",
             "--hex -q h",
-            "--link h",
             "a b",
         ] {
             assert!(parse(words).is_err(), "{words}");

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::link::LinkArgs;
 use super::output::whole;
 use crate::error::Error;
 use crate::event::Sink;
@@ -34,6 +35,9 @@ pub(super) struct PlaceArgs {
     /// Run on the machine's loopback interface instead of a private link.
     #[arg(long)]
     no_link: bool,
+
+    #[command(flatten)]
+    link: LinkArgs,
 }
 
 impl PlaceArgs {
@@ -42,50 +46,72 @@ impl PlaceArgs {
         if self.v6 { Family::Ipv6 } else { Family::Ipv4 }
     }
 
-    /// Enters the user namespace that a link needs. Must come before any other
-    /// thread starts.
-    pub(super) fn prepare(&self) -> Prepared {
+    /// Finds out what link is meant, and enters the user namespace that it
+    /// needs. Must come before any other thread starts.
+    pub(super) fn prepare(&self) -> Result<Prepared, Error> {
         if self.no_link {
-            return Prepared::Loopback;
+            let why =
+                "--no-link runs on loopback, whose packets meet nothing; leave one of the two";
+            self.link.refused_without_link(why)?;
+            return Ok(Prepared::Loopback);
         }
+        let config = self.link.config()?;
         match link::enter_private_user_namespace() {
-            Ok(_) => Prepared::Link,
-            Err(error) => Prepared::Refused(error),
+            Ok(_) => Ok(Prepared::Link(Box::new(config))),
+            Err(error) => self.fall_back(error).map(|()| Prepared::Loopback),
         }
     }
 
     /// Builds the stage.
-    pub(super) fn build(&self, prepared: Prepared, clock: Clock, sink: &Arc<dyn Sink>) -> Stage {
-        let refusal = match prepared {
-            Prepared::Loopback => None,
-            Prepared::Refused(error) => Some(error),
-            Prepared::Link => {
-                match Stage::link(&link::Config::default(), clock, Arc::clone(sink)) {
-                    Ok(stage) => return stage,
-                    Err(error) => Some(error),
-                }
+    pub(super) fn build(
+        &self,
+        prepared: &Prepared,
+        clock: Clock,
+        sink: &Arc<dyn Sink>,
+    ) -> Result<Stage, Error> {
+        if let Prepared::Link(config) = prepared {
+            match Stage::link(config, clock, Arc::clone(sink)) {
+                Ok(stage) => return Ok(stage),
+                Err(error) => self.fall_back(error)?,
             }
-        };
-        if let Some(error) = refusal {
-            eprintln!("socklab: no private link, running on loopback: {error}");
         }
         let closed = self.port.checked_add(1).unwrap_or(self.port - 1);
         let stage = Stage::loopback(&[self.port, closed], clock, Arc::clone(sink));
         if let Some(error) = stage.blind() {
             eprintln!("socklab: packets are not shown: {error}");
         }
-        stage
+        Ok(stage)
+    }
+
+    /// Says that there is no link; an error where one was asked for.
+    fn fall_back(&self, error: Error) -> Result<(), Error> {
+        if self.link.is_asked_for() {
+            return Err(error);
+        }
+        eprintln!("socklab: no private link, running on loopback: {error}");
+        Ok(())
     }
 }
 
 /// What was found when the process was made ready.
 pub(super) enum Prepared {
     /// A link may be built.
-    Link,
-    /// Loopback was asked for.
+    Link(Box<link::Config>),
+    /// It plays on loopback.
     Loopback,
-    /// A link was refused.
-    Refused(Error),
+}
+
+impl Prepared {
+    /// What the link does to packets, where it does anything: a description from
+    /// which the same run can be had again.
+    pub(super) fn plan(&self) -> Option<String> {
+        match self {
+            Prepared::Link(config) if !config.plan.is_transparent() => {
+                Some(config.plan.to_string())
+            }
+            Prepared::Link(_) | Prepared::Loopback => None,
+        }
+    }
 }
 
 /// The addresses of the two ends.

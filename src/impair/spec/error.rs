@@ -96,7 +96,7 @@ pub enum Problem {
         form: &'static str,
     },
     /// A value that is none.
-    #[error("{word} \"{text}\": {why}; the form is {form}")]
+    #[error("{word} \"{text}\": {why}{}", why.form(form))]
     Bad {
         /// The word.
         word: &'static str,
@@ -166,6 +166,28 @@ impl fmt::Display for Shortest {
     }
 }
 
+impl Reason {
+    /// The right form, where the reason does not say it itself.
+    fn form(&self, form: &str) -> String {
+        use QuantityError as Quantity;
+        match self {
+            Reason::Range(..)
+            | Reason::Burst
+            | Reason::Quantity(
+                Quantity::ProbabilityOutOfRange
+                | Quantity::RateTooLarge
+                | Quantity::SizeTooLarge
+                | Quantity::TimeTooLong,
+            ) => format!("; the form is {form}"),
+            Reason::Quantity(_)
+            | Reason::Choice(_)
+            | Reason::Selector(_)
+            | Reason::Trace(_)
+            | Reason::Unreadable(_) => String::new(),
+        }
+    }
+}
+
 /// Why a value is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
@@ -174,7 +196,7 @@ pub enum Reason {
     Quantity(#[from] QuantityError),
     /// Not a number within a range.
     #[error("not a whole number from {0} to {1}")]
-    Range(i64, i64),
+    Range(i64, u64),
     /// Not a burst length.
     #[error("not a mean number of packets, at least 1")]
     Burst,

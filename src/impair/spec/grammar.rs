@@ -41,7 +41,7 @@ pub(super) fn clause(reader: &mut Reader<'_>, load: Load<'_>) -> Result<Said, Sp
                 let seed = reader.needed(word)?;
                 let number = seed.text.parse();
                 let number =
-                    number.map_err(|_| reader.bad(word, seed, Reason::Range(0, i64::MAX)))?;
+                    number.map_err(|_| reader.bad(word, seed, Reason::Range(0, u64::MAX)))?;
                 reader.keep(&mut said.seed, number, word)?;
             }
             words::AT | words::UP | words::DOWN => {
@@ -85,7 +85,7 @@ fn setting(
             reader.keep(&mut terms.reorder, chance, word)
         }
         words::GAP => {
-            let gap = reader.whole(word, 0, u32::MAX.into())?;
+            let gap = reader.whole(word, 0, i64::from(u32::MAX))?;
             reader.keep(&mut terms.gap, gap, word)
         }
         words::SLOT => {
@@ -93,7 +93,7 @@ fn setting(
             reader.keep(&mut terms.slot, slot, word)
         }
         words::LIMIT => {
-            let limit = reader.whole(word, 0, u32::MAX.into())?;
+            let limit = reader.whole(word, 0, i64::from(u32::MAX))?;
             reader.keep(&mut terms.limit, limit, word)
         }
         words::RATE
@@ -237,9 +237,9 @@ fn slot(reader: &mut Reader<'_>, word: &Word) -> Result<Option<Slot>, SpecError>
     };
     loop {
         if reader.takes("packets") {
-            slot.packets = reader.whole(word, 0, u32::MAX.into())?;
+            slot.packets = reader.whole(word, 0, i64::from(u32::MAX))?;
         } else if reader.takes("bytes") {
-            slot.bytes = reader.whole(word, 0, u32::MAX.into())?;
+            slot.bytes = reader.whole(word, 0, i64::from(u32::MAX))?;
         } else {
             break;
         }
@@ -331,7 +331,7 @@ fn capacity(reader: &mut Reader<'_>, word: &Word) -> Result<Capacity, SpecError>
     let is_bare = |token: &Token| token.text.bytes().all(|byte| byte.is_ascii_digit());
     if reader.peek().is_some_and(is_bare) {
         return reader
-            .whole(word, 1, u32::MAX.into())
+            .whole(word, 1, i64::from(u32::MAX))
             .map(Capacity::Packets);
     }
     let size: ByteSize = reader.value(word)?;

@@ -168,6 +168,13 @@ fn clause(
         terms,
     };
     let is_empty = clause.terms == Terms::default();
+    if is_empty && seed.is_none() {
+        let problem = match clause.at {
+            Some(_) => words::AT.missing(),
+            None => words::UP.missing(),
+        };
+        return Err(clause.refused(problem));
+    }
     let seed = seed.map(|Said { value, .. }| value);
     Ok(((!is_empty).then_some(clause), seed))
 }

@@ -95,8 +95,7 @@ impl<'a> Reader<'a> {
     /// The value that a word needs.
     pub(super) fn needed(&mut self, word: &Word) -> Result<&'a Token, SpecError> {
         if self.peek().is_none() || self.peek_word().is_some() {
-            let Word { name: word, form } = *word;
-            return Err(self.error(self.start..self.end, Problem::Missing { word, form }));
+            return Err(self.error(self.start..self.end, word.missing()));
         }
         self.take()
             .ok_or_else(|| unreachable!("there is a token, as was seen"))
@@ -221,7 +220,7 @@ impl<'a> Reader<'a> {
         let number = number.filter(|number| (least..=most).contains(number));
         number
             .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| self.bad(word, token, Reason::Range(least, most)))
+            .ok_or_else(|| self.bad(word, token, Reason::Range(least, most.unsigned_abs())))
     }
 
     /// A rate that a word needs, with a warning where it is not what one thinks.

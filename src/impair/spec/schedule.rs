@@ -103,7 +103,14 @@ fn course(
         terms.merge(clause.terms.clone());
         // What is said of one time is judged together.
         if own.peek().is_none_or(|(next, _)| next > at) {
-            course.changes.push((*at, settled(&terms)?));
+            let settings = settled(&terms)?;
+            let before = course
+                .changes
+                .last()
+                .map_or(&course.first, |(_, last)| last);
+            if settings != *before {
+                course.changes.push((*at, settings));
+            }
         }
     }
     Ok(course)

@@ -10,6 +10,16 @@ pub(super) struct Word {
     pub(super) form: &'static str,
 }
 
+impl Word {
+    /// What to say where its value is missing.
+    pub(super) fn missing(&self) -> Problem {
+        Problem::Missing {
+            word: self.name,
+            form: self.form,
+        }
+    }
+}
+
 macro_rules! words {
     ($($constant:ident = $name:literal, $form:literal;)*) => {
         $( pub(super) const $constant: Word = Word { name: $name, form: $form }; )*
@@ -22,9 +32,8 @@ words! {
     DELAY = "delay", "delay TIME [JITTER [CORRELATION]], as in delay 20ms 5ms";
     LATENCY = "latency", "latency TIME, the same as delay";
     JITTER = "jitter", "jitter TIME, as in jitter 5ms";
-    DISTRIBUTION = "distribution", "distribution uniform, normal, pareto or paretonormal";
-    LOSS = "loss", "loss PERCENT [CORRELATION], loss gemodel P [R [1-H [1-K]]] or \
-                    loss state P13 [P31 [P32 [P23 [P14]]]], as in loss 5%";
+    DISTRIBUTION = "distribution", "distribution SHAPE, as in distribution normal";
+    LOSS = "loss", "loss PERCENT [CORRELATION], loss gemodel … or loss state …, as in loss 5%";
     BURST = "burst", "burst PACKETS, the mean number lost in a row, as in loss 5% burst 4";
     ECN = "ecn", "ecn, or ecn off";
     CORRUPT = "corrupt", "corrupt PERCENT [CORRELATION], as in corrupt 0.1%";
@@ -36,7 +45,7 @@ words! {
     OVERHEAD = "overhead", "overhead BYTES, added to each packet, as in overhead 14";
     BUCKET = "bucket", "bucket SIZE, as in rate 10mbit bucket 64kb";
     QUEUE = "queue", "queue PACKETS or queue SIZE, as in queue 100 or queue 64kb";
-    AQM = "aqm", "aqm droptail, aqm codel or aqm red";
+    AQM = "aqm", "aqm NAME, as in aqm codel";
     DROPTAIL = "droptail", "droptail";
     CODEL = "codel", "codel [target TIME] [interval TIME], as in codel target 5ms";
     RED = "red", "red [min SIZE] [max SIZE] [probability PERCENT], as in red min 30kb max 90kb";

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::super::selector::{Action, Rule};
 use super::super::settings::{
-    Bottleneck, Capacity, Chance, Course, Discipline, Distribution, Framing, Loss, Plan, Server,
-    Settings, Slot,
+    Capacity, Chance, Course, Discipline, Distribution, Framing, Loss, Plan, Server, Settings, Slot,
 };
 use super::settle::bursts;
 use super::token::quote;
@@ -41,7 +40,7 @@ impl Detail {
     }
 }
 
-const ASPECTS: usize = 15;
+const ASPECTS: usize = 16;
 
 /// What turns each aspect off. Rules are only ever added.
 const OFF: [&str; ASPECTS] = [
@@ -58,6 +57,7 @@ const OFF: [&str; ASPECTS] = [
     "reorder 0%",
     "slot 0ms",
     "rate 0bit",
+    "queue 1000",
     "bucket 0b",
     "droptail",
 ];
@@ -95,8 +95,9 @@ impl Settings {
                 format!("reorder {}{gap}", said_chance(&reorder.chance))
             }),
             self.slot.as_ref().map(slot),
-            bottleneck.map(|bottleneck| server(bottleneck, detail)),
-            bottleneck.and_then(bucket),
+            bottleneck.map(|bottleneck| server(&bottleneck.server, detail)),
+            bottleneck.and_then(|bottleneck| queue(bottleneck.capacity)),
+            bottleneck.and_then(|bottleneck| bucket(&bottleneck.server)),
             bottleneck.and_then(|bottleneck| discipline(bottleneck.discipline)),
         ]
     }
@@ -185,20 +186,21 @@ fn slot(slot: &Slot) -> String {
     times + &packets + &bytes
 }
 
-/// What serves the queue, and the queue.
-fn server(bottleneck: &Bottleneck, detail: Detail) -> String {
-    let mut said = match &bottleneck.server {
+fn server(server: &Server, detail: Detail) -> String {
+    match server {
         Server::Rate { rate, framing } | Server::TokenBucket { rate, framing, .. } => {
             format!("rate {rate}{}", said_framing(*framing, detail))
         }
         Server::Trace(trace) => format!("trace {}", quote(trace.name())),
-    };
-    let is_default = bottleneck.capacity == Capacity::default();
-    said += &match bottleneck.capacity {
-        Capacity::Packets(packets) => detail.part(is_default, format_args!("queue {packets}")),
-        Capacity::Bytes(bytes) => detail.part(is_default, format_args!("queue {bytes}")),
-    };
-    said
+    }
+}
+
+fn queue(capacity: Capacity) -> Option<String> {
+    match capacity {
+        _ if capacity == Capacity::default() => None,
+        Capacity::Packets(packets) => Some(format!("queue {packets}")),
+        Capacity::Bytes(bytes) => Some(format!("queue {bytes}")),
+    }
 }
 
 fn said_framing(framing: Framing, detail: Detail) -> String {
@@ -214,8 +216,8 @@ fn said_framing(framing: Framing, detail: Detail) -> String {
     }
 }
 
-fn bucket(bottleneck: &Bottleneck) -> Option<String> {
-    match bottleneck.server {
+fn bucket(server: &Server) -> Option<String> {
+    match server {
         Server::TokenBucket { burst, .. } => Some(format!("bucket {burst}")),
         Server::Rate { .. } | Server::Trace(_) => None,
     }
@@ -303,8 +305,9 @@ fn words(text: &str) -> usize {
 fn forget(old: &mut [Option<String>; ASPECTS], before: &Settings, after: &Settings) {
     const JITTER: usize = 8;
     const DISTRIBUTION: usize = 9;
-    const BUCKET: usize = 13;
-    const DISCIPLINE: usize = 14;
+    const QUEUE: usize = 13;
+    const BUCKET: usize = 14;
+    const DISCIPLINE: usize = 15;
     if after.delay.base.is_zero() && !before.delay.base.is_zero() {
         old[JITTER] = None;
     }
@@ -316,6 +319,6 @@ fn forget(old: &mut [Option<String>; ASPECTS], before: &Settings, after: &Settin
         old[BUCKET] = None;
     }
     if server.is_none() {
-        old[DISCIPLINE] = None;
+        (old[QUEUE], old[DISCIPLINE]) = (None, None);
     }
 }
