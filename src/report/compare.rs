@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::evidence::Evidence;
+use super::figure::duration;
 use super::line::Line;
 use super::style::{Paint, Style};
 use super::table::{self, Align, WRONG};
@@ -310,39 +311,4 @@ fn losses(name: &str, figures: &Figures) -> String {
         text = format!("{text}: {}", died.join(", "));
     }
     text + "."
-}
-
-/// A duration with three significant digits: `87.3 µs`, `1.20 ms`.
-fn duration(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    let (value, unit) = match seconds {
-        _ if seconds >= 1.0 => (seconds, "s"),
-        _ if seconds >= 1e-3 => (seconds * 1e3, "ms"),
-        _ => (seconds * 1e6, "µs"),
-    };
-    let digits = match value {
-        _ if value >= 100.0 => 0,
-        _ if value >= 10.0 => 1,
-        _ => 2,
-    };
-    format!("{value:.digits$} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_three_significant_digits() {
-        for (nanos, text) in [
-            (0, "0.00 µs"),
-            (1_234, "1.23 µs"),
-            (87_300, "87.3 µs"),
-            (456_000, "456 µs"),
-            (1_200_000, "1.20 ms"),
-            (2_000_000_000, "2.00 s"),
-        ] {
-            assert_eq!(duration(Duration::from_nanos(nanos)), text);
-        }
-    }
 }

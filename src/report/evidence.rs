@@ -5,11 +5,12 @@
 
 use std::fmt::Display;
 
+use super::account;
 use super::line::Line;
 use super::style::{Paint, Style};
 use super::table;
 use crate::conversation::WireAccount;
-use crate::event::{Event, What};
+use crate::event::{Event, Fate, What};
 use crate::flow::Direction;
 use crate::link::{Account, Traffic};
 
@@ -39,11 +40,21 @@ impl Evidence<'_> {
     /// Where the link's counters and the packets seen on it differ.
     pub(super) fn disagreements(&self) -> Disagreements {
         let mut found = Disagreements::default();
+        if self.link.is_some_and(|link| !link.is_conserved()) {
+            found.add("the link's own figures do not add up".to_owned());
+        }
         let (Some(link), Some(wire)) = (self.link, self.wire()) else {
             return found;
         };
         for (direction, name) in DIRECTIONS {
             let (traffic, count) = (traffic(link, direction), wire.direction(direction));
+            let lost = traffic.lost_in_all().packets + traffic.refused.packets;
+            let fates = self.lost(direction);
+            found.compare(
+                name,
+                ("packets the link lost", lost),
+                ("packets recorded as lost", fates),
+            );
             found.compare(
                 name,
                 ("packets the link was offered", traffic.offered.packets),
@@ -58,34 +69,21 @@ impl Evidence<'_> {
         found
     }
 
-    /// The link's account in a line, and as errors what the link lost by
-    /// itself.
-    pub(super) fn link_lines(&self, style: &Style) -> Vec<Line> {
-        let Some(link) = self.link else {
-            return Vec::new();
+    /// How many packets, copies included, were recorded as lost.
+    fn lost(&self, direction: Direction) -> u64 {
+        let is_lost = |event: &&Event<'_>| match &event.what {
+            What::Packet(packet) => {
+                packet.direction == direction && matches!(packet.fate, Fate::Lost { .. })
+            }
+            _ => false,
         };
-        let each = DIRECTIONS.map(|(direction, name)| {
-            let traffic = traffic(link, direction);
-            format!(
-                "{name} {} packets offered, {} delivered",
-                traffic.offered.packets, traffic.delivered.packets
-            )
-        });
-        let text = format!("The link: {}.", each.join("; "));
-        let mut lines = table::sentence(Paint::Plain, &text, style);
-        let lost = link.unmodelled_loss();
-        lines.extend(if lost == 0 {
-            let text = format!("{} The link itself lost nothing.", table::RIGHT);
-            table::sentence(Paint::Good, &text, style)
-        } else {
-            let text = format!(
-                "{} The link itself lost {lost} packets (device drops included): \
-                 the figures of this run are not to be trusted.",
-                table::WRONG
-            );
-            table::sentence(Paint::Failure, &text, style)
-        });
-        lines
+        self.events.iter().filter(is_lost).count() as u64
+    }
+
+    /// The link's account in short, and as errors what the link lost by itself.
+    pub(super) fn link_lines(&self, style: &Style) -> Vec<Line> {
+        let account = self.link.map(|link| account::in_short(link, style));
+        account.unwrap_or_default()
     }
 }
 

@@ -4,14 +4,17 @@
 //! [`Style::detect`] looks at the environment. Nothing here opens a socket,
 //! and nothing that came off a wire reaches the terminal as a control sequence.
 
+pub mod account;
 pub mod compare;
 pub mod dump;
 mod evidence;
 pub mod fates;
+mod figure;
 mod glyph;
 pub mod json;
 pub mod ladder;
 mod line;
+pub mod live;
 pub mod pcap;
 pub mod ping;
 mod sequence;
