@@ -58,15 +58,6 @@ enum Next {
     Line,
 }
 
-/// A packet that is entering.
-struct Entry {
-    parcel: Parcel,
-    draws: Draws,
-    lot: Lot,
-    /// Later than it would have been, by rule.
-    later: Duration,
-}
-
 impl Path {
     /// An empty one, whose draws are keyed by `seed` and `direction`.
     pub(super) fn new(course: Course, seed: u64, direction: Direction) -> Self {
@@ -128,12 +119,7 @@ impl Path {
             let cause = settings.loss.cause();
             return self.outbox.lose(parcel, now, cause.into());
         }
-        self.enter(Entry {
-            parcel,
-            draws,
-            lot,
-            later,
-        });
+        self.enter(parcel, draws, lot, later);
         if let Some(copy) = copy {
             self.offer_copy(copy, later);
         }
@@ -152,22 +138,11 @@ impl Path {
             let (now, cause) = (parcel.sent_at, self.settings.loss.cause());
             return self.outbox.lose(parcel, now, cause.into());
         }
-        self.enter(Entry {
-            parcel,
-            draws,
-            lot,
-            later,
-        });
+        self.enter(parcel, draws, lot, later);
     }
 
-    /// Puts a packet that is not lost on its way.
-    fn enter(&mut self, entry: Entry) {
-        let Entry {
-            mut parcel,
-            draws,
-            lot,
-            later,
-        } = entry;
+    /// Puts a packet that is not lost on its way, `later` than it would be.
+    fn enter(&mut self, mut parcel: Parcel, draws: Draws, lot: Lot, later: Duration) {
         let now = parcel.sent_at;
         parcel.damage(lot.corrupted_bit, lot.truncated_to);
         let load = self.in_flight();

@@ -86,11 +86,8 @@ impl Station {
             self.keeper = Keeper::new(settings);
         }
         self.settings = settings.cloned();
-        if let Some(stuck) = self
-            .serving
-            .take_if(|parcel| parcel.due_at == Duration::MAX)
-        {
-            self.serve(stuck, now);
+        if self.due() == Some(Duration::MAX) {
+            self.serve(now);
         }
         self.go_on(now, outbox);
     }
@@ -152,23 +149,24 @@ impl Station {
         if self.serving.is_some() {
             return;
         }
-        let next = match &mut self.keeper {
+        self.serving = match &mut self.keeper {
             Keeper::CoDel(codel) => codel.take(now, &mut self.queue, outbox),
             Keeper::DropTail | Keeper::Red(_) => self.queue.pop(),
         };
-        match (next, &mut self.keeper) {
-            (Some(parcel), _) => self.serve(parcel, now),
-            (None, Keeper::Red(red)) => red.idle(now),
-            (None, _) => {}
+        self.serve(now);
+        if let (None, Keeper::Red(red)) = (&self.serving, &mut self.keeper) {
+            red.idle(now);
         }
     }
 
-    fn serve(&mut self, mut parcel: Parcel, now: Duration) {
-        let length = parcel.bytes().len();
-        parcel.due_at = match &mut self.service {
-            Some(service) => service.departure(now, length),
-            None => now,
-        };
-        self.serving = Some(parcel);
+    /// Says when the packet leaves whose turn has come.
+    fn serve(&mut self, now: Duration) {
+        if let Some(parcel) = &mut self.serving {
+            let length = parcel.bytes().len();
+            parcel.due_at = match &mut self.service {
+                Some(service) => service.departure(now, length),
+                None => now,
+            };
+        }
     }
 }
