@@ -13,14 +13,17 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use support::program::{As, Program, text};
 
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 const USERS: [As; 3] = [As::Myself, As::NobodyWithoutTun, As::NobodyWithTun];
 
 /// Whether all these programs are installed; says loudly where not.
 fn installed(programs: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let missing = programs
-        .iter()
-        .find(|program| !std::env::split_paths(&path).any(|folder| folder.join(program).exists()));
+    let missing = programs.iter().find(|program| {
+        !PATH
+            .split(':')
+            .any(|folder| Path::new(folder).join(program).exists())
+    });
     if let Some(missing) = missing {
         support::skipped("a real program on the link", missing);
     }
@@ -37,7 +40,10 @@ fn lab(program: &Program, who: As, arguments: &[&str]) -> Option<Command> {
         .into_iter()
         .chain(arguments.iter().copied())
         .collect();
-    program.command(who, &arguments)
+    let mut command = program.command(who, &arguments)?;
+    // Of which every user may read every folder.
+    command.env("PATH", PATH);
+    Some(command)
 }
 
 fn run(program: &Program, who: As, arguments: &[&str]) -> Option<Output> {
@@ -48,8 +54,19 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("a process number"))
 }
 
+/// A process that does not outlive a test that fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Where it has ended there is nothing to kill.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A lab whose script has said `up`, and the rest of its standard output.
-fn started(mut command: Command) -> (Child, BufReader<std::process::ChildStdout>) {
+fn started(mut command: Command) -> (Running, BufReader<std::process::ChildStdout>) {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -57,6 +74,7 @@ fn started(mut command: Command) -> (Child, BufReader<std::process::ChildStdout>
         .spawn()
         .expect("it starts");
     let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    let child = Running(child);
     expect_line(&mut out, "up");
     (child, out)
 }
@@ -155,8 +173,8 @@ fn programs_meet_on_the_link() {
                     "iperf3 -s -1",
                     "--",
                     "iperf3",
-                    "-t",
-                    "0.2",
+                    "-n",
+                    "1M",
                     "-c",
                     "server",
                 ],
@@ -268,12 +286,11 @@ fn a_daemon_is_a_server_too() {
         return;
     }
     let program = Program::new();
-    let daemon = "setsid sh -c 'read wait </dev/zero; exec nc -l 80' & exit 0";
-    let daemon = daemon.replace("read wait </dev/zero; ", "");
+    let daemon = "setsid nc -l 80 & exit 0";
     let Some(output) = run(
         &program,
         As::Myself,
-        &["--server", &daemon, "--", "nc", "-z", "server", "80"],
+        &["--server", daemon, "--", "nc", "-z", "server", "80"],
     ) else {
         return;
     };
@@ -386,7 +403,7 @@ fn killing_socklab_leaves_nothing() {
     }
     let program = Program::new();
     let daemons = "(setsid sh -c '(sleep 1000 &) ; exec sleep 1000' &)
-        (setsid ping -q -i 100 server &)
+        (setsid ping -q -i 100 server 3>&1 >&2 &)
         trap '' TERM HUP INT; echo up; sleep 1000 & wait";
     for who in USERS {
         for signals in [&[Signal::SIGKILL][..], &[Signal::SIGSTOP, Signal::SIGKILL]] {
@@ -396,13 +413,13 @@ fn killing_socklab_leaves_nothing() {
             };
             let (mut child, out) = started(command);
             for &signal in signals {
-                kill(pid(&child), signal).expect("it runs");
+                kill(pid(&child.0), signal).expect("it runs");
             }
-            let mut said = child.stderr.take().expect("piped");
+            let mut said = child.0.stderr.take().expect("piped");
             // Both are held by every process inside.
             assert!(!rest(out).contains("up"), "{who:?}");
             said.read_to_end(&mut Vec::new()).expect("its end");
-            child.wait().expect("it was killed");
+            child.0.wait().expect("it was killed");
         }
     }
 }
@@ -439,17 +456,17 @@ fn signals_reach_the_program_once() {
         let (mut child, mut out) = started(command);
         for signal in ["INT", "QUIT", "USR1", "USR2", "ALRM", "WINCH"] {
             let number: Signal = format!("SIG{signal}").parse().expect("a signal");
-            kill(pid(&child), number).expect("it runs");
+            kill(pid(&child.0), number).expect("it runs");
             expect_line(&mut out, signal);
-            killpg(pid(&child), number).expect("it runs");
+            killpg(pid(&child.0), number).expect("it runs");
             expect_line(&mut out, signal);
         }
-        kill(pid(&child), Signal::SIGHUP).expect("it runs");
+        kill(pid(&child.0), Signal::SIGHUP).expect("it runs");
         expect_line(&mut out, "HUP");
-        kill(pid(&child), Signal::SIGTERM).expect("it runs");
+        kill(pid(&child.0), Signal::SIGTERM).expect("it runs");
         assert_eq!(rest(out), "TERM\n", "{who:?}");
-        assert_eq!(child.wait().expect("it ends").code(), Some(9), "{who:?}");
-        let said = rest(child.stderr.take().expect("piped"));
+        assert_eq!(child.0.wait().expect("it ends").code(), Some(9), "{who:?}");
+        let said = rest(child.0.stderr.take().expect("piped"));
         assert!(said.contains("socklab: "), "the account is told: {said}");
     }
 }
@@ -471,7 +488,7 @@ fn a_signal_ends_the_wait_for_a_server() {
 }
 
 /// A terminal's session with a command line in it, and what it showed.
-fn at_terminal(program: &Program, line: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+fn at_terminal(program: &Program, line: &str) -> (Running, BufReader<std::process::ChildStdout>) {
     let mut command = Command::new("script");
     command
         .args(["--quiet", "--return", "--command"])
@@ -484,7 +501,7 @@ fn at_terminal(program: &Program, line: &str) -> (Child, BufReader<std::process:
         .stderr(Stdio::inherit());
     let mut child = command.spawn().expect("script starts");
     let out = BufReader::new(child.stdout.take().expect("piped"));
-    (child, out)
+    (Running(child), out)
 }
 
 #[test]
@@ -493,17 +510,17 @@ fn the_terminals_interrupt_is_the_programs() {
         return;
     }
     let program = Program::new();
-    let line = "--server 'nc -lk 80' -- sh -c 'trap \"echo caught\" INT; echo up; sleep 1000 & wait; \
-                nc -z server 80 && echo served; exit 6'";
+    let line = "--server 'nc -lk 80' -- sh -c 'trap \"echo caught; nc -z server 80 && echo served; exit 6\" INT; \
+                echo up; while :; do sleep 1000 & wait; done'";
     let (mut child, mut out) = at_terminal(&program, line);
     expect_line(&mut out, "up");
-    let mut input = child.stdin.take().expect("piped");
+    let mut input = child.0.stdin.take().expect("piped");
     input.write_all(b"\x03").expect("it reads");
     let shown = rest(out);
     assert_eq!(shown.matches("caught").count(), 1, "{shown}");
     assert!(shown.contains("served"), "the server lives on: {shown}");
     assert!(shown.contains("socklab: "), "the account is told: {shown}");
-    assert_eq!(child.wait().expect("it ends").code(), Some(6), "{shown}");
+    assert_eq!(child.0.wait().expect("it ends").code(), Some(6), "{shown}");
 }
 
 #[test]
@@ -514,7 +531,7 @@ fn a_shell_at_the_terminal_has_job_control() {
     let program = Program::new();
     for line in ["", "-- bash --norc"] {
         let (mut child, out) = at_terminal(&program, line);
-        let mut input = child.stdin.take().expect("piped");
+        let mut input = child.0.stdin.take().expect("piped");
         input
             .write_all(b"sleep 1000 & jobs; echo flags $-; kill %1; exit 3\n")
             .expect("it reads");
@@ -522,25 +539,32 @@ fn a_shell_at_the_terminal_has_job_control() {
         assert!(!shown.contains("job control"), "{shown}");
         let flags = shown.lines().rfind(|line| line.starts_with("flags"));
         assert!(flags.is_some_and(|flags| flags.contains('m')), "{shown}");
-        assert_eq!(child.wait().expect("it ends").code(), Some(3), "{shown}");
+        assert_eq!(child.0.wait().expect("it ends").code(), Some(3), "{shown}");
     }
 }
 
+/// None is blocked, and ignored are those that already were.
 #[test]
-fn programs_start_with_no_signal_blocked_or_ignored() {
+fn programs_start_with_the_signals_they_would_have_outside() {
     let program = Program::new();
-    let Some(output) = run(
-        &program,
-        As::Myself,
-        &["--", "grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"],
-    ) else {
+    let look = ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"];
+    let Some(output) = run(&program, As::Myself, &[&["--"], &look[..]].concat()) else {
         return;
     };
-    let none = "0000000000000000";
+    let outside = Command::new(look[0]).args(&look[1..]).output();
     assert_eq!(
-        text(&output.stdout),
-        format!("SigBlk:\t{none}\nSigIgn:\t{none}\n")
+        standard_signals(&output.stdout),
+        standard_signals(&outside.expect("grep starts").stdout)
     );
+}
+
+/// The masks of signals 1 to 31; those above are the C library's own.
+fn standard_signals(lines: &[u8]) -> Vec<u64> {
+    let mask = |line: &str| {
+        let digits = line.split_whitespace().nth(1).expect("a mask");
+        u64::from_str_radix(digits, 16).expect("in hexadecimal") & 0x7fff_ffff
+    };
+    text(lines).lines().map(mask).collect()
 }
 
 #[test]

@@ -42,7 +42,7 @@ Examples:
   socklab lab -- ping -c 3 server              any program, on the client
   socklab lab --server 'iperf3 -s -1' -- iperf3 -c server
   socklab lab --server 'python3 -m http.server 80' -- curl -s http://server/
-  socklab lab --server 'nc -ul 9' --ready udp:9 -- sh -c 'date | nc -uN server 9'
+  socklab lab --server 'nc -l 9 >copy' --ready tcp:9 -- sh -c 'nc -N server 9 <file'
   socklab lab                                  a shell on the client
   socklab lab --shell server                   a shell on the server
 
