@@ -224,6 +224,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(link) = self.link.take() {
+            link.settle().expect("the wire is quiet");
             let account = link.finish().expect("the link is torn down");
             assert_eq!(account.unmodelled_loss(), 0, "{account:?}");
             let wire = &account.count.wire;

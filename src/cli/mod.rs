@@ -68,7 +68,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Tcp(args) => tcp::run(args, cli.color),
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
-        Command::Lab(args) => Ok(lab::run(args)?),
+        Command::Lab(args) => Ok(lab::run(args, cli.color)?),
         Command::Ping(args) => Ok(ping::run(args)?),
     }
 }

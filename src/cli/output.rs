@@ -45,12 +45,17 @@ impl Colour {
                 "socklab: the terminal has {columns} columns, and {needed} are needed: lines will break"
             );
         }
+        self.style_of(Stream::Out)
+    }
+
+    /// The style of a stream.
+    pub(super) fn style_of(self, stream: Stream) -> Style {
         let choice = match self {
             Colour::Auto => ColourChoice::Auto,
             Colour::Always => ColourChoice::Always,
             Colour::Never => ColourChoice::Never,
         };
-        Style::detect(Stream::Out, choice)
+        Style::detect(stream, choice)
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::medium::Parcel;
 use super::outbox::Outbox;
+use super::parcel::Parcel;
 use super::queue::Queue;
 
 /// The state of the controller.
@@ -123,5 +123,44 @@ impl CoDel {
     fn next_drop(&self, from: Duration) -> Duration {
         let pause = self.interval.as_secs_f64() / f64::from(self.count.max(1)).sqrt();
         from.saturating_add(Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::CoDel;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_short_while_later_the_rate_that_was_found_is_taken_up_again() {
+        // (count, last count, time since the next drop was due, count after)
+        let table = [
+            (0, 0, 0, 1, "the first time"),
+            (10, 1, 1599, 9, "recently"),
+            (10, 1, 1600, 1, "long ago"),
+            (10, 9, 10, 1, "recently, for one drop"),
+        ];
+        for (count, last_count, since, expected, why) in table {
+            let mut codel = CoDel::new(5 * MS, 100 * MS, false);
+            (codel.count, codel.last_count, codel.drop_next) = (count, last_count, 1000 * MS);
+            let now = 1000 * MS + since * MS;
+            codel.begin(now);
+            assert_eq!(
+                (codel.count, codel.last_count),
+                (expected, expected),
+                "{why}"
+            );
+            assert!(codel.is_dropping);
+            let pause = 0.1 / f64::from(expected).sqrt();
+            assert!(
+                codel
+                    .drop_next
+                    .abs_diff(now + Duration::from_secs_f64(pause))
+                    < MS / 1000
+            );
+        }
     }
 }

@@ -17,6 +17,8 @@ use crate::packet::{Heading, Transport};
 
 /// Flows that are told apart.
 const MOST_FLOWS: usize = 65_536;
+/// Talks of a direction that are found without a search.
+const LATEST: usize = 32;
 /// Datagrams whose first fragment is remembered.
 const MOST_DATAGRAMS: usize = 1024;
 
@@ -26,8 +28,9 @@ pub(super) struct FlowTable {
     numbers: HashMap<Talk, u32>,
     names: Vec<FlowName>,
     flows: Vec<Flow>,
-    /// The last packet's talk and number, for either direction.
-    latest: [Option<(Talk, u32)>; 2],
+    /// The latest talks and their numbers, for either direction: a few, each at
+    /// its own place.
+    latest: [[Option<(Talk, u32)>; LATEST]; 2],
     /// How many flows of a kind there were: their identities.
     kinds: HashMap<Kind, u64>,
     datagrams: Datagrams,
@@ -94,12 +97,11 @@ impl FlowTable {
             return number;
         }
         let talk = Talk::of(heading);
-        let latest = self.latest[direction as usize];
+        let latest = self.latest[direction as usize][talk.shelf()];
         let number = match latest {
             Some((last, number)) if last == talk => number,
             _ => self.looked_up(direction, talk),
         };
-        self.latest[direction as usize] = Some((talk, number));
         if let Some((heading, piece)) = piece
             && piece.is_first
         {
@@ -110,6 +112,12 @@ impl FlowTable {
     }
 
     fn looked_up(&mut self, direction: Direction, talk: Talk) -> u32 {
+        let number = self.known_or_added(direction, talk);
+        self.latest[direction as usize][talk.shelf()] = Some((talk, number));
+        number
+    }
+
+    fn known_or_added(&mut self, direction: Direction, talk: Talk) -> u32 {
         let key = talk.undirected();
         if let Some(number) = self.numbers.get(&key) {
             return *number;
@@ -200,6 +208,15 @@ impl Talk {
             )),
             identifier: echo,
         }
+    }
+
+    /// Its place among the latest: neighbouring ports have different ones.
+    fn shelf(self) -> usize {
+        let port = |end: FlowEnd| usize::from(end.port.unwrap_or_default());
+        let ports = self
+            .ends
+            .map_or(0, |(source, destination)| port(source) ^ port(destination));
+        (ports ^ usize::from(self.identifier.unwrap_or_default())) % LATEST
     }
 
     /// The same for both directions.

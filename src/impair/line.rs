@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use super::medium::Parcel;
+use super::parcel::Parcel;
 
 /// Packets ordered by due time, then by number.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Line;
-    use crate::impair::medium::tests::parcel;
+    use crate::impair::parcel::tests::parcel;
 
     proptest! {
         #[test]

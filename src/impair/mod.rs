@@ -29,9 +29,11 @@ mod gilbert_elliott;
 mod jitter;
 mod line;
 mod loss;
+mod lot;
 mod markov;
 mod medium;
 mod outbox;
+mod parcel;
 mod path;
 mod profile;
 mod queue;
@@ -45,7 +47,8 @@ mod station;
 mod trace;
 
 pub use flow_name::{FlowEnd, FlowName, FlowProtocol};
-pub use medium::{Medium, Outcome, Parcel, Verdict};
+pub use medium::Medium;
+pub use parcel::{Outcome, Parcel, Verdict};
 pub use profile::{PROFILES, Profile};
 pub use selector::{Action, Rule, Seen, Selector, SelectorError};
 pub use settings::{

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::medium::{Outcome, Parcel, Verdict};
+use super::parcel::{Outcome, Parcel, Verdict};
 
 /// Outcomes ordered by time, then by number.
 #[derive(Debug, Default)]

@@ -10,12 +10,12 @@
 
 use std::time::Duration;
 
-use super::corrupt;
-use super::draw::{Draws, Key, Purpose};
-use super::flow_memory::{FlowMemory, Models};
+use super::draw::{Draws, Key};
+use super::flow_memory::FlowMemory;
 use super::line::Line;
-use super::medium::{Outcome, Parcel};
+use super::lot::Lot;
 use super::outbox::{Load, Outbox};
+use super::parcel::{Outcome, Parcel};
 use super::selector::{Action, Rule};
 use super::settings::{Course, Server, Settings};
 use super::slot::Gate;
@@ -58,24 +58,6 @@ enum Next {
     Line,
 }
 
-/// What was drawn for a packet.
-#[derive(Debug, Clone, Copy)]
-struct Lot {
-    is_duplicated: bool,
-    is_lost: bool,
-    corrupted_bit: Option<u64>,
-    truncated_to: Option<usize>,
-}
-
-/// A packet that is entering.
-struct Entry {
-    parcel: Parcel,
-    draws: Draws,
-    lot: Lot,
-    /// Later than it would have been, by rule.
-    later: Duration,
-}
-
 impl Path {
     /// An empty one, whose draws are keyed by `seed` and `direction`.
     pub(super) fn new(course: Course, seed: u64, direction: Direction) -> Self {
@@ -114,14 +96,13 @@ impl Path {
         memory.key = self.key.then(identity);
         let draws = memory.key.packet(parcel.place.index, false);
         let mut lot = Lot::draw(settings, &mut memory.models, draws, parcel.sent.len());
-        let rule = heading
-            .filter(|_| !settings.rules.is_empty())
-            .and_then(|heading| memory.rule(&settings.rules, self.direction, heading));
+        let rule =
+            heading.and_then(|heading| memory.rule(&settings.rules, self.direction, heading));
         let mut later = Duration::ZERO;
         if let Some(Rule { selector, action }) = rule {
             match action {
                 Action::Drop => {
-                    let cause = selector.to_string();
+                    let cause = format!("drop: {selector}");
                     return self.outbox.lose(parcel, now, cause.into());
                 }
                 Action::Delay(extra) => later = *extra,
@@ -138,12 +119,7 @@ impl Path {
             let cause = settings.loss.cause();
             return self.outbox.lose(parcel, now, cause.into());
         }
-        self.enter(Entry {
-            parcel,
-            draws,
-            lot,
-            later,
-        });
+        self.enter(parcel, draws, lot, later);
         if let Some(copy) = copy {
             self.offer_copy(copy, later);
         }
@@ -162,22 +138,11 @@ impl Path {
             let (now, cause) = (parcel.sent_at, self.settings.loss.cause());
             return self.outbox.lose(parcel, now, cause.into());
         }
-        self.enter(Entry {
-            parcel,
-            draws,
-            lot,
-            later,
-        });
+        self.enter(parcel, draws, lot, later);
     }
 
-    /// Puts a packet that is not lost on its way.
-    fn enter(&mut self, entry: Entry) {
-        let Entry {
-            mut parcel,
-            draws,
-            lot,
-            later,
-        } = entry;
+    /// Puts a packet that is not lost on its way, `later` than it would be.
+    fn enter(&mut self, mut parcel: Parcel, draws: Draws, lot: Lot, later: Duration) {
         let now = parcel.sent_at;
         parcel.damage(lot.corrupted_bit, lot.truncated_to);
         let load = self.in_flight();
@@ -274,7 +239,7 @@ impl Path {
         if self.in_flight().packets == 0 {
             return None;
         }
-        let line = self.line.due().filter(|_| self.station.is_idle());
+        let line = self.line.due().filter(|_| !self.station.is_busy());
         [
             line,
             self.station.due(),
@@ -350,31 +315,6 @@ impl Path {
             parcel.changes.reordered = flow.is_reordered(parcel.place.index);
         }
         self.outbox.deliver(parcel);
-    }
-}
-
-impl Lot {
-    /// All is drawn for every packet, whether the one matters after the other or
-    /// not, so that no model's memory depends on another's settings.
-    fn draw(settings: &Settings, models: &mut Models, draws: Draws, length: usize) -> Self {
-        let corrupts = models
-            .corrupt
-            .decide(settings.corrupt, draws, Purpose::Corrupt);
-        let truncates = models
-            .truncate
-            .decide(settings.truncate, draws, Purpose::Truncate);
-        Self {
-            is_duplicated: models
-                .duplicate
-                .decide(settings.duplicate, draws, Purpose::Duplicate),
-            is_lost: models.loss.decide(settings.loss, draws),
-            corrupted_bit: corrupts.then(|| corrupt::bit(length, draws)),
-            truncated_to: if truncates {
-                corrupt::kept(length, draws)
-            } else {
-                None
-            },
-        }
     }
 }
 

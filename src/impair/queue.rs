@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::medium::Parcel;
+use super::parcel::Parcel;
 use super::settings::Capacity;
 
 /// Packets that wait.

@@ -78,3 +78,52 @@ impl Red {
 fn exact(bytes: u64) -> f64 {
     f64::from(u32::try_from(bytes).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Red;
+    use crate::units::{ByteSize, Probability};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn red(average: f64) -> Red {
+        let tenth = Probability::new(0.1).unwrap_or_default();
+        let mut red = Red::new(ByteSize(10_000), ByteSize(30_000), tenth);
+        red.average = average;
+        red
+    }
+
+    #[test]
+    fn drops_are_evenly_apart() {
+        // At half the way from min to max the share is 1/20, and the distance
+        // between drops evenly within 1..=20: the nth is refused where the draw
+        // is below 1/(20 - n).
+        let mut red = red(20_000.0);
+        let mut refuses = |draw| red.refuses(MS, 20_000, MS, draw);
+        assert!(!refuses(0.051), "the first, above 1/20");
+        for n in 1_u32..19 {
+            assert!(!refuses(1.0 / f64::from(20 - n) + 0.001), "{n}");
+        }
+        assert!(refuses(0.999_999), "the twentieth for certain");
+        assert!(refuses(0.052), "the first after it, below 1/19");
+    }
+
+    #[test]
+    fn the_average_decides() {
+        assert!(!red(9_000.0).refuses(MS, 9_000, MS, 0.0));
+        assert!(red(31_000.0).refuses(MS, 31_000, MS, 0.999));
+    }
+
+    #[test]
+    fn an_idle_queue_is_taken_for_one_that_served_small_packets() {
+        let mut red = red(20_000.0);
+        red.idle(100 * MS);
+        red.idle(900 * MS);
+        red.refuses(1100 * MS, 0, MS, 0.9);
+        // A thousand packets, and the one that arrives.
+        let expected = 20_000.0 * 0.998_f64.powi(1001);
+        assert!((red.average - expected).abs() < 1e-6, "{}", red.average);
+    }
+}

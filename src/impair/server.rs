@@ -256,3 +256,65 @@ impl Opportunities {
         self.began.saturating_add(rounds).saturating_add(within)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Service;
+    use crate::impair::settings::{Framing, Server};
+    use crate::units::{ByteSize, Rate};
+
+    #[test]
+    fn lengths_are_counted_as_netem_counts_them() {
+        let framing = |packet_overhead, cell_size, cell_overhead| Framing {
+            packet_overhead,
+            cell_size,
+            cell_overhead,
+        };
+        let table = [
+            (framing(0, 0, 0), 100, 100, "as it is"),
+            (framing(14, 0, 0), 100, 114, "with an Ethernet header"),
+            (framing(-20, 0, 0), 100, 80, "without an IP header"),
+            (framing(-200, 0, 0), 100, 0, "not below nothing"),
+            (framing(0, 48, 5), 96, 106, "two full cells of ATM"),
+            (framing(0, 48, 5), 97, 159, "one cell more for a byte"),
+            (framing(-1, 48, 5), 97, 106, "overhead before cells"),
+            (framing(0, 10, -12), 100, 0, "cells of nothing"),
+        ];
+        for (framing, length, expected, why) in table {
+            assert_eq!(framing.counted(length), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_met_to_the_nanosecond_in_the_long_run() {
+        let mut service = Service::new(
+            &Server::Rate {
+                rate: Rate(7_000_000_001),
+                framing: Framing::default(),
+            },
+            Duration::ZERO,
+        );
+        let end = (0..1_000_000).fold(Duration::ZERO, |turn, _| service.departure(turn, 1500));
+        // 12 Gbit at 7.000000001 Gbit/s, rounded down.
+        assert_eq!(end, Duration::from_nanos(1_714_285_714));
+    }
+
+    #[test]
+    fn what_never_leaves_says_so() {
+        let framing = Framing::default();
+        let rate = Rate(0);
+        let burst = ByteSize(1500);
+        let mut stuck = Service::new(&Server::Rate { rate, framing }, Duration::ZERO);
+        assert_eq!(stuck.departure(Duration::ZERO, 1), Duration::MAX);
+        let bucket = Server::TokenBucket {
+            rate,
+            burst,
+            framing,
+        };
+        let mut bucket = Service::new(&bucket, Duration::ZERO);
+        assert_eq!(bucket.departure(Duration::ZERO, 1500), Duration::ZERO);
+        assert_eq!(bucket.departure(Duration::ZERO, 1), Duration::MAX);
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::draw::{Key, Purpose};
 use super::jitter::spread;
-use super::medium::Parcel;
+use super::parcel::Parcel;
 use super::settings::Slot;
 
 /// Where packets wait for their slot.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::codel::CoDel;
 use super::draw::{Key, Purpose};
-use super::medium::Parcel;
 use super::outbox::Outbox;
+use super::parcel::Parcel;
 use super::queue::Queue;
 use super::red::Red;
 use super::server::Service;
@@ -86,23 +86,20 @@ impl Station {
             self.keeper = Keeper::new(settings);
         }
         self.settings = settings.cloned();
-        if let Some(stuck) = self
-            .serving
-            .take_if(|parcel| parcel.due_at == Duration::MAX)
-        {
-            self.serve(stuck, now);
+        if self.due() == Some(Duration::MAX) {
+            self.serve(now);
         }
         self.go_on(now, outbox);
     }
 
     /// Whether a packet that arrived now would leave at once.
     pub(super) fn is_open(&self) -> bool {
-        self.settings.is_none() && self.is_idle()
+        self.settings.is_none() && self.serving.is_none()
     }
 
-    /// Whether there is no packet in it.
-    pub(super) fn is_idle(&self) -> bool {
-        self.serving.is_none()
+    /// Whether the next packet's turn will come by itself.
+    pub(super) fn is_busy(&self) -> bool {
+        self.due().is_some_and(|due| due < Duration::MAX)
     }
 
     /// Takes in a packet that is due here now, of the flow with this key.
@@ -123,7 +120,7 @@ impl Station {
             .settings
             .as_ref()
             .is_none_or(|settings| self.queue.has_room(settings.capacity, &parcel));
-        if !self.is_idle() && !has_room {
+        if self.serving.is_some() && !has_room {
             outbox.lose(parcel, now, "queue full".into());
             return;
         }
@@ -152,23 +149,24 @@ impl Station {
         if self.serving.is_some() {
             return;
         }
-        let next = match &mut self.keeper {
+        self.serving = match &mut self.keeper {
             Keeper::CoDel(codel) => codel.take(now, &mut self.queue, outbox),
             Keeper::DropTail | Keeper::Red(_) => self.queue.pop(),
         };
-        match (next, &mut self.keeper) {
-            (Some(parcel), _) => self.serve(parcel, now),
-            (None, Keeper::Red(red)) => red.idle(now),
-            (None, _) => {}
+        self.serve(now);
+        if let (None, Keeper::Red(red)) = (&self.serving, &mut self.keeper) {
+            red.idle(now);
         }
     }
 
-    fn serve(&mut self, mut parcel: Parcel, now: Duration) {
-        let length = parcel.bytes().len();
-        parcel.due_at = match &mut self.service {
-            Some(service) => service.departure(now, length),
-            None => now,
-        };
-        self.serving = Some(parcel);
+    /// Says when the packet leaves whose turn has come.
+    fn serve(&mut self, now: Duration) {
+        if let Some(parcel) = &mut self.serving {
+            let length = parcel.bytes().len();
+            parcel.due_at = match &mut self.service {
+                Some(service) => service.departure(now, length),
+                None => now,
+            };
+        }
     }
 }

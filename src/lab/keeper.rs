@@ -16,9 +16,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::signalfd::{SignalFd, siginfo};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpgrp, getpid, getsid, setpgid, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{Pid, getpgrp, getpid, getsid, setpgid, tcsetpgrp};
 
 use super::program::code_of_signal;
+use super::terminal::is_ours;
 use super::warden;
 use crate::error::Error;
 
@@ -32,7 +33,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(lab: Pid, warden: UnixStream) -> Result<Self, Error> {
+    pub(super) fn new(lab: Pid, warden: UnixStream, terminal: Option<File>) -> Result<Self, Error> {
         warden
             .set_nonblocking(true)
             .map_err(|error| Error::new("fcntl", "the warden's socket", error))?;
@@ -40,7 +41,7 @@ impl Keeper {
             lab,
             warden,
             signals: warden::watch_signals()?,
-            terminal: foreground_terminal(),
+            terminal,
         })
     }
 
@@ -86,8 +87,7 @@ impl Keeper {
     fn kind(&self, came: &siginfo) -> u8 {
         let is = |signal: Signal| came.ssi_signo == signal as u32;
         let leader = getsid(None).is_ok_and(|session| session == getpid());
-        let foreground = |terminal: &File| tcgetpgrp(terminal) == Ok(getpgrp());
-        if is(Signal::SIGCONT) && self.terminal.as_ref().is_some_and(foreground) {
+        if is(Signal::SIGCONT) && self.terminal.as_ref().is_some_and(is_ours) {
             warden::FOREGROUND
         } else if came.ssi_code <= 0 || (is(Signal::SIGHUP) && leader) {
             warden::PROCESS
@@ -138,9 +138,4 @@ impl Keeper {
 enum Heard {
     Word,
     End,
-}
-
-fn foreground_terminal() -> Option<File> {
-    let terminal = File::open("/dev/tty").ok()?;
-    (tcgetpgrp(&terminal) == Ok(getpgrp())).then_some(terminal)
 }

@@ -17,6 +17,7 @@ mod nest;
 mod program;
 mod ready;
 mod run;
+mod terminal;
 mod warden;
 
 pub use furniture::{dress, furnish};

@@ -18,6 +18,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{ForkResult, fork};
 
 use super::keeper::Keeper;
+use super::terminal::{Seat, foreground_terminal};
 use super::warden::{self, Warden};
 use crate::error::Error;
 use crate::link;
@@ -45,17 +46,21 @@ pub fn enter() -> Result<Side, Error> {
     warden::block_signals()?;
     let (outside, inside) =
         UnixStream::pair().map_err(|error| Error::new("socketpair", "", error))?;
+    let terminal = foreground_terminal();
     // SAFETY: the process has one thread, so that the child may do whatever
     // this one may.
     match unsafe { fork() }.map_err(|errno| Error::new("fork", "", errno))? {
         ForkResult::Parent { child } => {
             drop(inside);
-            Ok(Side::Outside(Keeper::new(child, outside)?))
+            Ok(Side::Outside(Keeper::new(child, outside, terminal)?))
         }
         ForkResult::Child => {
             drop(outside);
             die_with_keeper(&inside)?;
-            Ok(Side::Inside(Warden::new(inside)?))
+            Ok(Side::Inside(Warden::new(
+                inside,
+                Seat::of(terminal.as_ref()),
+            )?))
         }
     }
 }

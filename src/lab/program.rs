@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use super::terminal::{Seat, seat_shell};
 use crate::error::{Error, Exit};
 use crate::event::Place;
 use crate::link::Host;
@@ -46,13 +47,17 @@ impl Errand {
     }
 
     /// Starts it with this process's own standard streams.
-    pub(super) fn start(&self, host: &Host) -> Result<Pid, Error> {
+    pub(super) fn start(&self, host: &Host, seat: Seat) -> Result<Pid, Error> {
         let (program, arguments): (_, &[OsString]) = match self {
             Errand::Command(_, words) => (&words.program, &words.arguments),
             Errand::Shell(_, shell) => (shell, &[]),
         };
         let mut command = Command::new(program);
         command.args(arguments);
+        // Elsewhere it is not interactive, and stays in the group that ^C is for.
+        if self.is_shell() && seat == Seat::Foreground && io::stdin().is_terminal() {
+            seat_shell(&mut command);
+        }
         spawn(command, host).map_err(|error| unstartable(program, error))
     }
 }

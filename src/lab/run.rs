@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 
 use super::program::{Ending, Errand, code_of_signal, start_server};
 use super::ready::{Progress, Ready, Row, remedy, sockets};
-use super::warden::{Happening, Warden, has_terminal, pass_on, resume};
+use super::terminal::{has_terminal, resume};
+use super::warden::{Happening, Warden, pass_on};
 use crate::error::{Error, Exit};
 use crate::link::Link;
 
@@ -109,7 +110,7 @@ impl Run<'_> {
     /// Runs the errand to its end.
     fn attend(&mut self, errand: &Errand) -> Result<Ending, Error> {
         let host = self.link.host(errand.place());
-        let process = errand.start(host)?;
+        let process = errand.start(host, self.warden.seat())?;
         loop {
             match self.next(None)? {
                 Some(Happening::Ended(ended, ending)) if ended == process => return Ok(ending),

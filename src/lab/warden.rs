@@ -4,7 +4,6 @@
 //! All signals that may be passed on are blocked in both processes and read from
 //! a descriptor (signalfd(2)); programs start with none blocked.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -15,9 +14,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, getpgid, getpgrp, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{Pid, getpgid, getpgrp};
 
 use super::program::Ending;
+use super::terminal::Seat;
 use crate::error::Error;
 
 /// The signals that are passed on.
@@ -73,10 +73,11 @@ pub struct Warden {
     signals: SignalFd,
     /// Signals that came here too, so went to the whole group.
     direct: SigSet,
+    seat: Seat,
 }
 
 impl Warden {
-    pub(super) fn new(keeper: UnixStream) -> Result<Self, Error> {
+    pub(super) fn new(keeper: UnixStream, seat: Seat) -> Result<Self, Error> {
         keeper
             .set_nonblocking(true)
             .map_err(|error| Error::new("fcntl", "the keeper's socket", error))?;
@@ -84,6 +85,7 @@ impl Warden {
             keeper,
             signals: watch_signals()?,
             direct: SigSet::empty(),
+            seat,
         })
     }
 
@@ -115,6 +117,11 @@ impl Warden {
                 self.note(came.ssi_signo);
             }
         }
+    }
+
+    /// Where socklab was started.
+    pub(super) fn seat(&self) -> Seat {
+        self.seat
     }
 
     /// Whether no process is left inside but this one.
@@ -185,29 +192,6 @@ pub(super) fn pass_on(signal: Signal, origin: Origin, program: Pid) {
         // A program that has ended in this moment needs no signal.
         let _ = kill(program, signal);
     }
-}
-
-/// Whether the terminal's foreground is the program's own group, as a shell's is.
-pub(super) fn has_terminal(program: Pid) -> bool {
-    // Every group that began outside is 0 in here.
-    let own = getpgid(Some(program))
-        .ok()
-        .filter(|&group| group != getpgrp());
-    let terminal = File::open("/dev/tty");
-    own.is_some_and(|own| terminal.is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(own)))
-}
-
-/// Continues a program in the foreground. A shell has a group of its own, which
-/// the shell outside does not know; it gets the terminal first.
-pub(super) fn resume(program: Pid) {
-    if let (Ok(group), Ok(terminal)) = (getpgid(Some(program)), File::open("/dev/tty"))
-        && group != getpgrp()
-    {
-        // Where that is refused the program stops once more, as in the
-        // background, and nothing is lost.
-        let _ = tcsetpgrp(terminal, group);
-    }
-    let _ = kill(program, Signal::SIGCONT);
 }
 
 /// Blocks the signals that are passed on, for this thread and those it starts.

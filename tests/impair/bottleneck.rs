@@ -7,7 +7,7 @@ use socklab::impair::{
 };
 use socklab::units::{ByteSize, Rate};
 
-use crate::harness::{MS, cause, datagram, is_lost, probability, stream};
+use crate::harness::{MS, cause, datagram, exact, is_lost, lateness, probability, stream};
 
 /// 1000-byte packets take a millisecond.
 const RATE: Rate = Rate(8_000_000);
@@ -36,14 +36,14 @@ fn delivered(outcomes: &[Outcome]) -> impl Iterator<Item = &Outcome> {
 }
 
 /// The most bytes by which a window of time exceeds what the rate allows it.
-fn excess(outcomes: &[Outcome], rate: Rate) -> f64 {
+fn excess(outcomes: &[Outcome], rate: f64) -> f64 {
     let mut carried = 0.0;
     let (mut least, mut most) = (0.0_f64, f64::MIN);
     for outcome in delivered(outcomes) {
-        let allowed = outcome.parcel.due_at.as_secs_f64() * rate.0 as f64 / 8.0;
+        let allowed = outcome.parcel.due_at.as_secs_f64() * rate / 8.0;
         // A window that begins just before this packet …
         least = least.min(carried - allowed);
-        carried += outcome.parcel.sent.len() as f64;
+        carried += exact(outcome.parcel.sent.len());
         // … or ends with it.
         most = most.max(carried - allowed - least);
     }
@@ -69,14 +69,14 @@ fn no_window_carries_more_than_rate_and_burst() {
         let settings = behind(server, Capacity::Packets(5000), Discipline::DropTail, false);
         // Half as much again as fits, then a pause in which a burst gathers.
         let outcomes = stream(settings, 5000, MS * 2 / 3, &datagram((1, 2), 1000, 0));
-        let found = excess(&outcomes, odd);
+        let found = excess(&outcomes, 7_654_321.0);
         assert!(
             (burst - 2.0..=burst + 0.01).contains(&found),
             "{why}: {found}"
         );
 
         let (first, last) = (&outcomes[1000].parcel, &outcomes[4999].parcel);
-        let bits = 8.0 * 1000.0 * 3999.0 / (last.due_at - first.due_at).as_secs_f64();
+        let bits = 8.0 * 1000.0 * 3999.0 / (last.due_at.as_secs_f64() - first.due_at.as_secs_f64());
         assert!(
             (bits / 7_654_321.0 - 1.0).abs() < 1e-6,
             "{why}: {bits} bit/s"
@@ -104,9 +104,7 @@ fn a_queue_holds_what_it_says() {
 }
 
 fn waits(outcomes: &[Outcome]) -> Vec<Duration> {
-    delivered(outcomes)
-        .map(|outcome| outcome.parcel.due_at - outcome.parcel.sent_at)
-        .collect()
+    delivered(outcomes).map(lateness).collect()
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //! before it went in, in the order of time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use socklab::impair::{
-    Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss, Medium,
-    Outcome, Plan, Reorder, Server, Settings, Slot,
+    Action, Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss,
+    Medium, Outcome, Plan, Reorder, Rule, Server, Settings, Slot, Trace,
 };
 use socklab::units::{ByteSize, Probability, Rate};
 
@@ -79,6 +80,9 @@ fn bottlenecks() -> impl Strategy<Value = Bottleneck> {
                 rate: Rate(rate),
                 framing,
             },
+            1 => Server::Trace(Arc::new(
+                Trace::parse("three", "0\n4\n4\n").expect("it is a trace"),
+            )),
             _ => Server::TokenBucket {
                 rate: Rate(rate),
                 burst: ByteSize(burst),
@@ -111,6 +115,21 @@ fn bottlenecks() -> impl Strategy<Value = Bottleneck> {
     })
 }
 
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    let selector = prop::sample::select(vec!["every 3", "data#2..9", "udp len>700", "c2s"]);
+    let action = prop::sample::select(vec![
+        Action::Drop,
+        Action::Delay(7 * MS),
+        Action::Duplicate,
+        Action::Mark,
+    ]);
+    let rule = (selector, action).prop_map(|(selector, action)| Rule {
+        selector: selector.parse().expect("it is a selector"),
+        action,
+    });
+    prop::collection::vec(rule, 0..3)
+}
+
 fn slots() -> impl Strategy<Value = Slot> {
     (
         times(),
@@ -130,6 +149,7 @@ fn slots() -> impl Strategy<Value = Slot> {
 
 prop_compose! {
     fn settings()(
+        rules in rules(),
         duplicate in chances(),
         loss in losses(),
         ecn in any::<bool>(),
@@ -142,7 +162,7 @@ prop_compose! {
         bottleneck in prop::option::of(bottlenecks()),
     ) -> Settings {
         Settings {
-            rules: Vec::new(),
+            rules,
             duplicate,
             loss,
             ecn,
@@ -175,7 +195,7 @@ prop_compose! {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Offer {
     is_up: bool,
     pause: Duration,
@@ -272,7 +292,7 @@ proptest! {
     fn polling_seldom_changes_nothing(plan in plans(), offers in offers()) {
         let fates = |is_polled: bool| {
             let offers: Vec<Offer> =
-                offers.iter().cloned().map(|offer| Offer { is_polled, ..offer }).collect();
+                offers.iter().map(|offer| Offer { is_polled, ..*offer }).collect();
             let (mut outcomes, abandoned, _) = run(plan.clone(), &offers);
             outcomes.sort_by_key(|outcome| outcome.parcel.id);
             (outcomes, abandoned)

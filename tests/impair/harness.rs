@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use socklab::flow::Direction;
-use socklab::impair::{Chance, Course, Medium, Outcome, Plan, Settings, Verdict};
+use socklab::impair::{Chance, Course, Medium, Outcome, Parcel, Plan, Settings, Verdict};
 use socklab::packet::checksum::checksum;
 use socklab::units::Probability;
 
@@ -101,4 +101,19 @@ pub fn cause(outcome: &Outcome) -> &str {
         Verdict::Deliver => "",
         Verdict::Lost(cause) => cause,
     }
+}
+
+/// How long a packet was on its way.
+pub fn lateness(outcome: &Outcome) -> Duration {
+    let Parcel {
+        sent_at, due_at, ..
+    } = &outcome.parcel;
+    due_at
+        .checked_sub(*sent_at)
+        .expect("it does not come before it went")
+}
+
+/// A count that is far below 2³².
+pub fn exact(count: usize) -> f64 {
+    u32::try_from(count).expect("it is small").into()
 }

@@ -62,6 +62,7 @@ fn correlated_loss_is_as_rare_as_netems() {
 
 #[test]
 fn bursts_of_gilbert_elliott_are_geometric() {
+    const BINS: usize = 12;
     let (p, r) = (0.02, 0.25);
     let fates = losses(
         with(Loss::GilbertElliott {
@@ -73,7 +74,6 @@ fn bursts_of_gilbert_elliott_are_geometric() {
         PACKETS,
     );
     // Bursts of 1, 2, … and all that are longer.
-    const BINS: usize = 12;
     let mut found = [0.0; BINS];
     for burst in fates.split(|lost| !lost).filter(|burst| !burst.is_empty()) {
         found[burst.len().min(BINS) - 1] += 1.0;

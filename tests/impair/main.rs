@@ -9,3 +9,5 @@ mod delay;
 mod harness;
 mod loss;
 mod replay;
+mod rules;
+mod trace;

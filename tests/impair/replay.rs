@@ -9,7 +9,7 @@ use socklab::flow::Direction;
 use socklab::impair::{Chance, Delay, Loss, Medium, Reorder, Settings};
 
 use crate::harness::{
-    DOWN, MS, UP, both_ways, carried, chance, datagram, drained, is_lost, probability,
+    DOWN, MS, UP, both_ways, carried, chance, datagram, drained, is_lost, lateness, probability,
 };
 
 fn everything() -> Settings {
@@ -69,7 +69,7 @@ fn fates(seed: u64, direction: Direction, client_port: u16, others: u16, pause: 
                 ..changes
             };
             let is_lost = is_lost(&outcome);
-            let late = outcome.parcel.due_at - outcome.parcel.sent_at;
+            let late = lateness(&outcome);
             (key, (is_lost, decided, late))
         })
         .collect()

@@ -3,21 +3,27 @@
 //! Owns the order of things: divide the process, furnish the inside, build the
 //! link, run, take it down, tell what the wire carried.
 
+mod watch;
+
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::output::unwritten;
+use self::watch::{Verdict, WatchArgs};
+use super::link::LinkArgs;
+use super::output::{Colour, unwritten};
 use crate::error::Error;
-use crate::event::{Place, Silence, Sink};
+use crate::event::Place;
 use crate::lab::{self, Errand, Ready, Server, Side, Warden, Words};
-use crate::link::{self, Account, Link};
+use crate::link::{self, Link};
 use crate::recorder::Clock;
+use crate::report::Stream;
+use crate::report::live::Live;
 
 /// Run any program on a private link: two hosts, client and server, without root
 ///
@@ -36,7 +42,7 @@ Examples:
   socklab lab -- ping -c 3 server              any program, on the client
   socklab lab --server 'iperf3 -s -1' -- iperf3 -c server
   socklab lab --server 'python3 -m http.server 80' -- curl -s http://server/
-  socklab lab --server 'nc -ul 9' --ready udp:9 -- sh -c 'date | nc -uN server 9'
+  socklab lab --server 'nc -l 9 >copy' --ready tcp:9 -- sh -c 'nc -N server 9 <file'
   socklab lab                                  a shell on the client
   socklab lab --shell server                   a shell on the server
 
@@ -89,6 +95,16 @@ pub(super) struct Args {
     #[arg(long)]
     hosts: bool,
 
+    /// Show a line a second of what crosses the wire, on standard error
+    #[arg(long)]
+    live: bool,
+
+    #[command(flatten)]
+    link: LinkArgs,
+
+    #[command(flatten)]
+    watch: WatchArgs,
+
     /// The program to run on the client host, and its arguments
     #[arg(
         value_name = "CMD",
@@ -108,8 +124,9 @@ enum HostName {
 }
 
 /// Runs the subcommand.
-pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
-    let link = link::Config::default();
+pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
+    let mut link = args.link.config()?;
+    args.watch.configure(&mut link);
     if args.hosts {
         let mut out = io::stdout().lock();
         write!(out, "{}", lab::hosts_table(&link)).map_err(unwritten)?;
@@ -120,39 +137,69 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     }
     match lab::enter()? {
         Side::Outside(keeper) => Ok(ExitCode::from(keeper.wait()?)),
-        Side::Inside(warden) => inside(args, &link, warden),
+        Side::Inside(warden) => inside(args, &link, warden, colour),
     }
 }
 
 /// All that happens inside: one process, whose end ends everything.
-fn inside(args: &Args, config: &link::Config, mut warden: Warden) -> Result<ExitCode, Error> {
+fn inside(
+    args: &Args,
+    config: &link::Config,
+    mut warden: Warden,
+    colour: Colour,
+) -> Result<ExitCode, Error> {
     for lack in lab::furnish(config) {
         eprintln!("socklab: {lack}");
     }
-    let sink: Arc<dyn Sink> = Arc::new(Silence);
-    let link = Link::build(config, Clock::start(), sink)?;
+    let clock = Clock::start();
+    let watch = args.watch.open(config, clock)?;
+    let link = Link::build(config, clock, watch.sink())?;
     for host in [link.client(), link.server()] {
         lab::dress(host);
     }
-    let config = args.config();
-    greet(&config, &link);
-    let ended = lab::run(&config, &link, &mut warden);
+    let errand = args.config();
+    greet(&errand, &link);
+    let ended = if args.live {
+        live(&link, clock, colour, || {
+            lab::run(&errand, &link, &mut warden)
+        })
+    } else {
+        lab::run(&errand, &link, &mut warden)
+    };
     let account = link.finish()?;
     let code = ended?;
-    tell(&account);
-    Ok(ExitCode::from(code))
+    let verdict = args.watch.judge(&account, colour)?;
+    watch.finish()?;
+    Ok(match (code, verdict) {
+        (0, Verdict::Unsound) => ExitCode::FAILURE,
+        (code, _) => ExitCode::from(code),
+    })
 }
 
-/// Says what was carried, on standard error.
-fn tell(account: &Account) {
-    let wire = &account.count.wire;
-    let (up, down) = (&wire.client_to_server, &wire.server_to_client);
-    eprintln!(
-        "socklab: client to server {} packets, server to client {} packets, lost by the link {}",
-        up.delivered.packets,
-        down.delivered.packets,
-        account.unmodelled_loss()
-    );
+/// Runs `work`, and meanwhile shows how the wire is getting on.
+fn live<T>(link: &Link, clock: Clock, colour: Colour, work: impl FnOnce() -> T) -> T {
+    let (done, until) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || show(link, clock, colour, &until));
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+/// Shows a line a second until the other end is dropped. A terminal that takes
+/// no more is nothing that the program in the lab should suffer from.
+fn show(link: &Link, clock: Clock, colour: Colour, until: &Receiver<()>) {
+    const EACH: Duration = Duration::from_secs(1);
+    let style = colour.style_of(Stream::Err);
+    let mut live = Live::new(io::stderr(), io::stderr().is_terminal(), style);
+    while until.recv_timeout(EACH) == Err(RecvTimeoutError::Timeout) {
+        let Ok(count) = link.count() else { break };
+        if live.show(clock.now(), count).is_err() {
+            break;
+        }
+    }
+    let _ = live.finish();
 }
 
 /// Says where a shell is, to whoever sits before it.
