@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::account;
+use super::chart;
 use super::evidence::{DIRECTIONS, Disagreements, Evidence};
 use super::figure::counted;
 use super::line::Line;
@@ -32,6 +33,7 @@ pub fn render(
     let wire = evidence.wire();
     let mut lines = sockets(outcome, style);
     lines.extend(delivery(outcome, wire.as_ref(), style));
+    lines.extend(charts(outcome, evidence, style));
     lines.extend(prose(outcome, evidence, wire.as_ref(), style));
     lines.extend(evidence.link_lines(style));
     lines.extend(agreement(outcome, evidence, wire.as_ref(), style));
@@ -70,6 +72,20 @@ fn ways<'a>(outcome: &'a Outcome, link: Option<&Account>) -> [Way<'a>; 2] {
             is_impaired,
         }
     })
+}
+
+/// How each end got on as a sender, where it sent for long enough.
+fn charts(outcome: &Outcome, evidence: Evidence<'_>, style: &Style) -> Vec<Line> {
+    let subjects = DIRECTIONS.map(|(direction, name)| chart::Subject {
+        name,
+        direction,
+        connection: match direction {
+            Direction::ClientToServer => outcome.client,
+            Direction::ServerToClient => outcome.server,
+        },
+    });
+    let drawn = |subject| chart::lines(subject, evidence.events, style);
+    subjects.into_iter().flat_map(drawn).collect()
 }
 
 /// The five-tuples of both ends, and the listening socket that has none.
