@@ -12,10 +12,10 @@ use crate::error::{Error, Exit};
 use crate::event::{Sink, Tee};
 use crate::link::{Account, Config, Offload};
 use crate::recorder::Clock;
+use crate::report::Stream;
 use crate::report::account;
 use crate::report::fates::{self, FatesFile};
 use crate::report::pcap::{PcapFile, Vantage};
-use crate::report::Stream;
 use crate::units::Time;
 
 /// Options about a lab's packets.
