@@ -196,7 +196,9 @@ fn json_lines_have_known_types_and_end_with_the_result() {
             .iter()
             .map(|line| line["type"].as_str().expect("every line has a type"))
             .collect();
-        let known = ["call", "delivery", "note", "packet", "result", "state"];
+        let known = [
+            "call", "delivery", "note", "packet", "result", "sample", "state",
+        ];
         assert!(types.iter().all(|kind| known.contains(kind)), "{types:?}");
         let last = result(&lines);
         assert_eq!(last["command"], command);

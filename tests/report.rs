@@ -10,7 +10,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use socklab::conversation::{self, WireAccount};
-use socklab::event::{Arrival, Event, Fate, Sink};
+use socklab::event::{Arrival, CongestionState, Event, Fate, Limit, Place, Sample, Sink, What};
 use socklab::flow::{FiveTuple, Kind, TcpState};
 use socklab::link::{Account, Amount, Carried, DeviceKind, Traffic, WireCount};
 use socklab::packet::hexdump::Mode;
@@ -124,6 +124,70 @@ fn what_came_of_a_stream_in_60_columns_of_ascii() {
     assert_snapshot!(text);
 }
 
+/// A sawtooth of Reno's: the window grows by a segment a round trip, and is
+/// halved at every loss.
+fn sawtooth(rounds: u64) -> Vec<Event<'static>> {
+    let client = stream().client;
+    let (mut window, mut retransmits) = (4, 0);
+    let mut events = Vec::new();
+    for round in 0..rounds {
+        let at = Duration::from_millis(40 * round);
+        let is_loss = round % 25 == 24;
+        if is_loss {
+            (window, retransmits) = (window / 2, retransmits + 1);
+            events.push(packet((40_000 * round, 5), "data", UP, lost("loss")));
+        } else {
+            window += 1;
+        }
+        let sample = Sample {
+            connection: client,
+            congestion_window: window,
+            slow_start_threshold: (retransmits > 0).then_some(16),
+            rtt: Duration::from_millis(40 + round % 25),
+            rtt_variation: Duration::from_millis(2),
+            in_flight: window,
+            retransmits,
+            congestion_state: if is_loss {
+                CongestionState::Recovery
+            } else {
+                CongestionState::Open
+            },
+            limited_by: Some(if round % 10 == 0 {
+                Limit::Application
+            } else {
+                Limit::CongestionWindow
+            }),
+        };
+        events.push(Event {
+            at,
+            host: Place::Client,
+            what: What::Sample(sample),
+        });
+    }
+    events
+}
+
+#[test]
+fn how_a_sender_got_on() {
+    let text = after_tcp(&stream(), &sawtooth(120), style(80, Charset::Unicode));
+    let (_, chart) = text.split_once("── How").expect("a chart");
+    assert_snapshot!(chart);
+}
+
+#[test]
+fn how_a_sender_got_on_in_60_columns_of_ascii() {
+    let text = after_tcp(&stream(), &sawtooth(60), style(60, Charset::Ascii));
+    assert!(text.is_ascii() && text.lines().all(|line| line.width() <= 60));
+    let (_, chart) = text.split_once("-- How").expect("a chart");
+    assert_snapshot!(chart);
+}
+
+#[test]
+fn a_short_transfer_has_no_chart() {
+    let text = after_tcp(&stream(), &sawtooth(19), style(80, Charset::Unicode));
+    assert!(!text.contains("How the sender"), "{text}");
+}
+
 #[test]
 fn other_bytes_than_were_sent_are_an_error() {
     let mut outcome = stream();
@@ -217,6 +281,61 @@ fn a_packet_that_nobody_recorded_is_an_error() {
 fn what_the_link_lost_by_itself_is_an_error() {
     let text = after_udp(|account| account.count.overrun = 3);
     assert!(text.contains("✗ The link itself lost 3 packets"), "{text}");
+}
+
+/// Packets lost on purpose, as the link counts them and as the events have them.
+#[test]
+fn what_the_link_lost_on_purpose_is_a_result() {
+    let mut events = story::udp();
+    events[5] = packet((50, 2), "udp", UP, lost("random loss"));
+    let account = account(&events, |account| {
+        let up = &mut account.count.wire.client_to_server;
+        let amount = Amount {
+            packets: 1,
+            bytes: 36,
+        };
+        up.lost.insert("random loss".into(), amount);
+        up.delivered.bytes -= 36;
+    });
+    let evidence = Evidence {
+        events: &events,
+        link: Some(&account),
+    };
+    let mut outcome = datagrams();
+    outcome.datagrams.truncate(3);
+    outcome.datagrams[0].arrival = Arrival::Lost;
+    assert_eq!(
+        socklab::report::udp::disagreements(&outcome, evidence),
+        Vec::<String>::new()
+    );
+    let style = style(80, Charset::Unicode);
+    let text = text(|out| socklab::report::udp::render(out, &outcome, evidence, &style));
+    assert!(text.contains("✗ lost on the link: random loss"), "{text}");
+    assert!(
+        text.contains("1 lost on purpose\n  (random loss 1)"),
+        "{text}"
+    );
+    assert!(text.contains("✓ The link itself lost nothing."), "{text}");
+}
+
+#[test]
+fn a_loss_that_nobody_recorded_is_an_error() {
+    let text = after_udp(|account| {
+        let up = &mut account.count.wire.client_to_server;
+        up.lost.insert("random loss".into(), Amount::default());
+        up.lost.entry("queue".into()).or_default().packets = 1;
+        up.delivered.packets -= 1;
+    });
+    let error = "✗ figures disagree: client → server: packets the link lost 1, packets";
+    assert!(text.contains(error), "{text}");
+}
+
+#[test]
+fn an_account_that_does_not_add_up_is_an_error() {
+    let text = after_udp(|account| account.count.wire.client_to_server.delivered.packets -= 1);
+    assert!(text.contains("✗ 5 offered ≠ 4 delivered"), "{text}");
+    let error = "✗ figures disagree: the link's own figures do not add up";
+    assert!(text.contains(error), "{text}");
 }
 
 #[test]

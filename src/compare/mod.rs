@@ -236,8 +236,8 @@ impl Compared {
     }
 
     /// Where the programs' figures, the wire's and the kernel's cannot all be
-    /// true. Empty on any healthy run. On a link, what was lost must be what was
-    /// dropped: `link` is its account.
+    /// true. Empty on any healthy run. On a link, what was lost must be what the
+    /// kernel dropped and what the link lost on purpose: `link` is its account.
     pub fn disagreements(&self, link: Option<&Account>) -> Vec<String> {
         let Ok(figures) = &self.column.result else {
             return Vec::new();
@@ -267,9 +267,14 @@ impl Compared {
         {
             let known = figures.not_sent + dropped;
             let lost = u64::from(figures.lost);
-            if lost < known || lost - known > link.unmodelled_loss() {
+            // What the kernel dropped may have been a copy; what it did not drop
+            // the link may have harmed.
+            let harmed = wire.data_packets_harmed;
+            let explained = known + harmed + link.unmodelled_loss();
+            if lost + wire.data_packets_copied < known || lost > explained {
                 found.push(format!(
-                    "{name}: {lost} messages are lost, and the kernel dropped {known} of them"
+                    "{name}: {lost} messages are lost; the kernel dropped {known}, \
+                     the link harmed {harmed}"
                 ));
             }
         }

@@ -2,10 +2,11 @@
 //! counts and keeps only the first packet that carried a message.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::event::{Event, Fate, Packet, Sink, Topic, What};
+use crate::event::{Changes, Event, Fate, Packet, Sink, Topic, What};
 use crate::flow::{Direction, Kind};
 use crate::packet::{
     Checksums, Dissection, IcmpBody, IcmpHeader, Ip, IpProtocol, LinkType, TcpFlags, dissect_with,
@@ -33,6 +34,11 @@ pub struct WireUse {
     pub closing: Traffic,
     /// Packets from client to server that carried part of a message.
     pub data_packets: u64,
+    /// Of those, packets that the wire lost, changed or held for long, so that
+    /// the message may not have arrived whole and in time.
+    pub data_packets_harmed: u64,
+    /// Copies of those that the wire made.
+    pub data_packets_copied: u64,
     /// Fragments among all these packets.
     pub fragments: u64,
 }
@@ -106,6 +112,13 @@ impl Entry {
     fn count(&mut self, packet: &Packet<'_>, dissection: &Dissection) {
         self.seen = true;
         let carries = !dissection.payload().is_empty();
+        let is_data = carries && packet.direction == Direction::ClientToServer;
+        self.wire.data_packets_harmed += u64::from(is_data && is_harmed(packet));
+        // What the wire made, no socket has put on it.
+        if packet.changes.copy_of.is_some() {
+            self.wire.data_packets_copied += u64::from(is_data);
+            return;
+        }
         if carries && self.first.is_none() {
             self.first = Some(FirstPacket {
                 link: packet.link,
@@ -138,6 +151,24 @@ impl Entry {
             Direction::ServerToClient => traffic.packets_down += 1,
         }
     }
+}
+
+/// Whether what the wire did to a packet may cost its message.
+fn is_harmed(packet: &Packet<'_>) -> bool {
+    /// Receivers wait for longer than this.
+    const LATE: Duration = Duration::from_millis(500);
+    let Changes {
+        corrupted_bit,
+        truncated_to,
+        ..
+    } = packet.changes;
+    let under_way = packet
+        .delivered_at
+        .map(|at| at.saturating_sub(packet.sent_at));
+    matches!(packet.fate, Fate::Lost { .. } | Fate::Queued)
+        || corrupted_bit.is_some()
+        || truncated_to.is_some()
+        || under_way.is_some_and(|under_way| under_way > LATE)
 }
 
 fn is_end(packet: &Dissection) -> bool {

@@ -30,6 +30,8 @@ pub(super) enum Purpose {
 
 /// What a correlated draw leans on before there was one.
 const BEFORE_THE_FIRST: u64 = 1 << 32;
+/// Tells a copy from its original; no purpose has this number.
+const COPY: u64 = 1 << 33;
 
 /// All draws of one flow in one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Key {
     /// The draws of the packet that stands at `index`, or of its copy.
     pub(super) fn packet(self, index: u64, is_copy: bool) -> Draws {
         let key = chained(self.0, index);
-        Draws(if is_copy { chained(key, 1) } else { key })
+        Draws(if is_copy { chained(key, COPY) } else { key })
     }
 }
 

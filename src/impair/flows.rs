@@ -2,13 +2,13 @@
 //! from 1 by the first packet in either direction, and an identity that draws
 //! are keyed by, the same from run to run.
 //!
-//! The fragments of a datagram belong to the flow of their first (RFC 791
-//! section 3.2, RFC 8200 section 4.5). Memory is bounded: flows beyond
-//! [`MOST_FLOWS`] share one, and only the latest first fragments are remembered.
+//! The fragments of a datagram belong to the flow of their first. Memory is
+//! bounded: flows beyond [`MOST_FLOWS`] share one.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::datagrams::Datagrams;
 use super::draw::Key;
 use super::flow_name::{FlowEnd, FlowName, FlowProtocol};
 use crate::event::InFlow;
@@ -19,8 +19,6 @@ use crate::packet::{Heading, Transport};
 const MOST_FLOWS: usize = 65_536;
 /// Talks of a direction that are found without a search.
 const LATEST: usize = 32;
-/// Datagrams whose first fragment is remembered.
-const MOST_DATAGRAMS: usize = 1024;
 
 /// The conversations of a wire, both directions together.
 #[derive(Debug, Default)]
@@ -243,32 +241,6 @@ impl Kind {
     }
 }
 
-/// The flows of the latest datagrams that came in fragments.
-#[derive(Debug, Default)]
-struct Datagrams {
-    flows: HashMap<(IpAddr, IpAddr, u32), u32>,
-    order: VecDeque<(IpAddr, IpAddr, u32)>,
-}
-
-impl Datagrams {
-    fn remember(&mut self, heading: &Heading, identification: u32, number: u32) {
-        let key = (heading.source, heading.destination, identification);
-        if self.flows.insert(key, number).is_none() {
-            self.order.push_back(key);
-        }
-        if self.order.len() > MOST_DATAGRAMS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.flows.remove(&oldest);
-        }
-    }
-
-    fn flow_of(&self, heading: &Heading, identification: u32) -> Option<u32> {
-        let key = (heading.source, heading.destination, identification);
-        self.flows.get(&key).copied()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
@@ -459,18 +431,5 @@ mod tests {
         assert_eq!(flows.names().len(), MOST_FLOWS + 1);
         assert_eq!(flows.names()[MOST_FLOWS].to_string(), "other");
         assert_eq!(flows.place(ClientToServer, Some(&nth(5))).place.flow, 6);
-
-        for identification in 0..5000 {
-            let first = Heading {
-                fragment: Some(Piece {
-                    identification,
-                    is_first: true,
-                }),
-                ..nth(5)
-            };
-            flows.place(ClientToServer, Some(&first));
-        }
-        assert_eq!(flows.datagrams.order.len(), super::MOST_DATAGRAMS);
-        assert_eq!(flows.datagrams.flows.len(), super::MOST_DATAGRAMS);
     }
 }

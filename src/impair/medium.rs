@@ -245,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn packets_that_are_noted_are_numbered_like_those_that_are_offered() {
+        let mut medium = Medium::new(plan(Settings {
+            limit: Some(9),
+            ..Settings::default()
+        }));
+        let (up, down) = (Direction::ClientToServer, Direction::ServerToClient);
+        assert!(medium.is_transparent(down) && !medium.is_transparent(up));
+        let offered = medium.offer(up, MS, vec![0; 10]);
+        let (id, noted) = medium.note(down, &[0; 10]);
+        assert_eq!((id, medium.last_id()), (2, 2));
+        assert_eq!((offered.flow, offered.index), (1, 1));
+        assert_eq!((noted.flow, noted.index), (1, 1));
+        assert_eq!(medium.flows().len(), 1);
+        assert_eq!(medium.flows()[0].to_string(), "not IP");
+    }
+
+    #[test]
     fn a_medium_may_be_sent_to_its_thread() {
         fn must_be_send<T: Send>() {}
         must_be_send::<Medium>();

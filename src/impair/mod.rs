@@ -20,6 +20,7 @@
 
 mod codel;
 mod corrupt;
+mod datagrams;
 mod draw;
 mod ecn;
 mod flow_memory;

@@ -24,7 +24,7 @@ use crate::flow::Direction;
 use crate::packet::Heading;
 
 /// Memory that the packets under way may take, in bytes.
-const MOST_BYTES: u64 = 1 << 30;
+const MOST_BYTES: u64 = 2 << 30;
 
 /// One direction of a wire.
 #[derive(Debug)]

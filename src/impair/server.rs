@@ -115,6 +115,7 @@ impl Serial {
         if turn > self.left_at {
             self.carry = 0;
         }
+        let turn = turn.max(self.left_at);
         let work = self.framing.counted(length).saturating_mul(8);
         let time = match work
             .checked_mul(SECOND)

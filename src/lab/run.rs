@@ -189,8 +189,13 @@ impl Run<'_> {
 
     fn conversation_goes_on(&self) -> bool {
         let open = |rows: HashSet<Row>, is_open: fn(&Row) -> bool| rows.iter().any(is_open);
+        let is_under_way = || {
+            let count = self.link.count();
+            count.is_ok_and(|count| count.under_way > 0)
+        };
         self.running_server().is_some()
-            && (open(sockets(self.link.server()), Row::is_held)
+            && (is_under_way()
+                || open(sockets(self.link.server()), Row::is_held)
                 || open(sockets(self.link.client()), Row::is_unfinished))
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn in_short(account: &Account, style: &Style) -> Vec<Line> {
 }
 
 /// Whether the wire did anything to any packet.
-fn is_impaired(account: &Account) -> bool {
+pub(super) fn is_impaired(account: &Account) -> bool {
     let is_impaired = |(direction, _): (Direction, _)| {
         let traffic = account.count.wire.towards(direction);
         let changed = CHANGES.iter().any(|(_, count)| count(traffic) > 0);

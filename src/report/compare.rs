@@ -129,6 +129,10 @@ fn figures(config: &Config, compared: &[Compared], style: &Style) -> Vec<Line> {
     }
     add("boundaries", &|c| figure(&boundaries, c));
     add("packets a message", &|c| per_message(c));
+    let harmed = |c: &Compared| c.wire.map_or(0, |wire| wire.data_packets_harmed);
+    if compared.iter().any(|c| harmed(c) > 0) {
+        add("  harmed by the link", &|c| harmed(c).to_string());
+    }
     add("bytes a message", &|c| bytes_per_message(c, config));
     add("closing", &|c| traffic(c, |wire| wire.closing));
     for (label, read) in LATENCIES {
@@ -253,7 +257,7 @@ fn in_words(compared: &[Compared]) -> String {
                 plural(figures.reads, "read")
             )),
             (_, true) => lucky.push(name),
-            (_, false) => sentences.push(losses(name, figures)),
+            (_, false) => sentences.push(losses(name, figures, compared.wire.as_ref())),
         }
     }
     sentences.extend(match lucky[..] {
@@ -281,7 +285,7 @@ fn is_whole(figures: &Figures) -> bool {
 }
 
 /// What went wrong with one kind's messages, and where the lost ones died.
-fn losses(name: &str, figures: &Figures) -> String {
+fn losses(name: &str, figures: &Figures, wire: Option<&WireUse>) -> String {
     let arrivals = figures.arrivals;
     let counts = [
         ("lost", figures.lost),
@@ -299,7 +303,11 @@ fn losses(name: &str, figures: &Figures) -> String {
         plural(figures.sent.into(), "message")
     );
     let dropped = figures.dropped_at_receiver.unwrap_or(0);
+    // A message in fragments is lost with any of them.
+    let harmed = wire.filter(|wire| wire.fragments == 0);
+    let harmed = harmed.map_or(0, |wire| wire.data_packets_harmed);
     let died: Vec<_> = [
+        (harmed, "on the link, on purpose"),
         (dropped, "in the receiving socket's full buffer"),
         (figures.not_sent, "in the sender's full queue"),
     ]

@@ -5,6 +5,7 @@
 //! and nothing that came off a wire reaches the terminal as a control sequence.
 
 pub mod account;
+mod chart;
 pub mod compare;
 pub mod dump;
 mod evidence;

@@ -27,7 +27,8 @@ pub(super) const WRONG: char = '✗';
 /// A heading across the page, after an empty line.
 pub(super) fn heading(text: &str, style: &Style) -> Vec<Line> {
     let mut line = Line::of(Paint::Faint, "── ");
-    line.push_fit(Paint::Heading, text, style.columns() - 4);
+    let text = glyph::spelled(text, style.charset);
+    line.push_fit(Paint::Heading, &text, style.columns() - 4);
     line.push(Paint::Plain, " ");
     let rest = style.columns().saturating_sub(line.width());
     line.fill(Paint::Faint, '─', rest);

@@ -8,7 +8,10 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::account;
+use super::chart;
 use super::evidence::{DIRECTIONS, Disagreements, Evidence};
+use super::figure::counted;
 use super::line::Line;
 use super::sockets::{self, Named};
 use super::style::{Paint, Style};
@@ -16,6 +19,7 @@ use super::table::{self, Align, RIGHT, WRONG};
 use crate::conversation::{Count, WireAccount};
 use crate::event::{Place, What};
 use crate::flow::{Direction, FiveTuple};
+use crate::link::{Account, Traffic};
 use crate::socket::TcpInfo;
 use crate::tcp::{Outcome, Transfer};
 
@@ -29,6 +33,7 @@ pub fn render(
     let wire = evidence.wire();
     let mut lines = sockets(outcome, style);
     lines.extend(delivery(outcome, wire.as_ref(), style));
+    lines.extend(charts(outcome, evidence, style));
     lines.extend(prose(outcome, evidence, wire.as_ref(), style));
     lines.extend(evidence.link_lines(style));
     lines.extend(agreement(outcome, evidence, wire.as_ref(), style));
@@ -48,9 +53,12 @@ struct Way<'a> {
     name: &'a str,
     transfer: &'a Transfer,
     info: &'a TcpInfo,
+    /// Whether the link did anything to packets, of either direction.
+    is_impaired: bool,
 }
 
-fn ways(outcome: &Outcome) -> [Way<'_>; 2] {
+fn ways<'a>(outcome: &'a Outcome, link: Option<&Account>) -> [Way<'a>; 2] {
+    let is_impaired = link.is_some_and(account::is_impaired);
     DIRECTIONS.map(|(direction, name)| {
         let (transfer, info) = match direction {
             Direction::ClientToServer => (&outcome.request, &outcome.client_info),
@@ -61,8 +69,23 @@ fn ways(outcome: &Outcome) -> [Way<'_>; 2] {
             name,
             transfer,
             info,
+            is_impaired,
         }
     })
+}
+
+/// How each end got on as a sender, where it sent for long enough.
+fn charts(outcome: &Outcome, evidence: Evidence<'_>, style: &Style) -> Vec<Line> {
+    let subjects = DIRECTIONS.map(|(direction, name)| chart::Subject {
+        name,
+        direction,
+        connection: match direction {
+            Direction::ClientToServer => outcome.client,
+            Direction::ServerToClient => outcome.server,
+        },
+    });
+    let drawn = |subject| chart::lines(subject, evidence.events, style);
+    subjects.into_iter().flat_map(drawn).collect()
 }
 
 /// The five-tuples of both ends, and the listening socket that has none.
@@ -90,7 +113,7 @@ fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
 }
 
 fn delivery(outcome: &Outcome, wire: Option<&WireAccount>, style: &Style) -> Vec<Line> {
-    let ways = ways(outcome);
+    let ways = ways(outcome, None);
     let mut rows = by_the_programs(&ways);
     if let Some(wire) = wire {
         rows.extend(by_the_wire(&ways, wire));
@@ -136,7 +159,7 @@ fn by_the_wire(ways: &[Way<'_>; 2], wire: &WireAccount) -> Vec<Vec<String>> {
         let cells = ways.iter().map(|way| cell(wire.direction(way.direction)));
         std::iter::once(name.to_owned()).chain(cells).collect()
     };
-    vec![
+    let mut rows = vec![
         row("wire: packets", &|count| count.packets.to_string()),
         row("  data segments", &|count| {
             count.tcp_data_segments.to_string()
@@ -156,7 +179,14 @@ fn by_the_wire(ways: &[Way<'_>; 2], wire: &WireAccount) -> Vec<Vec<String>> {
         row("wire: bytes", &|count| count.bytes.to_string()),
         row("  payload", &|count| count.payload_bytes.to_string()),
         row("  headers", &overhead),
-    ]
+    ];
+    if DIRECTIONS
+        .iter()
+        .any(|(way, _)| wire.direction(*way).lost > 0)
+    {
+        rows.insert(1, row("  lost on the way", &|count| count.lost.to_string()));
+    }
+    rows
 }
 
 fn intact(transfer: &Transfer) -> String {
@@ -215,14 +245,10 @@ fn prose(
         && link.unmodelled_loss() == 0
     {
         for (direction, name) in DIRECTIONS {
-            let count = wire.direction(direction);
-            if count.lost == 0 && count.tcp_retransmissions > 0 {
-                let _ = write!(
-                    text,
-                    " {name}: {} sent again needlessly: the link had lost nothing, the \
-                     receiver had them already.",
-                    segments(count.tcp_retransmissions)
-                );
+            let again = wire.direction(direction).tcp_retransmissions;
+            if again > 0 {
+                let again = counted(again, "segment");
+                let _ = write!(text, " {name}: {again} sent again{}", why(link, direction));
             }
         }
     }
@@ -231,9 +257,27 @@ fn prose(
     lines
 }
 
-fn segments(count: u64) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} segment{plural}")
+/// Why segments were sent again, as far as the link's account tells.
+fn why(link: &Account, direction: Direction) -> String {
+    let [there, back] = [direction, direction.reversed()].map(|way| link.count.wire.towards(way));
+    let gone = |traffic: &Traffic| {
+        let changed = traffic.changed;
+        traffic.lost_in_all().packets + changed.corrupted + changed.truncated
+    };
+    let text = match (gone(there), gone(back)) {
+        (0, 0) if there.changed.delayed + back.changed.delayed > 0 => {
+            ": the link had lost nothing, but had been slow or out of order.".to_owned()
+        }
+        (0, 0) => {
+            " needlessly: the link had lost nothing, the receiver had them already.".to_owned()
+        }
+        (0, lost) => format!(
+            ": the link had delivered all, but not {} the other way, acknowledgments among them.",
+            counted(lost, "packet")
+        ),
+        (lost, _) => format!("; the link had lost {}.", counted(lost, "packet")),
+    };
+    text
 }
 
 /// How long `connect()` took: as the ladder has it, where there is one.
@@ -268,7 +312,7 @@ fn agreement(
 /// Holds the programs' figures against TCP_INFO and the packets.
 fn check(outcome: &Outcome, evidence: Evidence<'_>, wire: Option<&WireAccount>) -> Disagreements {
     let mut found = evidence.disagreements();
-    for way in ways(outcome) {
+    for way in ways(outcome, evidence.link) {
         if !way.transfer.is_intact() {
             found.add(format!(
                 "{}: the bytes received are not the bytes sent",
@@ -283,21 +327,30 @@ fn check(outcome: &Outcome, evidence: Evidence<'_>, wire: Option<&WireAccount>) 
     found
 }
 
+/// Holds what the sender's kernel said of itself against the packets. The kernel
+/// was asked before the connection was closed, so that what was sent again after
+/// that, its FIN or what a lost acknowledgment left open, is on the wire only.
 fn against_wire(way: &Way<'_>, count: &Count, found: &mut Disagreements) {
-    found.compare(
-        way.name,
-        (
-            "retransmissions by TCP_INFO",
-            way.info.total_retransmits.into(),
-        ),
-        ("on the wire", count.tcp_retransmissions),
-    );
-    if let Some(segments) = way.info.data_segments_out {
+    let told = u64::from(way.info.total_retransmits);
+    let later = count.tcp_retransmissions.saturating_sub(told);
+    let could_be_later = later > 0 && way.is_impaired;
+    if !could_be_later {
         found.compare(
             way.name,
-            ("segments with data by TCP_INFO", segments.into()),
-            ("on the wire", count.tcp_data_segments),
+            ("retransmissions by TCP_INFO", told),
+            ("on the wire", count.tcp_retransmissions),
         );
+    }
+    if let Some(segments) = way.info.data_segments_out {
+        let segments = u64::from(segments);
+        let missed = count.tcp_data_segments.checked_sub(segments);
+        if !(could_be_later && missed.is_some_and(|missed| missed <= later)) {
+            found.compare(
+                way.name,
+                ("segments with data by TCP_INFO", segments),
+                ("on the wire", count.tcp_data_segments),
+            );
+        }
     }
     if count.tcp_retransmissions == 0 {
         found.compare(

@@ -14,8 +14,9 @@ use super::style::{Paint, Style};
 use super::table::{self, Align, RIGHT, WRONG};
 use super::tcp::overhead;
 use crate::conversation::{Count, WireAccount};
-use crate::event::{Arrival, Event, What};
-use crate::flow::Kind;
+use crate::event::{Arrival, Event, Fate, Packet, What};
+use crate::flow::{Direction, Kind};
+use crate::link::Account;
 use crate::packet::{Fragment, dissect};
 use crate::udp::{Outcome, Row};
 
@@ -39,16 +40,29 @@ pub fn render(
     lines.iter().try_for_each(|line| line.write(out, style))
 }
 
-/// What should agree and does not, and every datagram that was lost, a sentence
-/// each; empty is success. Without events, only what the programs say is known.
+/// What should agree and does not, and every datagram that was lost though the
+/// link had lost nothing on purpose, a sentence each; empty is success. Without
+/// events, only what the programs and the link's counters say is known.
 pub fn disagreements(outcome: &Outcome, evidence: Evidence<'_>) -> Vec<String> {
     let mut found = check(outcome, evidence).into_texts();
+    if evidence.link.is_some_and(may_lose) {
+        return found;
+    }
     let lost = outcome
         .datagrams
         .iter()
         .filter(|row| row.arrival == Arrival::Lost);
     found.extend(lost.map(|row| format!("datagram {} was lost", row.number)));
     found
+}
+
+/// Whether what the link did on purpose may have cost the server a datagram: a
+/// packet never came, came with a wrong checksum, or came too late.
+fn may_lose(link: &Account) -> bool {
+    let up = link.count.wire.towards(Direction::ClientToServer);
+    let changed = up.changed;
+    let harmed = changed.corrupted + changed.truncated + changed.delayed;
+    up.lost_in_all().packets + up.queued.packets + harmed > 0
 }
 
 fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
@@ -74,6 +88,7 @@ fn sockets(outcome: &Outcome, style: &Style) -> Vec<Line> {
 
 fn datagrams(outcome: &Outcome, events: &[Event<'_>], style: &Style) -> Vec<Line> {
     let packets = packets_per_datagram(events, outcome.server);
+    let on_the_way = |index: usize| packets.get(index).and_then(|sent| sent.harm.as_deref());
     let rows: Vec<_> = outcome
         .datagrams
         .iter()
@@ -85,9 +100,9 @@ fn datagrams(outcome: &Outcome, events: &[Event<'_>], style: &Style) -> Vec<Line
                 row.sent.to_string(),
                 packets
                     .get(index)
-                    .map_or("–".to_owned(), ToString::to_string),
+                    .map_or("–".to_owned(), |sent| sent.packets.to_string()),
                 received(row).map_or("–".to_owned(), |bytes| bytes.to_string()),
-                verdict(row),
+                verdict(row, on_the_way(index)),
             ]
         })
         .collect();
@@ -104,13 +119,42 @@ fn datagrams(outcome: &Outcome, events: &[Event<'_>], style: &Style) -> Vec<Line
     lines
 }
 
-/// How many packets each datagram to `server` became, in the order of sending.
-fn packets_per_datagram(events: &[Event<'_>], server: SocketAddr) -> Vec<usize> {
-    let mut counts: Vec<(Option<u32>, usize)> = Vec::new();
+/// One datagram on the wire.
+#[derive(Default)]
+struct Sent {
+    /// The fragments' identification, where it was sent in fragments.
+    identification: Option<u32>,
+    /// How many packets it became, copies that the wire made aside.
+    packets: usize,
+    /// What happened to one of them that cost the datagram, in words.
+    harm: Option<String>,
+}
+
+impl Sent {
+    fn add(&mut self, packet: &Packet<'_>) {
+        self.packets += 1;
+        let changes = packet.changes;
+        let harm = match &packet.fate {
+            Fate::Lost { cause } => Some(format!("on the link: {cause}")),
+            Fate::Queued => Some("still under way".to_owned()),
+            _ if changes.corrupted_bit.is_some() => Some("after corruption".to_owned()),
+            _ if changes.truncated_to.is_some() => Some("after truncation".to_owned()),
+            _ => None,
+        };
+        self.harm = self.harm.take().or(harm);
+    }
+}
+
+/// What each datagram to `server` became, in the order of sending.
+fn packets_per_datagram(events: &[Event<'_>], server: SocketAddr) -> Vec<Sent> {
+    let mut datagrams: Vec<Sent> = Vec::new();
     for event in events {
         let What::Packet(packet) = &event.what else {
             continue;
         };
+        if packet.changes.copy_of.is_some() {
+            continue;
+        }
         let dissection = dissect(packet.link, &packet.bytes);
         let fragment = dissection.ip().and_then(|ip| ip.fragment);
         let is_for_server = dissection.endpoints().is_some_and(|ends| {
@@ -122,18 +166,23 @@ fn packets_per_datagram(events: &[Event<'_>], server: SocketAddr) -> Vec<usize> 
                 offset: 1..,
                 ..
             }) => {
-                let mut known = counts.iter_mut().rev();
-                if let Some((_, count)) = known.find(|(id, _)| *id == Some(identification)) {
-                    *count += 1;
+                let mut known = datagrams.iter_mut().rev();
+                if let Some(sent) = known.find(|sent| sent.identification == Some(identification)) {
+                    sent.add(packet);
                 }
             }
             _ if is_for_server => {
-                counts.push((fragment.map(|fragment| fragment.identification), 1));
+                let mut sent = Sent {
+                    identification: fragment.map(|fragment| fragment.identification),
+                    ..Sent::default()
+                };
+                sent.add(packet);
+                datagrams.push(sent);
             }
             _ => {}
         }
     }
-    counts.into_iter().map(|(_, count)| count).collect()
+    datagrams
 }
 
 fn received(row: &Row) -> Option<usize> {
@@ -145,7 +194,7 @@ fn received(row: &Row) -> Option<usize> {
     }
 }
 
-fn verdict(row: &Row) -> String {
+fn verdict(row: &Row, harm: Option<&str>) -> String {
     match row.arrival {
         Arrival::Delivered { bytes } if bytes == row.sent => format!("{RIGHT} whole"),
         Arrival::Delivered { .. } => format!("{WRONG} of another length"),
@@ -154,7 +203,10 @@ fn verdict(row: &Row) -> String {
         Arrival::Duplicate => format!("{WRONG} a duplicate"),
         Arrival::Corrupted => format!("{WRONG} corrupted"),
         Arrival::Refused => format!("{WRONG} refused (ICMP)"),
-        Arrival::Lost => format!("{WRONG} lost"),
+        Arrival::Lost => match harm {
+            Some(harm) => format!("{WRONG} lost {harm}"),
+            None => format!("{WRONG} lost"),
+        },
     }
 }
 
@@ -180,7 +232,7 @@ fn on_the_wire(wire: &WireAccount, style: &Style) -> Vec<Line> {
         cells.extend(DIRECTIONS.map(|(direction, _)| cell(wire.direction(direction))));
         cells
     };
-    let rows = [
+    let mut rows = vec![
         row("datagrams", &|count| count.udp_datagrams.to_string()),
         row("packets", &|count| count.packets.to_string()),
         row("  of those fragments", &|count| count.fragments.to_string()),
@@ -189,6 +241,12 @@ fn on_the_wire(wire: &WireAccount, style: &Style) -> Vec<Line> {
         row("  payload", &|count| count.payload_bytes.to_string()),
         row("  headers", &overhead),
     ];
+    if DIRECTIONS
+        .iter()
+        .any(|(way, _)| wire.direction(*way).lost > 0)
+    {
+        rows.insert(2, row("  of those lost", &|count| count.lost.to_string()));
+    }
     let [(_, up), (_, down)] = DIRECTIONS;
     let head = [
         ("on the wire", Align::Left),

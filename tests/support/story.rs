@@ -368,7 +368,37 @@ pub fn fates() -> Vec<Event<'static>> {
                 ..Changes::default()
             },
         ),
+        packet(
+            (63_352, 5),
+            "data",
+            UP,
+            Way {
+                changes: copy(63_350),
+                ..lost("queue").into()
+            },
+        ),
+        packet(
+            (63_354, 5),
+            "ack",
+            DOWN,
+            Changes {
+                corrupted_bit: Some(7),
+                reordered: true,
+                ..copy(63_300)
+            },
+        ),
+        packet(
+            (63_356, 30_000),
+            "udp",
+            DOWN,
+            Way {
+                changes: copy(63_350),
+                ..delayed()
+            },
+        ),
         packet((63_360, 5), "fragmentation_needed", DOWN, Fate::Unknown),
         packet((63_370, 5), "bare_ip", UP, Fate::Unknown),
+        packet((93_400, 0), "udp", UP, Fate::Queued),
+        packet((93_410, 0), "data", DOWN, Fate::Queued),
     ]
 }

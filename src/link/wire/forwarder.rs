@@ -249,7 +249,8 @@ impl Forwarder {
         while let Some(outcome) = self.medium.poll(now) {
             let Outcome { parcel, verdict } = outcome;
             for one in &mut self.waiting {
-                one.outstanding -= usize::from(parcel.id <= one.last);
+                let is_awaited = usize::from(parcel.id <= one.last);
+                one.outstanding = one.outstanding.saturating_sub(is_awaited);
             }
             match verdict {
                 Verdict::Deliver => {
@@ -336,6 +337,7 @@ impl Forwarder {
     }
 
     fn stop(mut self, ports: &mut [Port; 2]) -> io::Result<WireCount> {
+        self.release(self.clock(), ports);
         for parcel in self.medium.abandon() {
             self.ledger.queued(&parcel);
             self.record(parcel, Fate::Queued, None);

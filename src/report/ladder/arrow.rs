@@ -3,17 +3,15 @@
 //! The arrow points where the packet went. A lost one ends in mid-wire, a late
 //! one slants from its leaving to its arriving, a copy forks off. What became
 //! of it is said with a sign and a word, on the arrow where there is room and
-//! under it where there is none. A fate that nobody knows is not spoken of.
-
-use std::time::Duration;
+//! under it where there is none. A fate that nobody knows is not spoken of, nor
+//! a delay that all packets have.
 
 use super::label::{self, Remark};
 use super::shaft::{self, Shape};
 use super::story::{Leg, Seen};
-use super::words::milliseconds;
-use crate::event::Fate;
 use crate::flow::Direction;
 use crate::packet::{Charset, Numbering, TcpFlags, summary};
+use crate::report::figure::duration;
 use crate::report::glyph;
 use crate::report::line::Line;
 use crate::report::style::Paint;
@@ -51,7 +49,7 @@ impl Drawing {
         }
         Arrow {
             rows,
-            leaves: matches!(shape, Shape::Across | Shape::Lost(_) | Shape::Leaving),
+            leaves: shape.leaves(),
         }
     }
 
@@ -158,7 +156,6 @@ fn remarks(seen: &Seen<'_>) -> Vec<Remark> {
 fn changes(seen: &Seen<'_>) -> Vec<String> {
     let packet = seen.packet;
     let changes = packet.changes;
-    let was_held = packet.due_at.is_some_and(|due| due > packet.sent_at);
     [
         changes.copy_of.map(|_| "copy".to_owned()),
         changes
@@ -170,17 +167,9 @@ fn changes(seen: &Seen<'_>) -> Vec<String> {
         changes.marked.then(|| "◆ marked CE".to_owned()),
         changes.hastened.then(|| "⇅ sent ahead".to_owned()),
         changes.reordered.then(|| "⇅ reordered".to_owned()),
-        (was_held && packet.delivered_at.is_some())
-            .then(|| format!("delayed {}", milliseconds(transit(seen)))),
-        (packet.fate == Fate::Queued).then(|| "still under way".to_owned()),
+        seen.held.map(|held| format!("delayed {}", duration(held))),
     ]
     .into_iter()
     .flatten()
     .collect()
-}
-
-fn transit(seen: &Seen<'_>) -> Duration {
-    let packet = seen.packet;
-    let delivered_at = packet.delivered_at.unwrap_or(packet.sent_at);
-    delivered_at.saturating_sub(packet.sent_at)
 }

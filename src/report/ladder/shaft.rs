@@ -11,20 +11,36 @@ use crate::report::glyph;
 use crate::report::line::Line;
 use crate::report::style::Paint;
 
-/// How an arrow begins and ends.
+/// How an arrow is drawn in one row.
 pub(super) enum Shape<'a> {
-    /// From rail to rail.
-    Across,
-    /// It ends in mid-wire.
-    Lost(&'a str),
-    /// It has left; its arriving is another row.
-    Leaving,
-    /// It left some rows above.
-    Arriving,
+    /// From its start to its end.
+    Shaft(Start, End<'a>),
     /// It left in the row just above.
     Landing,
-    /// The wire made it.
-    Copy,
+}
+
+/// Where a shaft begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// At the sender's rail.
+    Rail,
+    /// In mid-wire: the wire made the packet.
+    Fork,
+    /// In mid-wire: it left some rows above.
+    Above,
+}
+
+/// Where it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End<'a> {
+    /// At the receiver's rail.
+    Rail,
+    /// On a slant: its arriving is another row.
+    Slant,
+    /// In mid-wire, for this reason.
+    Lost(&'a str),
+    /// In mid-wire: the link ended before it arrived.
+    UnderWay,
 }
 
 /// Columns between a slant's start and the receiver's rail.
@@ -32,27 +48,57 @@ const REST: usize = 4;
 
 impl<'a> Shape<'a> {
     pub(super) fn of(leg: Leg, packet: &'a Packet<'_>, follows: bool) -> Self {
-        match (leg, &packet.fate) {
-            (Leg::Leaving, _) => Shape::Leaving,
-            (Leg::Arriving, _) if follows => Shape::Landing,
-            (Leg::Arriving, _) => Shape::Arriving,
-            (Leg::Whole, Fate::Lost { cause }) => Shape::Lost(cause),
-            (Leg::Whole, _) if packet.changes.copy_of.is_some() => Shape::Copy,
-            (Leg::Whole, _) => Shape::Across,
+        let end = match &packet.fate {
+            _ if leg == Leg::Leaving => End::Slant,
+            Fate::Lost { cause } => End::Lost(cause),
+            Fate::Queued => End::UnderWay,
+            Fate::Delivered | Fate::Unknown => End::Rail,
+        };
+        let start = match packet.changes.copy_of {
+            Some(_) => Start::Fork,
+            None => Start::Rail,
+        };
+        match leg {
+            Leg::Arriving if follows => Shape::Landing,
+            Leg::Arriving => Shape::Shaft(Start::Above, End::Rail),
+            Leg::Leaving | Leg::Whole => Shape::Shaft(start, end),
         }
     }
 
     /// Columns that neither label nor shaft may take.
     pub(super) fn taken(&self) -> usize {
         match self {
-            Shape::Across => 1,
-            Shape::Lost(_) | Shape::Leaving | Shape::Arriving | Shape::Copy => REST,
+            Shape::Shaft(start, end) => start.columns() + end.columns(),
             Shape::Landing => 0,
+        }
+    }
+
+    /// Whether it begins at the sender's rail.
+    pub(super) fn leaves(&self) -> bool {
+        matches!(self, Shape::Shaft(Start::Rail, _))
+    }
+}
+
+impl Start {
+    fn columns(self) -> usize {
+        match self {
+            Start::Rail => 0,
+            Start::Fork | Start::Above => REST - 1,
         }
     }
 }
 
-/// Draws a shape across `width` columns; gives back a cause that found no room.
+impl End<'_> {
+    fn columns(self) -> usize {
+        match self {
+            End::Rail => 1,
+            End::Slant | End::Lost(_) | End::UnderWay => REST,
+        }
+    }
+}
+
+/// Draws a shape across `width` columns; gives back what was to be said of its
+/// end and found no room.
 pub(super) fn drawn(
     width: usize,
     shape: &Shape<'_>,
@@ -61,79 +107,97 @@ pub(super) fn drawn(
     direction: Direction,
 ) -> (Line, Option<Remark>) {
     let glyphs = Glyphs::pointing(direction);
-    let (segments, cause) = segments(width, shape, paint, label, &glyphs);
-    (assembled(segments, direction), cause)
+    let (segments, remark) = match shape {
+        Shape::Shaft(start, end) => shaft(width, (*start, *end), paint, label, &glyphs),
+        Shape::Landing => (landing(width, paint, &glyphs), None),
+    };
+    (assembled(segments, direction), remark)
 }
 
-/// The pieces of an arrow that points right, from tail to tip, and a cause
-/// that found no room.
-fn segments(
+/// The pieces of an arrow that points right, from tail to tip.
+fn shaft(
     width: usize,
-    shape: &Shape<'_>,
+    (start, end): (Start, End<'_>),
     paint: Paint,
     label: Line,
     glyphs: &Glyphs,
 ) -> (Vec<Line>, Option<Remark>) {
     let piece = |text: &str| Line::of(paint, text);
-    let start = match shape {
-        Shape::Landing => return (landing(width, paint, glyphs), None),
-        Shape::Across | Shape::Lost(_) | Shape::Leaving => vec![],
-        Shape::Arriving => vec![Line::of(Paint::Plain, "  "), piece(glyphs.slant)],
-        Shape::Copy => vec![Line::of(Paint::Plain, "  "), piece(glyphs.fork)],
+    let blank = |count| Line::of(Paint::Plain, &" ".repeat(count));
+    let begun = start.columns();
+    let mut segments = match start {
+        Start::Rail => vec![],
+        Start::Fork => vec![blank(begun - 1), piece(glyphs.fork)],
+        Start::Above => vec![blank(begun - 1), piece(glyphs.slant)],
     };
-    let begun: usize = start.iter().map(Line::width).sum();
-    let end = match shape {
-        Shape::Lost(_) | Shape::Leaving => REST,
-        _ => 1,
-    };
-    let left = width.saturating_sub(begun + label.width() + end);
+    let left = width.saturating_sub(begun + label.width() + end.columns());
     let lead = left.min(2);
     let space = usize::from(left > lead);
-    let shaft = left - lead - space;
-    let mut segments = start;
-    segments.push(dashes(paint, lead));
+    let rest = left - lead - space;
     let reached = begun + lead + label.width() + space;
-    segments.push(label);
-    segments.push(Line::of(Paint::Plain, &" ".repeat(space)));
-    match shape {
-        Shape::Lost(cause) => {
-            let (tip, cause) = broken(width, paint, reached, cause);
-            segments.extend(tip);
-            return (segments, cause);
+    segments.extend([dashes(paint, lead), label, blank(space)]);
+    let ending = match end {
+        End::Rail => {
+            segments.extend([dashes(paint, rest), piece(glyphs.head)]);
+            return (segments, None);
         }
-        Shape::Leaving => {
-            segments.push(dashes(paint, shaft));
-            segments.push(piece(glyphs.slant));
-            segments.push(Line::of(Paint::Plain, &" ".repeat(REST - 1)));
+        End::Slant => {
+            segments.extend([dashes(paint, rest), piece(glyphs.slant), blank(REST - 1)]);
+            return (segments, None);
         }
-        _ => {
-            segments.push(dashes(paint, shaft));
-            segments.push(piece(glyphs.head));
-        }
-    }
-    (segments, None)
+        End::Lost(cause) => Ending {
+            paint: Paint::Failure,
+            sign: "✗",
+            words: cause,
+            label: "lost: ",
+        },
+        End::UnderWay => Ending {
+            paint: Paint::Warning,
+            sign: "…",
+            words: "still under way",
+            label: "",
+        },
+    };
+    let (tip, remark) = broken(width, paint, reached, &ending);
+    segments.extend(tip);
+    (segments, remark)
 }
 
-/// The end of a lost packet: about mid-wire, with its cause behind it.
-fn broken(width: usize, paint: Paint, reached: usize, cause: &str) -> (Vec<Line>, Option<Remark>) {
+/// How an arrow that does not arrive ends.
+struct Ending<'a> {
+    paint: Paint,
+    sign: &'static str,
+    words: &'a str,
+    /// What stands before the words where they stand alone.
+    label: &'static str,
+}
+
+/// The end of a packet that does not arrive: about mid-wire, with words behind
+/// it.
+fn broken(
+    width: usize,
+    paint: Paint,
+    reached: usize,
+    ending: &Ending<'_>,
+) -> (Vec<Line>, Option<Remark>) {
     let spare = width.saturating_sub(reached + 1);
-    let cause = glyph::clean(cause);
-    let needed = glyph::width(&cause) + 1;
+    let words = glyph::clean(ending.words);
+    let needed = glyph::width(&words) + 1;
     let middle = (width / 2).saturating_sub(reached).max(1);
-    let cross = Line::of(Paint::Failure, "✗");
+    let sign = Line::of(ending.paint, ending.sign);
     let blank = |count| Line::of(Paint::Plain, &" ".repeat(count));
     if needed < spare {
         let shaft = middle.min(spare - needed);
-        let said = Line::of(Paint::Failure, &cause);
+        let said = Line::of(ending.paint, &words);
         let rest = blank(spare - shaft - needed);
-        let tip = vec![dashes(paint, shaft), cross, blank(1), said, rest];
+        let tip = vec![dashes(paint, shaft), sign, blank(1), said, rest];
         return (tip, None);
     }
     let shaft = middle.min(spare);
-    let tip = vec![dashes(paint, shaft), cross, blank(spare - shaft)];
+    let tip = vec![dashes(paint, shaft), sign, blank(spare - shaft)];
     let remark = Remark {
-        paint: Paint::Failure,
-        text: format!("lost: {cause}"),
+        paint: ending.paint,
+        text: format!("{}{words}", ending.label),
     };
     (tip, Some(remark))
 }

@@ -51,6 +51,8 @@ pub(super) struct Seen<'a> {
     pub(super) conversations: Conversations,
     /// Whether it repeats data that its sender had sent before.
     pub(super) again: bool,
+    /// How long it was held, where that is not what is usual in its direction.
+    pub(super) held: Option<Duration>,
 }
 
 /// The whole story.
@@ -72,7 +74,8 @@ impl<'a> Story<'a> {
         };
         let mut conversations = Conversations::new();
         let mut account = WireAccount::default();
-        for (index, event) in events.iter().enumerate() {
+        let usual = UsualDelay::of(events);
+        for (index, event) in in_order(events) {
             match &event.what {
                 What::Note(note) => story.add(event.at, Happening::Note(note)),
                 What::State(change) => story.add(event.at, Happening::State(event.host, change)),
@@ -88,6 +91,7 @@ impl<'a> Story<'a> {
                         dissection,
                         conversations: conversations.clone(),
                         again: after > before,
+                        held: usual.deviation(packet),
                     });
                     story.add_packet(event.at, packet);
                 }
@@ -146,6 +150,58 @@ impl<'a> Story<'a> {
             _ => self.add(at, Happening::Packet(index, Leg::Whole)),
         }
     }
+}
+
+/// Events with their places; packets of one time by their ids: a copy's fate
+/// may be known before that of its original.
+fn in_order<'a, 'b>(events: &'a [Event<'b>]) -> Vec<(usize, &'a Event<'b>)> {
+    let id = |event: &Event<'_>| match &event.what {
+        What::Packet(packet) => Some(packet.id),
+        _ => None,
+    };
+    let mut order: Vec<_> = events.iter().enumerate().collect();
+    let is_one_time = |(_, one): &(usize, &Event<'_>), (_, other): &(usize, &Event<'_>)| {
+        one.at == other.at && id(one).is_some() && id(other).is_some()
+    };
+    for together in order.chunk_by_mut(is_one_time) {
+        together.sort_by_key(|(_, event)| id(event));
+    }
+    order
+}
+
+/// How long a packet that arrives is usually held, in either direction: the
+/// median.
+struct UsualDelay([Duration; 2]);
+
+impl UsualDelay {
+    fn of(events: &[Event<'_>]) -> Self {
+        let mut held: [Vec<Duration>; 2] = Default::default();
+        for event in events {
+            if let What::Packet(packet) = &event.what
+                && packet.delivered_at.is_some()
+            {
+                held[packet.direction as usize].push(hold(packet));
+            }
+        }
+        Self(held.map(|mut held| {
+            held.sort_unstable();
+            held.get(held.len() / 2).copied().unwrap_or_default()
+        }))
+    }
+
+    /// How long a packet was held, where that is a fifth more or less than is
+    /// usual.
+    fn deviation(&self, packet: &Packet<'_>) -> Option<Duration> {
+        let (held, usual) = (hold(packet), self.0[packet.direction as usize]);
+        let differs = held.abs_diff(usual) > usual / 5;
+        (packet.delivered_at.is_some() && !held.is_zero() && differs).then_some(held)
+    }
+}
+
+/// How long a packet was held on purpose.
+fn hold(packet: &Packet<'_>) -> Duration {
+    let due = packet.due_at.unwrap_or(packet.sent_at);
+    due.saturating_sub(packet.sent_at)
 }
 
 /// A capture on a real interface sees packets before the device has filled in
