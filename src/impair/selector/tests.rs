@@ -1,3 +1,6 @@
+//! Each word of a selector against every kind of packet; what is refused; that
+//! what is shown is read.
+
 use proptest::prelude::*;
 
 use super::*;
