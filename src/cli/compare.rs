@@ -172,7 +172,7 @@ fn first_packets(
 fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
     compared
         .iter()
-        .all(|one| one.disagreements(account).is_empty() && !one.was_refused_by_the_network())
+        .all(|one| one.disagreements(account).is_empty() && !one.failed_on_the_network())
         && account.is_none_or(|account| account.unmodelled_loss() == 0)
 }
 

@@ -228,11 +228,13 @@ pub fn with_wire(columns: Vec<Column>, tally: &WireTally) -> Vec<Compared> {
 }
 
 impl Compared {
-    /// Whether the kind could not take part because of the link, not of the
-    /// user's privileges.
-    pub fn was_refused_by_the_network(&self) -> bool {
-        let refused = self.column.result.as_ref().err();
-        refused.is_some_and(|refused| refused.exit == Exit::Network)
+    /// Whether the network said no: the link let no connection come about, or a
+    /// stream did not deliver in time what it promises to deliver.
+    pub fn failed_on_the_network(&self) -> bool {
+        match &self.column.result {
+            Ok(figures) => self.column.kind == Kind::Tcp && figures.lost > 0,
+            Err(refused) => refused.exit == Exit::Network,
+        }
     }
 
     /// Where the programs' figures, the wire's and the kernel's cannot all be
