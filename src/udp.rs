@@ -255,21 +255,37 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// Receives one datagram, if one comes, and finds by its content which it
-    /// is: what was sent later may come while an earlier one is lost.
+    /// Receives one datagram, if one comes; a copy of an earlier one does not
+    /// count.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
+        while let Some(Arrival::Duplicate) = self.receive_next(buffer)? {}
+        Ok(())
+    }
+
+    /// Receives the next datagram, and finds by its content which it is: what
+    /// was sent later may come while an earlier one is lost.
+    fn receive_next(&mut self, buffer: &mut [u8]) -> Result<Option<Arrival>, Error> {
         let received = match self.server.recv_from(buffer) {
             Ok(received) => received,
-            Err(error) if is_timeout(&error) => return Ok(()),
+            Err(error) if is_timeout(&error) => return Ok(None),
             Err(error) => return Err(Error::new("recvfrom on", self.address, error)),
         };
         let data = &buffer[..received.bytes];
-        let mut open = self.rows.iter_mut().filter(|(row, sent)| {
-            row.arrival == Arrival::Lost && received.length == sent.len() && sent.starts_with(data)
-        });
-        // A datagram of somebody else's is not ours to judge.
-        let Some((row, _)) = open.next() else {
-            return Ok(());
+        let is_it = |sent: &[u8]| received.length == sent.len() && sent.starts_with(data);
+        let (mut open, mut known) = (None, None);
+        for (row, sent) in &mut self.rows {
+            match row.arrival {
+                _ if !is_it(sent) => {}
+                Arrival::Lost => {
+                    open = Some(row);
+                    break;
+                }
+                _ => known = Some(row.number),
+            }
+        }
+        let Some(row) = open else {
+            // A datagram of somebody else's is not ours to judge.
+            return Ok(known.map(|number| self.delivered(number, Arrival::Duplicate)));
         };
         self.from = Some(received.from);
         row.arrival = if received.is_truncated() {
@@ -282,17 +298,23 @@ impl Scene<'_> {
                 bytes: received.bytes,
             }
         };
+        let (number, arrival) = (row.number, row.arrival);
+        Ok(Some(self.delivered(number, arrival)))
+    }
+
+    /// Records how a datagram arrived.
+    fn delivered(&self, number: u64, arrival: Arrival) -> Arrival {
         let recorder = self.stage.server().recorder();
         if recorder.wants(Topic::Delivery) {
             let delivery = Delivery {
                 kind: Kind::Udp,
-                number: row.number,
-                arrival: row.arrival,
+                number,
+                arrival,
                 latency: None,
             };
             recorder.record(recorder.clock().now(), What::Delivery(delivery));
         }
-        Ok(())
+        arrival
     }
 
     fn finish(self) -> Result<(SocketAddr, SocketAddr, Vec<Row>), Error> {
