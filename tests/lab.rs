@@ -467,7 +467,10 @@ fn signals_reach_the_program_once() {
         assert_eq!(rest(out), "TERM\n", "{who:?}");
         assert_eq!(child.0.wait().expect("it ends").code(), Some(9), "{who:?}");
         let said = rest(child.0.stderr.take().expect("piped"));
-        assert!(said.contains("what became of every packet"), "the account is told: {said}");
+        assert!(
+            said.contains("what became of every packet"),
+            "the account is told: {said}"
+        );
     }
 }
 
@@ -519,7 +522,10 @@ fn the_terminals_interrupt_is_the_programs() {
     let shown = rest(out);
     assert_eq!(shown.matches("caught").count(), 1, "{shown}");
     assert!(shown.contains("served"), "the server lives on: {shown}");
-    assert!(shown.contains("what became of every packet"), "the account is told: {shown}");
+    assert!(
+        shown.contains("what became of every packet"),
+        "the account is told: {shown}"
+    );
     assert_eq!(child.0.wait().expect("it ends").code(), Some(6), "{shown}");
 }
 

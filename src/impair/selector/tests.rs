@@ -1,3 +1,5 @@
+//! What selectors mean, and how wrong ones are refused.
+
 use proptest::prelude::*;
 
 use super::*;
