@@ -56,18 +56,18 @@ fn traffic([offered, copied, queued]: [u64; 3], lost: &[(&'static str, u64)]) ->
     }
 }
 
-fn end(last: u8, port: u16) -> Option<FlowEnd> {
-    Some(FlowEnd {
+fn end(last: u8, port: Option<u16>) -> FlowEnd {
+    FlowEnd {
         address: [10, 77, 0, last].into(),
-        port: Some(port),
-    })
+        port,
+    }
 }
 
 fn tcp(port: u16) -> FlowName {
     FlowName {
         protocol: FlowProtocol::Ip(IpProtocol::TCP),
-        opener: end(1, port),
-        other: end(2, 5073),
+        opener: Some(end(1, Some(port))),
+        other: Some(end(2, Some(5073))),
         identifier: None,
     }
 }
@@ -133,8 +133,8 @@ fn impaired() -> Account {
     wire.server_to_client.delivered = amount(61_701);
     let echo = FlowName {
         protocol: FlowProtocol::Echo(IpProtocol::ICMP),
-        opener: end(1, 0).map(|end| FlowEnd { port: None, ..end }),
-        other: end(2, 0).map(|end| FlowEnd { port: None, ..end }),
+        opener: Some(end(1, None)),
+        other: Some(end(2, None)),
         identifier: Some(4711),
     };
     let flows = vec![flow(1, echo, &quiet), flow(2, tcp(40312), &busy)];

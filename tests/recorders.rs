@@ -96,7 +96,7 @@ fn a_host_sees_what_it_sends_and_what_it_gets() {
     let microseconds = |seen: &[Captured]| -> Vec<u128> {
         let first = seen.first().map_or(Duration::ZERO, |first| first.at);
         seen.iter()
-            .map(|seen| (seen.at - first).as_micros())
+            .map(|seen| seen.at.saturating_sub(first).as_micros())
             .collect()
     };
     let client = seen_from(Vantage::Client, &exchange());

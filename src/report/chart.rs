@@ -237,47 +237,46 @@ impl Course {
             .samples
             .iter()
             .map(|(_, sample)| sample.congestion_window);
-        let least = windows.min().unwrap_or(0);
-        let mut text = format!("Congestion window {least} to {} segments", self.most());
-        let last = self.samples.last().map(|(_, sample)| sample);
-        if let Some(threshold) = last.and_then(|sample| sample.slow_start_threshold) {
+        let narrowest = windows.min().unwrap_or(0);
+        let mut text = format!("Congestion window {narrowest} to {} segments", self.most());
+        let end = self.samples.last().map(|(_, sample)| sample);
+        if let Some(threshold) = end.and_then(|sample| sample.slow_start_threshold) {
             let _ = write!(text, ", slow-start threshold {threshold} at the end");
         }
-        if let Some((least, most)) = self.round_trips() {
-            let _ = write!(
-                text,
-                "; round trip {} to {}",
-                duration(least),
-                duration(most)
-            );
+        if let Some((shortest, longest)) = self.round_trips() {
+            let (shortest, longest) = (duration(shortest), duration(longest));
+            let _ = write!(text, "; round trip {shortest} to {longest}");
         }
-        let first = self
-            .samples
-            .first()
-            .map_or(0, |(_, sample)| sample.retransmits);
-        let again = last.map_or(0, |sample| sample.retransmits) - first;
+        let before = self.samples.first().map(|(_, sample)| sample);
+        let retransmits = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.retransmits);
+        let again = retransmits(end).saturating_sub(retransmits(before));
         if again > 0 {
             let _ = write!(text, "; {} sent again", counted(again.into(), "segment"));
         }
-        for (state, name) in [
-            (CongestionState::Recovery, "fast recovery"),
-            (CongestionState::Loss, "timeout"),
+        for (state, one, several) in [
+            (
+                CongestionState::Recovery,
+                "fast recovery",
+                "fast recoveries",
+            ),
+            (CongestionState::Loss, "timeout", "timeouts"),
         ] {
-            let entered = self.samples.windows(2).filter(|pair| {
-                pair[0].1.congestion_state != state && pair[1].1.congestion_state == state
-            });
-            match (entered.count(), state) {
-                (0, _) => {}
-                (1, _) => text += &format!("; 1 {name}"),
-                (times, CongestionState::Recovery) => {
-                    let _ = write!(text, "; {times} fast recoveries");
-                }
-                (times, _) => {
-                    let _ = write!(text, "; {times} timeouts");
-                }
-            }
+            let _ = match self.entered(state) {
+                0 => Ok(()),
+                1 => write!(text, "; 1 {one}"),
+                times => write!(text, "; {times} {several}"),
+            };
         }
         text + "."
+    }
+
+    /// How often the sender came to judge the network so.
+    fn entered(&self, state: CongestionState) -> usize {
+        let is_in = |(_, sample): &(Duration, Sample)| sample.congestion_state == state;
+        let pairs = self.samples.windows(2);
+        pairs
+            .filter(|pair| !is_in(&pair[0]) && is_in(&pair[1]))
+            .count()
     }
 
     /// What held the sender back, by the time it did.

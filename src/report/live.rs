@@ -3,6 +3,7 @@
 //! [`line()`] is pure; [`Live`] only remembers the count before, and how its
 //! line is replaced: on a terminal by the next, elsewhere not at all.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub fn line(before: &WireCount, now: &WireCount, at: Duration, over: Duration) -
         way("←", Direction::ServerToClient)
     );
     if now.under_way > 0 {
-        text += &format!("  {} under way", grouped(now.under_way));
+        let _ = write!(text, "  {} under way", grouped(now.under_way));
     }
     text
 }
@@ -49,7 +50,7 @@ fn way(before: &Traffic, now: &Traffic, over: Duration) -> String {
     );
     if lost > 0 {
         // What is lost now may have entered before.
-        text += &format!(" lost {}", percent(lost, entered.max(lost)));
+        let _ = write!(text, " lost {}", percent(lost, entered.max(lost)));
     }
     text
 }

@@ -264,7 +264,7 @@ fn why(link: &Account, direction: Direction) -> String {
         let changed = traffic.changed;
         traffic.lost_in_all().packets + changed.corrupted + changed.truncated
     };
-    let text = match (gone(there), gone(back)) {
+    match (gone(there), gone(back)) {
         (0, 0) if there.changed.delayed + back.changed.delayed > 0 => {
             ": the link had lost nothing, but had been slow or out of order.".to_owned()
         }
@@ -276,8 +276,7 @@ fn why(link: &Account, direction: Direction) -> String {
             counted(lost, "packet")
         ),
         (lost, _) => format!("; the link had lost {}.", counted(lost, "packet")),
-    };
-    text
+    }
 }
 
 /// How long `connect()` took: as the ladder has it, where there is one.

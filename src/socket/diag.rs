@@ -46,7 +46,7 @@ impl Diagnosis {
     /// address included.
     pub fn tcp_state(&mut self, local: SocketAddr, remote: SocketAddr) -> io::Result<TcpState> {
         let response = self.ask(local, remote, ExtensionFlags::empty())?;
-        Ok(state_in(response.as_ref()))
+        Ok(state_in(response.as_deref()))
     }
 
     /// The same with its `TCP_INFO`. A connection that the kernel keeps in a
@@ -57,7 +57,7 @@ impl Diagnosis {
         remote: SocketAddr,
     ) -> io::Result<(TcpState, Option<TcpInfo>)> {
         let response = self.ask(local, remote, ExtensionFlags::INFO)?;
-        let state = state_in(response.as_ref());
+        let state = state_in(response.as_deref());
         let info = response
             .filter(|_| state != TcpState::Closed)
             .and_then(|response| {
@@ -99,7 +99,7 @@ impl Diagnosis {
 }
 
 /// A listener on the same address is not the connection.
-fn state_in(response: Option<&Box<InetResponse>>) -> TcpState {
+fn state_in(response: Option<&InetResponse>) -> TcpState {
     let state = response.map(|response| TcpState::from_linux(response.header.state));
     match state {
         None | Some(TcpState::Listen) => TcpState::Closed,

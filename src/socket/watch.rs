@@ -65,7 +65,7 @@ impl StateWatch {
         };
         self.change(connection, state, at);
         if let Some(info) = info {
-            self.sample(connection, info, at);
+            self.sample(connection, &info, at);
         }
     }
 
@@ -83,17 +83,16 @@ impl StateWatch {
     }
 
     fn change(&mut self, connection: FiveTuple, to: TcpState, at: Duration) {
-        let before = match to {
+        let before = if to == TcpState::Closed {
             // Forgotten, so that a long run keeps only what is open.
-            TcpState::Closed => self.known.remove(&connection).map(|known| known.state),
-            _ => {
-                let fresh = Known {
-                    state: TcpState::Closed,
-                    sampled: None,
-                };
-                let known = self.known.entry(connection).or_insert(fresh);
-                Some(std::mem::replace(&mut known.state, to))
-            }
+            self.known.remove(&connection).map(|known| known.state)
+        } else {
+            let fresh = Known {
+                state: TcpState::Closed,
+                sampled: None,
+            };
+            let known = self.known.entry(connection).or_insert(fresh);
+            Some(std::mem::replace(&mut known.state, to))
         };
         let from = before.unwrap_or(TcpState::Closed);
         if from != to && self.recorder.wants(Topic::State) {
@@ -106,14 +105,14 @@ impl StateWatch {
         }
     }
 
-    fn sample(&mut self, connection: FiveTuple, info: TcpInfo, at: Duration) {
+    fn sample(&mut self, connection: FiveTuple, info: &TcpInfo, at: Duration) {
         let Some(known) = self.known.get_mut(&connection) else {
             return;
         };
         let before = known.sampled.as_ref();
         let sample = info.sample(connection, before.map(|(_, info)| info));
         if before.is_none_or(|(last, _)| *last != sample) {
-            known.sampled = Some((sample, info));
+            known.sampled = Some((sample, *info));
             self.recorder.record(at, What::Sample(sample));
         }
     }

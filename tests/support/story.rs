@@ -321,6 +321,7 @@ pub fn udp() -> Vec<Event<'static>> {
 }
 
 /// Packets that met every fate.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 pub fn fates() -> Vec<Event<'static>> {
     vec![
         packet((10, 5), "syn", UP, lost("queue")),
