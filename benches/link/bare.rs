@@ -86,7 +86,9 @@ fn host(address: &'static str) -> (File, Sender<Job>) {
     std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
         made.send(device(address)).expect("the caller waits");
-        queue.into_iter().for_each(|job| job());
+        for job in queue {
+            job();
+        }
     });
     (tun.recv().expect("a device"), jobs)
 }

@@ -1,6 +1,6 @@
 //! The link as typed: what it does to packets, its MTU, its seed.
 //!
-//! Each option is a word of a link's description ([`impair::Spec`]); they go
+//! Each option is a word of a link's description ([`Spec`]); they go
 //! over each other in this order: profile, `--link`, single options, `--up` and
 //! `--down`, `--at`.
 

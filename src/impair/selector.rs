@@ -249,7 +249,7 @@ pub enum SelectorError {
     Contradiction(String, String),
 }
 
-/// Reads a selector; [the file's own documentation](self) has its words.
+/// Reads a selector; the head of this file has its words.
 impl FromStr for Selector {
     type Err = SelectorError;
 

@@ -62,7 +62,7 @@ fn offer_offloads(file: &File) -> Result<(), Error> {
     let offer = |offloads: libc::c_uint| {
         // SAFETY: the ioctl takes its argument by value, and the descriptor is
         // open.
-        unsafe { tun_set_offload(file.as_raw_fd(), offloads as libc::c_int) }
+        unsafe { tun_set_offload(file.as_raw_fd(), offloads.cast_signed()) }
     };
     offer(tcp | libc::TUN_F_USO4 | libc::TUN_F_USO6)
         .or_else(|_| offer(tcp))

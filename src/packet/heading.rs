@@ -106,8 +106,8 @@ impl Heading {
         let end = total.clamp(length.min(bytes.len()), bytes.len());
         let payload = bytes.get(length..end).unwrap_or_default();
         Some(Self {
-            source: Ipv4Addr::from_octets(*header[12..].first_chunk()?).into(),
-            destination: Ipv4Addr::from_octets(*header[16..].first_chunk()?).into(),
+            source: Ipv4Addr::from(*header[12..].first_chunk::<4>()?).into(),
+            destination: Ipv4Addr::from(*header[16..].first_chunk::<4>()?).into(),
             protocol,
             ecn: header[1] & 3,
             length: bytes.len(),
@@ -138,7 +138,7 @@ impl Heading {
                     rest.get(1).map(|units| (usize::from(*units) + 2) * 4)
                 }
                 IpProtocol::FRAGMENT => {
-                    fragment = rest.first_chunk().map(piece);
+                    fragment = rest.first_chunk().copied().map(piece);
                     Some(8)
                 }
                 _ => break,
@@ -156,8 +156,8 @@ impl Heading {
             }
         }
         Some(Self {
-            source: Ipv6Addr::from_octets(*header[8..].first_chunk()?).into(),
-            destination: Ipv6Addr::from_octets(*header[24..].first_chunk()?).into(),
+            source: Ipv6Addr::from(*header[8..].first_chunk::<16>()?).into(),
+            destination: Ipv6Addr::from(*header[24..].first_chunk::<16>()?).into(),
             protocol,
             ecn: header[1] >> 4 & 3,
             length: bytes.len(),
@@ -173,8 +173,8 @@ const MORE: u16 = 0x2000;
 const OFFSET: u16 = 0x1fff;
 
 /// RFC 8200 section 4.5.
-fn piece(header: &[u8; 8]) -> Piece {
-    let [.., high, low, a, b, c, d] = *header;
+fn piece(header: [u8; 8]) -> Piece {
+    let [.., high, low, a, b, c, d] = header;
     Piece {
         identification: u32::from_be_bytes([a, b, c, d]),
         is_first: u16::from_be_bytes([high, low]) & 0xfff8 == 0,

@@ -172,7 +172,7 @@ impl Forwarder {
             return;
         };
         let mut now = self.clock();
-        while now < deadline && deadline - now <= self.spin {
+        while now < deadline && deadline.saturating_sub(now) <= self.spin {
             std::hint::spin_loop();
             now = self.clock();
         }
@@ -258,7 +258,7 @@ impl Forwarder {
                     self.hand_over(parcel, to);
                 }
                 Verdict::Lost(cause) => {
-                    self.ledger.lost(&parcel, &cause);
+                    self.ledger.lost(&parcel, cause.clone());
                     self.record(parcel, Fate::Lost { cause }, None);
                 }
             }
@@ -279,7 +279,7 @@ impl Forwarder {
             // No device takes bytes that are no IP packet any more.
             Err(_) if !parcel.changes.spare_bytes() => {
                 let cause = Cow::Borrowed(UNREADABLE);
-                self.ledger.lost(&parcel, &cause);
+                self.ledger.lost(&parcel, cause.clone());
                 self.record(parcel, Fate::Lost { cause }, None);
             }
             Err(error) => {

@@ -85,13 +85,10 @@ impl Ledger {
     }
 
     /// A packet was lost on purpose.
-    pub(super) fn lost(&mut self, parcel: &Parcel, cause: &Cow<'static, str>) {
+    pub(super) fn lost(&mut self, parcel: &Parcel, cause: Cow<'static, str>) {
         let length = parcel.sent.len();
         let lost = &mut self.began(parcel).lost;
-        match lost.get_mut(cause) {
-            Some(amount) => amount.count(length),
-            None => lost.entry(cause.clone()).or_default().count(length),
-        }
+        lost.entry(cause).or_default().count(length);
     }
 
     /// A packet was refused by the device.
