@@ -56,7 +56,7 @@ pub const PROFILES: &[Profile] = &[
         spec: "up delay 280ms rate 3mbit queue 250kb; down delay 280ms rate 50mbit queue 3mb; \
                loss 0.01%",
         source: "RFC 2488 section 2: 239.6 to 279.0 ms one way by one satellite; rates and loss are \
-                 our own, buffers a little more than one bandwidth-delay product",
+                 our own, buffers about one bandwidth-delay product",
     },
 ];
 
