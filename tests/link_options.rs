@@ -11,6 +11,7 @@ use support::program::{As, Program, text};
 /// Wrong usage is exit code 2, says what is wrong and where, and prints no
 /// result.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn bad_settings_are_refused_with_their_place() {
     let program = Program::new();
     for (arguments, parts) in [

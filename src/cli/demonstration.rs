@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::output::{self, Colour, LadderArgs, OutputArgs};
 use super::place::{Hosts, PlaceArgs};
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::link::Account;
 use crate::packet::Numbering;
@@ -89,7 +89,10 @@ impl DemonstrationArgs {
             Ok(outcome) => outcome,
             Err(error) => {
                 let finished = sinks.abandon();
-                if let Some(events) = &finished.events {
+                // What the network refused is worth seeing; bad usage is not.
+                if let Some(events) = &finished.events
+                    && error.exit() == Exit::Network
+                {
                     self.show_failure(events, described.as_deref(), hosts, shown, colour)?;
                 }
                 finished.pcap?;

@@ -90,14 +90,19 @@ fn open_tcp(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane,
     let stream = client
         .run(move || Stream::open(&recorder, "tcp client", address))
         .map_err(opening)?;
-    stream.set_send_timeout(config.timeout).map_err(opening)?;
+    // Unlike SO_SNDTIMEO, it lets connect() go on after a signal (signal(7)).
+    stream
+        .set_option(
+            format_args!("TCP_USER_TIMEOUT, {:?}", config.timeout),
+            |socket| socket.set_tcp_user_timeout(Some(config.timeout)),
+        )
+        .map_err(opening)?;
     stream
         .connect(address)
         .map_err(|error| overdue("connect", address, error))?;
     let set_up = clock.now().saturating_sub(before);
-    let (connection, peer) = listener
-        .accept("tcp connection")
-        .map_err(|error| overdue("accept on", address, error))?;
+    let (connection, peer) =
+        accept(&listener).map_err(|error| overdue("accept on", address, error))?;
     // No end waits for ever: each looks now and then whether it still should.
     connection
         .set_option(format_args!("SO_RCVTIMEO, {GLANCE:?}"), |socket| {
@@ -122,11 +127,22 @@ fn open_tcp(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane,
     })
 }
 
-/// A call that failed; one that waited in vain (EAGAIN, or for `connect()`
-/// EINPROGRESS, socket(7)) is the link's doing.
+/// `accept()`, again after a signal: with a time-out it is not restarted.
+fn accept(listener: &Listener) -> io::Result<(Stream, SocketAddr)> {
+    loop {
+        match listener.accept("tcp connection") {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            accepted => return accepted,
+        }
+    }
+}
+
+/// A call that failed; one that waited in vain is the link's doing.
 fn overdue(operation: &str, address: SocketAddr, error: io::Error) -> Failure {
-    let in_vain = error.kind() == io::ErrorKind::WouldBlock
-        || error.raw_os_error() == Some(libc::EINPROGRESS);
+    let in_vain = matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    );
     if !in_vain {
         return Failure::Other(Error::new(operation, address, error));
     }

@@ -49,8 +49,9 @@ pub struct Config {
     pub timeout: Duration,
 }
 
-/// How long a stream may stand still before it is given up.
-pub const TIMEOUT: Duration = crate::tcp::TIMEOUT;
+/// How long a stream may stand still before it is given up: a segment and its
+/// retransmissions are then lost seven times in a row.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The shortest message in bytes: number, time, length and checksum.
 pub const SMALLEST: usize = HEADER;

@@ -182,10 +182,22 @@ fn wait_until(due: Instant, stop: &AtomicBool) -> bool {
 
 /// Ends every stream, whatever becomes of one of them.
 fn finish(senders: &[Sender]) -> Result<(), Error> {
-    let ended = senders.iter().map(Sender::finish);
+    let ended = senders.iter().map(|sender| match sender.finish() {
+        // It was given up before.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        ended => ended,
+    });
     ended
         .fold(Ok(()), Result::and)
         .map_err(|error| Error::new("shutdown", "TCP", error))
+}
+
+/// A stream that one of the kernels gave up: what is missing is lost.
+fn is_broken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut
+    )
 }
 
 /// A stream that was given up, by us or by its kernel.
@@ -241,6 +253,8 @@ fn listen(
                 }
             }
             Ok(None) => break,
+            Err(error) if is_broken(&error) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if is_over(ending.seen(), &judge, last_arrival, patience) {
                     break;
