@@ -53,10 +53,11 @@ fn datagram() -> Vec<u8> {
 /// One test at a time: they share the process that is measured.
 static ALONE: Mutex<()> = Mutex::new(());
 
+const PACKETS: u64 = 1_000_000;
+
 #[test]
 fn a_million_packets_under_way_take_little() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    const PACKETS: u64 = 1_000_000;
     // With jitter they are kept in an order that is not that of arrival.
     for jitter in [Duration::ZERO, Duration::from_secs(5)] {
         let mut medium = medium(jitter);
