@@ -147,6 +147,7 @@ fn standard_streams_are_the_programs_own() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn programs_meet_on_the_link() {
     if !installed(&["python3", "curl", "iperf3", "nc", "ping"]) {
         return;

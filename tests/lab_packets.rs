@@ -110,6 +110,7 @@ fn the_same_seed_writes_the_same_file_of_fates() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are a command line")]
 fn both_hosts_packets_are_a_file_that_tshark_reads() {
     if !tshark::is_installed() {
         return;
