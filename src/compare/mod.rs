@@ -6,10 +6,12 @@
 //! the wire's account of each kind stands beside it.
 
 mod lane;
+mod message;
 mod receiver;
 mod schedule;
 mod sender;
 mod tally;
+mod variant;
 
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
@@ -26,7 +28,9 @@ use crate::stage::Stage;
 use crate::stats::{Arrivals, LatencySummary};
 use crate::units::nanoseconds;
 
+pub use message::{Message, OnWire, State};
 pub use tally::{FirstPacket, Traffic, WireTally, WireUse};
+pub use variant::{NoVariant, Variant};
 
 /// What to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
