@@ -15,7 +15,7 @@ use crate::error::{Error, errno_name};
 use crate::event::{Arrival, Delivery, Place, Topic, What};
 use crate::flow::Family;
 use crate::flow::Kind;
-use crate::socket::{Datagram, bind_failure};
+use crate::socket::{Datagram, Received, bind_failure};
 use crate::stage::{Seat, Stage};
 
 /// What to demonstrate.
@@ -31,6 +31,18 @@ pub struct Config {
     pub size: usize,
     /// How long a receive waits before the datagram counts as lost.
     pub patience: Duration,
+    /// How the messages follow each other.
+    pub pace: Pace,
+}
+
+/// How datagrams that need not wait for each other follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// Each when the one before has arrived, so that the story reads in order.
+    #[default]
+    OneByOne,
+    /// At once, so that a link may put them in another order.
+    AtOnce,
 }
 
 impl Default for Config {
@@ -41,6 +53,7 @@ impl Default for Config {
             messages: ["one", "two", "three"].map(String::from).into(),
             size: 4000,
             patience: Duration::from_secs(1),
+            pace: Pace::default(),
         }
     }
 }
@@ -105,8 +118,9 @@ pub fn demonstrate(config: &Config, stage: &Stage) -> Result<Outcome, Error> {
         address,
         rows: Vec::new(),
         from: None,
+        given_up: 0,
     };
-    scene.boundaries(&config.messages)?;
+    scene.boundaries(&config.messages, config.pace)?;
     scene.empty()?;
     scene.fragments(config.size)?;
     scene.truncation()?;
@@ -149,10 +163,12 @@ struct Scene<'a> {
     /// Each with what was sent.
     rows: Vec<(Row, Vec<u8>)>,
     from: Option<SocketAddr>,
+    /// So many rows have had their time.
+    given_up: usize,
 }
 
 impl Scene<'_> {
-    fn boundaries(&mut self, messages: &[String]) -> Result<(), Error> {
+    fn boundaries(&mut self, messages: &[String], pace: Pace) -> Result<(), Error> {
         if messages.is_empty() {
             return Ok(());
         }
@@ -171,11 +187,12 @@ impl Scene<'_> {
             let (batch, later) = rest.split_at(batch(rest));
             for message in batch {
                 self.send("boundaries", message.as_bytes())?;
+                if pace == Pace::OneByOne {
+                    self.stage.settle()?;
+                }
             }
-            let mut buffer = vec![0; LARGEST];
-            for _ in batch {
-                self.receive(&mut buffer)?;
-            }
+            self.stage.settle()?;
+            self.receive(&mut vec![0; LARGEST])?;
             rest = later;
         }
         Ok(())
@@ -187,6 +204,7 @@ impl Scene<'_> {
             "An empty datagram is a datagram: recvfrom() returns 0, and nothing has ended.",
         );
         self.send("empty", b"")?;
+        self.stage.settle()?;
         self.receive(&mut [0; 64])
     }
 
@@ -202,6 +220,7 @@ impl Scene<'_> {
         );
         let data: Vec<u8> = (b'a'..=b'z').cycle().take(size).collect();
         self.send("large", &data)?;
+        self.stage.settle()?;
         self.receive(&mut vec![0; LARGEST])
     }
 
@@ -211,6 +230,7 @@ impl Scene<'_> {
             "A datagram longer than the receiver's buffer loses its tail; MSG_TRUNC tells.",
         );
         self.send("truncated", b"one that does not fit")?;
+        self.stage.settle()?;
         self.receive(&mut [0; 10])
     }
 
@@ -226,6 +246,7 @@ impl Scene<'_> {
         // The echo comes back on the same wire after the ICMP error, so that
         // when it is here the error has been here too.
         self.send("to the open port", b"still there?")?;
+        self.stage.settle()?;
         self.receive(&mut [0; 64])?;
         let from = self.from.unwrap_or(self.address);
         self.server
@@ -244,7 +265,6 @@ impl Scene<'_> {
         self.client
             .send_to(data, self.address)
             .map_err(|error| send_failure(self.address, data.len(), error))?;
-        self.stage.settle()?;
         let row = Row {
             number: self.rows.len() as u64 + 1,
             purpose,
@@ -255,55 +275,58 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// Receives one datagram, if one comes; a copy of an earlier one does not
-    /// count.
+    /// Receives until every datagram that was sent is there, or nothing more
+    /// comes.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
-        while let Some(Arrival::Duplicate) = self.receive_next(buffer)? {}
+        // What was waited for in vain is not waited for again.
+        while self.rows[self.given_up..]
+            .iter()
+            .any(|(row, _)| row.arrival == Arrival::Lost)
+        {
+            match self.server.recv_from(buffer) {
+                Ok(received) => self.judge(&received, &buffer[..received.bytes]),
+                Err(error) if is_timeout(&error) => {
+                    self.given_up = self.rows.len();
+                    break;
+                }
+                Err(error) => return Err(Error::new("recvfrom on", self.address, error)),
+            }
+        }
         Ok(())
     }
 
-    /// Receives the next datagram, and finds by its content which it is: what
-    /// was sent later may come while an earlier one is lost.
-    fn receive_next(&mut self, buffer: &mut [u8]) -> Result<Option<Arrival>, Error> {
-        let received = match self.server.recv_from(buffer) {
-            Ok(received) => received,
-            Err(error) if is_timeout(&error) => return Ok(None),
-            Err(error) => return Err(Error::new("recvfrom on", self.address, error)),
-        };
-        let data = &buffer[..received.bytes];
-        let is_it = |sent: &[u8]| received.length == sent.len() && sent.starts_with(data);
-        let (mut open, mut known) = (None, None);
-        for (row, sent) in &mut self.rows {
-            match row.arrival {
-                _ if !is_it(sent) => {}
-                Arrival::Lost => {
-                    open = Some(row);
-                    break;
-                }
-                _ => known = Some(row.number),
-            }
-        }
-        let Some(row) = open else {
-            // A datagram of somebody else's is not ours to judge.
-            return Ok(known.map(|number| self.delivered(number, Arrival::Duplicate)));
+    /// Finds by its content which datagram it is: what was sent later may come
+    /// while an earlier one is lost, and one may come twice.
+    fn judge(&mut self, received: &Received, data: &[u8]) {
+        let is_same = |sent: &[u8]| received.length == sent.len() && sent.starts_with(data);
+        let same = |(row, sent): &(Row, Vec<u8>)| is_same(sent).then_some(row.arrival);
+        let open = |entry: &(Row, Vec<u8>)| same(entry) == Some(Arrival::Lost);
+        let known = |entry: &(Row, Vec<u8>)| same(entry).is_some();
+        let first = self.rows.iter().position(open);
+        let is_copy = first.is_none();
+        // A datagram of somebody else's is not ours to judge.
+        let Some(index) = first.or_else(|| self.rows.iter().position(known)) else {
+            return;
         };
         self.from = Some(received.from);
-        row.arrival = if received.is_truncated() {
-            Arrival::Truncated {
-                bytes: received.bytes,
+        let is_late = self.rows[index..]
+            .iter()
+            .any(|(row, _)| row.arrival != Arrival::Lost);
+        let row = &mut self.rows[index].0;
+        let bytes = received.bytes;
+        let arrival = match () {
+            () if is_copy => Arrival::Duplicate,
+            () if received.is_truncated() => Arrival::Truncated {
+                bytes,
                 sent: received.length,
-            }
-        } else {
-            Arrival::Delivered {
-                bytes: received.bytes,
-            }
+            },
+            () if is_late => Arrival::OutOfOrder { bytes },
+            () => Arrival::Delivered { bytes },
         };
-        let (number, arrival) = (row.number, row.arrival);
-        Ok(Some(self.delivered(number, arrival)))
-    }
-
-    /// Records how a datagram arrived.
-    fn delivered(&self, number: u64, arrival: Arrival) -> Arrival {
+        if !is_copy {
+            row.arrival = arrival;
+        }
+        let number = row.number;
         let recorder = self.stage.server().recorder();
         if recorder.wants(Topic::Delivery) {
             let delivery = Delivery {
@@ -314,7 +337,6 @@ impl Scene<'_> {
             };
             recorder.record(recorder.clock().now(), What::Delivery(delivery));
         }
-        arrival
     }
 
     fn finish(self) -> Result<(SocketAddr, SocketAddr, Vec<Row>), Error> {

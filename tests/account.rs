@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use socklab::event::Place;
 use socklab::impair::{FlowEnd, FlowName, FlowProtocol};
 use socklab::link::{
-    Account, Amount, Carried, Changed, DeviceDrops, DeviceKind, FlowAccount, Lateness, Traffic,
-    WireCount,
+    Account, Amount, Carried, Changed, DeviceDrops, DeviceKind, FlowAccount, Lateness, Offload,
+    Traffic, WireCount,
 };
 use socklab::packet::{Charset, IpProtocol};
 use socklab::report::live::{self, Live};
@@ -75,6 +75,8 @@ fn tcp(port: u16) -> FlowName {
 fn account(wire: Carried, flows: Vec<FlowAccount>) -> Account {
     Account {
         device: DeviceKind::Tun,
+        offload: Offload::Off,
+        plan: Some("loss 5% delay 20ms; seed 42".into()),
         seed: 42,
         count: WireCount {
             wire,

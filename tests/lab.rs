@@ -158,6 +158,43 @@ fn programs_meet_on_the_link() {
             (&["--", "ping", "-6", "-c1", "server"], " 1 received"),
             (
                 &[
+                    "--", "ping", "-4", "-i", "0.002", "-c", "100", "-s", "1472", "server",
+                ],
+                " 100 received",
+            ),
+            (
+                &[
+                    "--", "ping", "-6", "-i", "0.002", "-c", "100", "-s", "1452", "server",
+                ],
+                " 100 received",
+            ),
+            (
+                &[
+                    "--server",
+                    "iperf3 -s -1",
+                    "--",
+                    "iperf3",
+                    "-4",
+                    "-n",
+                    "1M",
+                    "-c",
+                    "server",
+                ],
+                "iperf Done.",
+            ),
+            (
+                &[
+                    "--server",
+                    "exec python3 -m http.server --bind 0.0.0.0 --directory /etc 80",
+                    "--",
+                    "curl",
+                    "-4sS",
+                    "http://server/hosts",
+                ],
+                "10.77.0.2\tserver\n",
+            ),
+            (
+                &[
                     "--server",
                     "exec python3 -m http.server --bind :: --directory /etc 80",
                     "--",
@@ -203,6 +240,26 @@ fn programs_meet_on_the_link() {
             );
             assert!(out.contains(expected), "{who:?} {arguments:?}: {out}{said}");
         }
+    }
+}
+
+/// Only root may flood.
+#[test]
+fn a_flood_of_pings_comes_back_whole() {
+    let program = Program::new();
+    for (family, size) in [("-4", "1472"), ("-6", "1452")] {
+        let flood = [
+            "--", "ping", family, "-f", "-c", "2000", "-s", size, "server",
+        ];
+        let Some(output) = run(&program, As::Myself, &flood) else {
+            return;
+        };
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        assert!(
+            out.contains(" 2000 received, 0% packet loss"),
+            "{out}{said}"
+        );
+        assert!(said.contains("The link itself lost nothing"), "{said}");
     }
 }
 

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use socklab::conversation::{self, WireAccount};
 use socklab::event::{Arrival, CongestionState, Event, Fate, Limit, Place, Sample, Sink, What};
 use socklab::flow::{FiveTuple, Kind, TcpState};
-use socklab::link::{Account, Amount, Carried, DeviceKind, Traffic, WireCount};
+use socklab::link::{Account, Amount, Carried, DeviceKind, Offload, Traffic, WireCount};
 use socklab::packet::hexdump::Mode;
 use socklab::packet::{Charset, dissect};
 use socklab::recorder::Clock;
@@ -235,6 +235,8 @@ fn account(events: &[Event<'_>], change: impl FnOnce(&mut Account)) -> Account {
     };
     let mut account = Account {
         device: DeviceKind::Tun,
+        offload: Offload::Off,
+        plan: None,
         seed: 0,
         count: WireCount {
             wire: Carried {

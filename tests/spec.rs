@@ -1,6 +1,7 @@
 //! A link's description: netem's grammar as tc-netem(8) gives it, our own words,
 //! what is refused and what is warned of, and that what is written is read.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -101,6 +102,7 @@ fn lost(loss: Loss) -> Settings {
 
 /// Command lines of tc-netem(8), of its examples and of `q_netem.c`'s usage.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn netems_command_lines_mean_what_they_mean_to_tc() {
     let (never, always) = (Probability::NEVER, Probability::ALWAYS);
     for (text, expected) in [
@@ -396,6 +398,7 @@ fn profiles_are_plans_without_surprises() {
 
 /// Every message, as a person reads it.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_refused_says_why_and_how() {
     let mut said = String::new();
     for text in [
@@ -456,10 +459,11 @@ fn what_is_refused_says_why_and_how() {
         "loss 5% up delay 20ms",
         "déläy 20ms\tlose 5%",
     ] {
-        match plan(text, Dialect::Plain) {
-            Ok((plan, _)) => said += &format!("{text}\n  is no error: {plan}\n\n"),
-            Err(error) => said += &format!("{error}\n\n"),
-        }
+        let written = match plan(text, Dialect::Plain) {
+            Ok((plan, _)) => writeln!(said, "{text}\n  is no error: {plan}\n"),
+            Err(error) => writeln!(said, "{error}\n"),
+        };
+        written.expect("a string takes it");
     }
     insta::assert_snapshot!(said);
 }
@@ -481,10 +485,8 @@ fn what_surprises_is_warned_of() {
         "loss 0.05%",
     ] {
         let (_, warnings) = plan(text, Dialect::Netem).expect(text);
-        said += &format!("{text}\n");
-        for warning in warnings {
-            said += &format!("  {warning}\n");
-        }
+        said.extend([text, "\n"]);
+        said.extend(warnings.iter().flat_map(|warning| ["  ", warning, "\n"]));
     }
     insta::assert_snapshot!(said);
 }

@@ -49,6 +49,11 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "MS", default_value = "1", value_parser = milliseconds)]
     interval: Duration,
 
+    /// Give up a stream that stands still for this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = compare::TIMEOUT.as_secs(),
+          allow_negative_numbers = true, value_parser = whole(1_u64, 86_400))]
+    timeout: u64,
+
     #[command(flatten)]
     output: OutputArgs,
 
@@ -167,7 +172,7 @@ fn first_packets(
 fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
     compared
         .iter()
-        .all(|one| one.disagreements(account).is_empty())
+        .all(|one| one.disagreements(account).is_empty() && !one.failed_on_the_network())
         && account.is_none_or(|account| account.unmodelled_loss() == 0 && account.is_conserved())
 }
 
@@ -179,7 +184,8 @@ impl Args {
             count: self.count,
             size: self.size,
             interval: self.interval,
-            ..Config::default()
+            patience: Config::default().patience + self.place.longest_way(self.size),
+            timeout: Duration::from_secs(self.timeout),
         }
     }
 }

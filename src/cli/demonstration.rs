@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::output::{self, Colour, LadderArgs, OutputArgs};
 use super::place::{Hosts, PlaceArgs};
-use crate::error::Error;
+use crate::error::{Error, Exit};
+use crate::event::Event;
 use crate::link::Account;
 use crate::packet::Numbering;
 use crate::recorder::Clock;
@@ -82,8 +83,22 @@ impl DemonstrationArgs {
         let stage = self.place.build(&prepared, clock, &sinks.tee()?)?;
         let described = prepared.plan();
         let hosts = Hosts::of(&stage, self.place.family());
-        let outcome = play(&stage)?;
+        let played = play(&stage);
         let account = ended(stage)?;
+        let outcome = match played {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let finished = sinks.abandon();
+                // What the network refused is worth seeing; bad usage is not.
+                if let Some(events) = &finished.events
+                    && error.exit() == Exit::Network
+                {
+                    self.show_failure(events, described.as_deref(), hosts, shown, colour)?;
+                }
+                finished.pcap?;
+                return Err(error.into());
+            }
+        };
         let result = Report {
             outcome: &outcome,
             link: account.as_ref(),
@@ -108,6 +123,25 @@ impl DemonstrationArgs {
         } else {
             ExitCode::FAILURE
         })
+    }
+
+    /// The ladder of what came before an error.
+    fn show_failure<Outcome>(
+        &self,
+        events: &[Event<'_>],
+        described: Option<&str>,
+        hosts: Hosts,
+        shown: &Shown<Outcome>,
+        colour: Colour,
+    ) -> Result<(), Error> {
+        let (mut out, style) = (io::stdout().lock(), colour.style());
+        let mut options = ladder::Options::default().with_addresses(hosts.client, hosts.server);
+        options.numbering = shown.numbering;
+        describe(&mut out, described)
+            .and_then(|()| ladder::render(&mut out, events, &options, &style))
+            .and_then(|()| self.ladder.dump(&mut out, events, &style))
+            .and_then(|()| out.flush())
+            .map_err(output::unwritten)
     }
 
     fn show<Outcome>(

@@ -191,6 +191,15 @@ impl Sinks {
         Ok(Arc::new(Tee::new(sinks)))
     }
 
+    /// Finishes the files of a run that failed: without its last line of JSON.
+    pub(super) fn abandon(self) -> Finished {
+        let pcap = finish_pcap(self.pcap);
+        let is_text = self.json.is_none();
+        let events = self.recording.map(|kept| kept.take()).unwrap_or_default();
+        let events = is_text.then_some(events);
+        Finished { events, pcap }
+    }
+
     /// Finishes the files, and the JSON with its last line. Every stage that
     /// feeds the sinks must have ended.
     ///

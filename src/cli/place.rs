@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::link::LinkArgs;
 use super::output::whole;
@@ -44,6 +45,19 @@ impl PlaceArgs {
     /// The address family.
     pub(super) fn family(&self) -> Family {
         if self.v6 { Family::Ipv6 } else { Family::Ipv4 }
+    }
+
+    /// Whether the link is asked to do anything to packets.
+    pub(super) fn is_impaired(&self) -> bool {
+        let plan = self.link.plan();
+        plan.is_ok_and(|(plan, _)| !plan.is_transparent())
+    }
+
+    /// How long a message of so many bytes may be under way, both directions'
+    /// delays and the bottleneck's rate taken together.
+    pub(super) fn longest_way(&self, bytes: usize) -> Duration {
+        let plan = self.link.plan();
+        plan.map_or(Duration::ZERO, |(plan, _)| plan.longest_way(bytes as u64))
     }
 
     /// Finds out what link is meant, and enters the user namespace that it

@@ -1,9 +1,10 @@
 //! `socklab tcp`: the stream socket's demonstration.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::demonstration::{DemonstrationArgs, Shown};
-use super::output::{Colour, bytes, text};
+use super::output::{Colour, bytes, text, whole};
 use crate::packet::Numbering;
 use crate::report;
 use crate::stage::Stage;
@@ -20,7 +21,8 @@ Examples:
   socklab tcp                           the whole story
   socklab tcp -6 --nodelay              over IPv6, each write sent at once
   socklab tcp --message hello --size 0  one small write only
-  socklab tcp --hex full --pcap t.pcapng")]
+  socklab tcp --hex full --pcap t.pcapng
+  socklab tcp --delay 20ms --drop 'c2s data#2'  a segment lost, and sent again")]
 pub(super) struct Args {
     /// A small write; repeat for more.
     #[arg(short, long = "message", value_name = "TEXT", value_parser = text(),
@@ -44,6 +46,11 @@ pub(super) struct Args {
     /// Show absolute sequence numbers.
     #[arg(long)]
     absolute: bool,
+
+    /// Give up when nothing moves for this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = tcp::TIMEOUT.as_secs(),
+          allow_negative_numbers = true, value_parser = whole(1_u64, 86_400))]
+    timeout: u64,
 
     #[command(flatten)]
     common: DemonstrationArgs,
@@ -81,6 +88,7 @@ impl Args {
             messages: self.messages.clone(),
             size: self.size,
             congestion: self.congestion.clone(),
+            timeout: Duration::from_secs(self.timeout),
             nagle: if self.nodelay { Nagle::Off } else { Nagle::On },
         }
     }

@@ -7,7 +7,7 @@ use super::output::{Colour, bytes, text};
 use crate::packet::Numbering;
 use crate::report;
 use crate::stage::Stage;
-use crate::udp::{self, Config};
+use crate::udp::{self, Config, Pace};
 
 /// Demonstrate datagram sockets: boundaries, fragments, truncation, ICMP errors.
 ///
@@ -20,6 +20,7 @@ Examples:
   socklab udp                          the whole story
   socklab udp -6 --size 20000          a larger datagram, over IPv6
   socklab udp --message a --message b  two datagrams of your own
+  socklab udp --delay 20ms --jitter 9ms --loss 20%
   socklab udp --json | jq .type        every event, the result last")]
 pub(super) struct Args {
     /// A datagram; repeat for more.
@@ -58,6 +59,11 @@ impl Args {
             port: self.common.place.port,
             messages: self.messages.clone(),
             size: self.size,
+            pace: if self.common.place.is_impaired() {
+                Pace::AtOnce
+            } else {
+                Pace::OneByOne
+            },
             ..Config::default()
         }
     }

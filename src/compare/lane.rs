@@ -16,7 +16,7 @@ use super::receiver::Receiver;
 use super::sender::{Draft, Outlet, Sender};
 use super::{Config, Identity};
 use crate::capture::echo_identifier;
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::flow::{Family, Kind};
 use crate::socket::{Datagram, Listener, Raw, Stream, bind_failure, kernel};
 use crate::stage::{Seat, Stage};
@@ -33,8 +33,9 @@ pub(super) struct Lane {
 
 /// Why no pair of ends could be opened.
 pub(super) enum Failure {
-    /// This user may not open sockets of this kind.
-    Forbidden(Error),
+    /// This user may not open sockets of this kind, or the link let no
+    /// connection come about.
+    Refused(Error),
     /// Anything else.
     Other(Error),
 }
@@ -60,13 +61,13 @@ pub(super) const GLANCE: Duration = Duration::from_millis(20);
 pub(super) fn open(kind: Kind, config: &Config, stage: &Stage) -> Result<Lane, Failure> {
     let address = stage.server().address(config.family, config.port);
     match kind {
-        Kind::Tcp => Ok(open_tcp(stage, address, config.size)?),
+        Kind::Tcp => open_tcp(stage, address, config),
         Kind::Udp => Ok(open_udp(stage, address, config.size)?),
         Kind::Raw => open_raw(stage, SocketAddr::new(address.ip(), 0), config),
     }
 }
 
-fn open_tcp(stage: &Stage, address: SocketAddr, size: usize) -> Result<Lane, Error> {
+fn open_tcp(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane, Failure> {
     let opening = |error: io::Error| Error::new("open a stream socket for", address, error);
     let (server, client) = (stage.server(), stage.client());
     let recorder = server.recorder().clone();
@@ -80,19 +81,28 @@ fn open_tcp(stage: &Stage, address: SocketAddr, size: usize) -> Result<Lane, Err
         .bind(address)
         .map_err(|error| bind_failure(address, error))?;
     listener.listen(1).map_err(opening)?;
+    listener
+        .set_receive_timeout(config.timeout)
+        .map_err(opening)?;
     let clock = client.recorder().clock();
     let before = clock.now();
     let recorder = client.recorder().clone();
     let stream = client
         .run(move || Stream::open(&recorder, "tcp client", address))
         .map_err(opening)?;
+    // Unlike SO_SNDTIMEO, it lets connect() go on after a signal (signal(7)).
+    stream
+        .set_option(
+            format_args!("TCP_USER_TIMEOUT, {:?}", config.timeout),
+            |socket| socket.set_tcp_user_timeout(Some(config.timeout)),
+        )
+        .map_err(opening)?;
     stream
         .connect(address)
-        .map_err(|error| Error::new("connect", address, error))?;
+        .map_err(|error| overdue("connect", address, error))?;
     let set_up = clock.now().saturating_sub(before);
-    let (connection, peer) = listener
-        .accept("tcp connection")
-        .map_err(|error| Error::new("accept on", address, error))?;
+    let (connection, peer) =
+        accept(&listener).map_err(|error| overdue("accept on", address, error))?;
     // No end waits for ever: each looks now and then whether it still should.
     connection
         .set_option(format_args!("SO_RCVTIMEO, {GLANCE:?}"), |socket| {
@@ -111,10 +121,35 @@ fn open_tcp(stage: &Stage, address: SocketAddr, size: usize) -> Result<Lane, Err
         set_up,
         sender: Sender {
             socket: Outlet::Tcp(stream),
-            draft: Draft::message(size),
+            draft: Draft::message(config.size),
         },
         receiver: Receiver::Tcp(connection),
     })
+}
+
+/// `accept()`, again after a signal: with a time-out it is not restarted.
+fn accept(listener: &Listener) -> io::Result<(Stream, SocketAddr)> {
+    loop {
+        match listener.accept("tcp connection") {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            accepted => return accepted,
+        }
+    }
+}
+
+/// A call that failed; one that waited in vain is the link's doing.
+fn overdue(operation: &str, address: SocketAddr, error: io::Error) -> Failure {
+    let in_vain = matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    );
+    if !in_vain {
+        return Failure::Other(Error::new(operation, address, error));
+    }
+    let error = Error::new(operation, address, "nothing came back in time")
+        .remedy("the link may lose too much; --timeout says how long to wait")
+        .exiting(Exit::Network);
+    Failure::Refused(error)
 }
 
 fn open_udp(stage: &Stage, address: SocketAddr, size: usize) -> Result<Lane, Error> {
@@ -158,7 +193,7 @@ fn open_raw(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane,
         let recorder = seat.recorder().clone();
         seat.run(move || Raw::open(&recorder, name, address))
             .map_err(|error| match error.raw_os_error() {
-                Some(libc::EPERM | libc::EACCES) => Failure::Forbidden(opening(error).remedy(
+                Some(libc::EPERM | libc::EACCES) => Failure::Refused(opening(error).remedy(
                     "raw sockets need CAP_NET_RAW: run with sudo, or on the private link \
                      (without --no-link)",
                 )),

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::flow::Family;
 use crate::flow::Kind;
 use crate::link::Account;
@@ -41,10 +41,17 @@ pub struct Config {
     pub size: usize,
     /// From one message to the next.
     pub interval: Duration,
-    /// How long a receiver waits after the last message before what is missing
-    /// counts as lost.
+    /// How long a receiver of datagrams waits after the last message before what
+    /// is missing counts as lost: longer than a message may be under way.
     pub patience: Duration,
+    /// How long a stream may stand still, while it is opened, sends or is read:
+    /// longer than retransmissions take that succeed.
+    pub timeout: Duration,
 }
+
+/// How long a stream may stand still before it is given up: a segment and its
+/// retransmissions are then lost seven times in a row.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The shortest message in bytes: number, time, length and checksum.
 pub const SMALLEST: usize = HEADER;
@@ -61,6 +68,7 @@ impl Default for Config {
             size: 100,
             interval: Duration::from_millis(1),
             patience: Duration::from_secs(1),
+            timeout: TIMEOUT,
         }
     }
 }
@@ -127,6 +135,8 @@ impl Outcome {
 pub struct Refused {
     /// The error, as the user reads it.
     pub refused: String,
+    /// What it means for the exit code.
+    pub exit: Exit,
 }
 
 /// One kind's figures.
@@ -219,6 +229,15 @@ pub fn with_wire(columns: Vec<Column>, tally: &WireTally) -> Vec<Compared> {
 }
 
 impl Compared {
+    /// Whether the network said no: the link let no connection come about, or a
+    /// stream did not deliver in time what it promises to deliver.
+    pub fn failed_on_the_network(&self) -> bool {
+        match &self.column.result {
+            Ok(figures) => self.column.kind == Kind::Tcp && figures.lost > 0,
+            Err(refused) => refused.exit == Exit::Network,
+        }
+    }
+
     /// Where the programs' figures, the wire's and the kernel's cannot all be
     /// true. Empty on any healthy run. On a link, what was lost must be what the
     /// kernel dropped and what the link lost on purpose: `link` is its account.
@@ -274,13 +293,14 @@ pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Outcome,
     for kind in [Kind::Tcp, Kind::Udp, Kind::Raw] {
         match lane::open(kind, config, stage) {
             Ok(lane) => lanes.push(lane),
-            // A kind that this user may not open is a column that says so; the
-            // others still tell their story.
-            Err(lane::Failure::Forbidden(error)) => refused.push(Column {
+            // A kind that this user may not open, or that this link lets nobody
+            // open, is a column that says so; the others still tell their story.
+            Err(lane::Failure::Refused(error)) => refused.push(Column {
                 kind,
                 privilege: lane::privilege(kind),
                 result: Err(Refused {
                     refused: error.to_string(),
+                    exit: error.exit(),
                 }),
             }),
             Err(lane::Failure::Other(error)) => return Err(error),

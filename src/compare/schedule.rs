@@ -140,18 +140,27 @@ fn send_all(
 ) -> Result<Sent, Error> {
     let mut writes = vec![0; senders.len()];
     let mut messages = 0;
+    // A stream that stood still for too long carries no more: what is sent
+    // through it may be cut in the middle.
+    let mut abandoned = vec![false; senders.len()];
     let start = Instant::now();
-    // A stream that takes nothing is waited for until somebody interrupts.
-    let give_up = |stuck: Duration| stop.load(Ordering::Relaxed) && stuck >= config.patience;
+    let give_up = |stuck: Duration| {
+        let is_interrupted = stop.load(Ordering::Relaxed);
+        stuck >= config.timeout || (is_interrupted && stuck >= config.patience)
+    };
     while messages < config.count && wait_until(start + config.interval * messages, stop) {
         messages += 1;
         for turn in 0..senders.len() {
             let lane = (messages as usize + turn) % senders.len();
+            if abandoned[lane] {
+                continue;
+            }
             match senders[lane].send(messages, clock, &give_up) {
                 Ok(count) => writes[lane] += count,
                 // A full queue takes no datagram: that message is lost, as it
                 // would be further on.
                 Err(error) if is_full(&error) => {}
+                Err(error) if is_stuck(&error) => abandoned[lane] = true,
                 Err(error) => return Err(send_failure(config.size, error)),
             }
         }
@@ -173,10 +182,27 @@ fn wait_until(due: Instant, stop: &AtomicBool) -> bool {
 
 /// Ends every stream, whatever becomes of one of them.
 fn finish(senders: &[Sender]) -> Result<(), Error> {
-    let ended = senders.iter().map(Sender::finish);
+    let ended = senders.iter().map(|sender| match sender.finish() {
+        // It was given up before.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        ended => ended,
+    });
     ended
         .fold(Ok(()), Result::and)
         .map_err(|error| Error::new("shutdown", "TCP", error))
+}
+
+/// A stream that one of the kernels gave up: what is missing is lost.
+fn is_broken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut
+    )
+}
+
+/// A stream that was given up, by us or by its kernel.
+fn is_stuck(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::ETIMEDOUT)
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -210,6 +236,11 @@ fn listen(
     let mut judge = Judge::new(config.count);
     let (mut reads, mut whole) = (0, 0);
     let mut last_arrival = Instant::now();
+    // A stream is whole unless it stands still.
+    let patience = match receiver {
+        Receiver::Tcp(_) => config.timeout,
+        Receiver::Udp(_) | Receiver::Raw { .. } => config.patience,
+    };
     loop {
         match receiver.receive(&mut inbox) {
             Ok(Some(count)) => {
@@ -222,8 +253,10 @@ fn listen(
                 }
             }
             Ok(None) => break,
+            Err(error) if is_broken(&error) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if is_over(ending.seen(), &judge, last_arrival, config.patience) {
+                if is_over(ending.seen(), &judge, last_arrival, patience) {
                     break;
                 }
             }

@@ -102,7 +102,7 @@ impl Path {
         if let Some(Rule { selector, action }) = rule {
             match action {
                 Action::Drop => {
-                    let cause = format!("drop: {selector}");
+                    let cause = format!("drop {selector}");
                     return self.outbox.lose(parcel, now, cause.into());
                 }
                 Action::Delay(extra) => later = *extra,

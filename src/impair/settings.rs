@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::selector::Rule;
+use super::selector::{Action, Rule};
 use super::trace::Trace;
 use crate::units::{ByteSize, Probability, Rate};
 
@@ -26,6 +26,20 @@ impl Plan {
     /// Whether packets pass as they are, at once, for the whole run.
     pub fn is_transparent(&self) -> bool {
         self.up.is_transparent() && self.down.is_transparent()
+    }
+
+    /// How long a packet of so many bytes may be under way, there and back, if
+    /// it meets no queue. For whoever waits for it.
+    pub fn longest_way(&self, bytes: u64) -> Duration {
+        let longest = |course: &Course| {
+            let changes = course.changes.iter().map(|(_, settings)| settings);
+            let all = changes.chain(std::iter::once(&course.first));
+            all.map(|settings| settings.longest_way(bytes)).max()
+        };
+        [&self.up, &self.down]
+            .into_iter()
+            .filter_map(longest)
+            .fold(Duration::ZERO, Duration::saturating_add)
     }
 }
 
@@ -80,6 +94,28 @@ pub struct Settings {
 }
 
 impl Settings {
+    fn longest_way(&self, bytes: u64) -> Duration {
+        // The distributions are clipped at four standard deviations.
+        let jitter = self.delay.jitter.saturating_mul(4);
+        let held = self.rules.iter().filter_map(|rule| match rule.action {
+            Action::Delay(time) => Some(time),
+            _ => None,
+        });
+        let slot = self
+            .slot
+            .map_or(Duration::ZERO, |slot| slot.most.max(slot.least));
+        let served = match self.bottleneck.as_ref().map(|one| &one.server) {
+            Some(Server::Rate { rate, .. } | Server::TokenBucket { rate, .. }) => {
+                rate.time_for(bytes)
+            }
+            Some(Server::Trace(_)) | None => Duration::ZERO,
+        };
+        [self.delay.base, jitter, slot, served]
+            .into_iter()
+            .chain(held.max())
+            .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
     /// Whether packets pass as they are, at once.
     pub fn is_transparent(&self) -> bool {
         *self == Self::default()

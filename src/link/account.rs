@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::device::{DeviceDrops, DeviceKind};
+use super::device::{DeviceDrops, DeviceKind, Offload};
 use crate::event::Place;
 use crate::flow::Direction;
 use crate::impair::FlowName;
@@ -220,6 +220,12 @@ impl WireCount {
 pub struct Account {
     /// What the link was built on.
     pub device: DeviceKind,
+    /// Whether packets crossed uncut: then none of them is one that a real wire
+    /// would carry.
+    pub offload: Offload,
+    /// What was done to packets, as [`Plan`](crate::impair::Plan) is shown and read; `None` where
+    /// nothing was.
+    pub plan: Option<String>,
     /// The seed of all random draws.
     pub seed: u64,
     /// What the wire carried.

@@ -110,6 +110,8 @@ pub struct Link {
     _middle: Option<Host>,
     wire: Wire,
     device: DeviceKind,
+    offload: Offload,
+    plan: Option<String>,
     seed: u64,
 }
 
@@ -188,6 +190,8 @@ impl Link {
         }
         Ok(Account {
             device: self.device,
+            offload: self.offload,
+            plan: self.plan,
             seed: self.seed,
             count,
             drops,
@@ -244,6 +248,8 @@ impl Link {
             _middle: middle,
             wire,
             device: kind,
+            offload: config.offload,
+            plan: (!config.plan.is_transparent()).then(|| config.plan.to_string()),
             seed: config.plan.seed,
         };
         // The wire's thread is up and waiting when this returns, so that the

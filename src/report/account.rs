@@ -13,12 +13,17 @@ use super::line::Line;
 use super::style::{Paint, Style};
 use super::table::{self, Align, RIGHT, WRONG};
 use crate::flow::Direction;
-use crate::link::{Account, Amount, Carried, FlowAccount, Traffic};
+use crate::link::{Account, Amount, Carried, FlowAccount, Offload, Traffic};
 
 /// Writes the whole account.
 pub fn render(out: &mut impl Write, account: &Account, style: &Style) -> io::Result<()> {
+    let device = account.device;
+    let kind = match account.offload {
+        Offload::Off => format!("{device}"),
+        Offload::On => format!("{device}, fast: uncut packets of up to 64 KiB"),
+    };
     let mut lines = table::heading(
-        &format!("The link ({}): what became of every packet", account.device),
+        &format!("The link ({kind}): what became of every packet"),
         style,
     );
     lines.extend(directions(account, style));
@@ -26,7 +31,7 @@ pub fn render(out: &mut impl Write, account: &Account, style: &Style) -> io::Res
     lines.extend(conservation(account, style));
     lines.extend(own_losses(account, style));
     lines.extend(punctuality(account, style));
-    lines.extend(seed(account, style));
+    lines.extend(orders(account, style));
     lines.iter().try_for_each(|line| line.write(out, style))
 }
 
@@ -44,9 +49,6 @@ pub(super) fn in_short(account: &Account, style: &Style) -> Vec<Line> {
     }
     lines.extend(own_losses(account, style));
     lines.extend(punctuality(account, style));
-    if is_impaired(account) {
-        lines.extend(seed(account, style));
-    }
     lines
 }
 
@@ -373,7 +375,11 @@ fn punctuality(account: &Account, style: &Style) -> Vec<Line> {
     table::sentence(Paint::Plain, &text, style)
 }
 
-fn seed(account: &Account, style: &Style) -> Vec<Line> {
-    let text = format!("Seed: {0} (--seed {0} draws the same again).", account.seed);
+/// What the link was told to do: words that do the same again.
+fn orders(account: &Account, style: &Style) -> Vec<Line> {
+    let Some(plan) = &account.plan else {
+        return Vec::new();
+    };
+    let text = format!("The link was told: {plan}.");
     table::sentence(Paint::Plain, &text, style)
 }

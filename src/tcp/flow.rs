@@ -1,14 +1,15 @@
 //! Bytes through a stream, both ways counted and kept: whole writes, reads until
 //! all is there, and no wait without an end.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
+use nix::libc;
 use sha2::{Digest, Sha256};
 
 use super::Transfer;
 use crate::error::{Error, Exit};
-use crate::event::SocketName;
 use crate::socket::{Handle, Stream};
 use crate::stage::Stage;
 
@@ -125,28 +126,33 @@ pub(super) fn transfer(
     })
 }
 
-/// How long a call may block: longer than any retransmission that succeeds.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// `SO_RCVTIMEO` (socket(7)): no receive or accept waits for ever.
-pub(super) fn receive_patience(socket: &Handle) -> Result<(), Error> {
+pub(super) fn receive_patience(socket: &Handle, patience: Duration) -> Result<(), Error> {
     socket
-        .set_receive_timeout(PATIENCE)
+        .set_receive_timeout(patience)
         .map_err(|error| Error::new("set SO_RCVTIMEO on", socket.name(), error))
 }
 
-/// `SO_SNDTIMEO`: nor does a large send, when nobody reads any more.
-pub(super) fn send_patience(socket: &Handle) -> Result<(), Error> {
+/// `SO_SNDTIMEO`: nor does a connect, or a large send when nobody reads any
+/// more.
+pub(super) fn send_patience(socket: &Handle, patience: Duration) -> Result<(), Error> {
     socket
-        .set_send_timeout(PATIENCE)
+        .set_send_timeout(patience)
         .map_err(|error| Error::new("set SO_SNDTIMEO on", socket.name(), error))
 }
 
-/// A failed call; one that waited in vain says for how long.
-pub(super) fn overdue(operation: &str, target: &SocketName, error: io::Error) -> Error {
-    if error.kind() == io::ErrorKind::WouldBlock {
-        let cause = format!("nothing happened for {PATIENCE:?}");
-        return Error::new(operation, target, cause).exiting(Exit::Network);
+/// A failed call; one that waited in vain says so.
+pub(super) fn overdue(operation: &str, target: impl Display, error: io::Error) -> Error {
+    if is_overdue(&error) {
+        return Error::new(operation, target, "nothing came back in time")
+            .remedy("the link may lose too much; --timeout says how long to wait")
+            .exiting(Exit::Network);
     }
     Error::new(operation, target, error)
+}
+
+/// EAGAIN, which is what a connect that times out by `SO_SNDTIMEO` calls
+/// EINPROGRESS (socket(7)).
+fn is_overdue(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::EINPROGRESS)
 }

@@ -37,7 +37,13 @@ pub struct Config {
     pub congestion: String,
     /// Whether small writes wait for earlier ones to be acknowledged.
     pub nagle: Nagle,
+    /// How long a call may wait: on a lossy link, longer than retransmissions
+    /// take that succeed.
+    pub timeout: Duration,
 }
+
+/// How long a stream may stand still before it is given up.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Nagle's algorithm (RFC 896), on unless `TCP_NODELAY` is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +67,7 @@ impl Default for Config {
             size: 4000,
             congestion: CONGESTION_CONTROL.into(),
             nagle: Nagle::On,
+            timeout: TIMEOUT,
         }
     }
 }

@@ -43,7 +43,7 @@ impl Scene<'_> {
             .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
             .map_err(|error| Error::new("set SO_REUSEADDR on", address, error))?;
         // What is accepted inherits it.
-        receive_patience(&listener)?;
+        receive_patience(&listener, self.config.timeout)?;
         listener
             .bind(address)
             .map_err(|error| bind_failure(address, error))?;
@@ -63,8 +63,8 @@ impl Scene<'_> {
         let client = seat
             .run(move || Stream::open(&recorder, "client", address))
             .map_err(|error| Error::new("open a stream socket for", address, error))?;
-        receive_patience(&client)?;
-        send_patience(&client)?;
+        receive_patience(&client, self.config.timeout)?;
+        send_patience(&client, self.config.timeout)?;
         let name = &self.config.congestion;
         client
             .set_option(format_args!("TCP_CONGESTION, {name}"), |socket| {
@@ -80,7 +80,7 @@ impl Scene<'_> {
         let before = clock.now();
         client
             .connect(address)
-            .map_err(|error| Error::new("connect", address, error))?;
+            .map_err(|error| overdue("connect", address, error))?;
         Ok((client, clock.now().saturating_sub(before)))
     }
 

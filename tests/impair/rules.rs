@@ -43,7 +43,7 @@ fn sent(rules: Vec<Rule>, packets: Vec<Vec<u8>>) -> Vec<Outcome> {
 fn lost(selector: &str, packets: Vec<Vec<u8>>) -> Vec<u64> {
     sent(vec![rule(selector, Action::Drop)], packets)
         .iter()
-        .filter(|outcome| cause(outcome) == format!("drop: {selector}"))
+        .filter(|outcome| cause(outcome) == format!("drop {selector}"))
         .map(|outcome| outcome.parcel.id)
         .collect()
 }
@@ -102,7 +102,7 @@ fn the_first_rule_decides_and_all_of_them_count() {
         .collect();
     let expected = [
         (1, ""),
-        (2, "drop: data#2"),
+        (2, "drop data#2"),
         (3, "10 ms late"),
         (4, ""),
         (4, "copy"),

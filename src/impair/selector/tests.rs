@@ -1,4 +1,5 @@
-//! What selectors mean, and how wrong ones are refused.
+//! Each word of a selector against every kind of packet; what is refused; that
+//! what is shown is read.
 
 use proptest::prelude::*;
 
