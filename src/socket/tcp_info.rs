@@ -316,7 +316,7 @@ mod tests {
         let mut client = std::net::TcpStream::connect(address).expect("connect");
         let _server = listener.accept().expect("accept");
         client.set_nonblocking(true).expect("O_NONBLOCK");
-        while matches!(client.write(&[0; 65_536]), Ok(1..)) {}
+        while matches!(client.write(&[0; 8192]), Ok(1..)) {}
         let info = TcpInfo::of(client.as_fd()).expect("TCP_INFO");
         assert!(info.not_sent > Some(0), "{info:?}");
         assert_eq!(
