@@ -173,7 +173,7 @@ fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
     compared
         .iter()
         .all(|one| one.disagreements(account).is_empty() && !one.failed_on_the_network())
-        && account.is_none_or(|account| account.unmodelled_loss() == 0)
+        && account.is_none_or(|account| account.unmodelled_loss() == 0 && account.is_conserved())
 }
 
 impl Args {

@@ -306,6 +306,36 @@ mod tests {
         assert_eq!(old.limited_by(None), None);
     }
 
+    /// The offsets, held against a real connection whose receiver never reads.
+    #[test]
+    fn a_receiver_that_never_reads_limits_the_sender() {
+        use std::io::Write;
+        use std::os::fd::AsFd;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("its address");
+        let mut client = std::net::TcpStream::connect(address).expect("connect");
+        let _server = listener.accept().expect("accept");
+        client.set_nonblocking(true).expect("O_NONBLOCK");
+        while matches!(client.write(&[0; 8192]), Ok(1..)) {}
+        let info = TcpInfo::of(client.as_fd()).expect("TCP_INFO");
+        assert!(info.not_sent > Some(0), "{info:?}");
+        assert_eq!(
+            info.limited_by(None),
+            Some(Limit::ReceiveWindow),
+            "{info:?}"
+        );
+        assert!(
+            info.min_rtt.is_some_and(|least| least <= info.rtt),
+            "{info:?}"
+        );
+        assert!(info.retransmission_timeout >= Duration::from_millis(200));
+        assert!(
+            info.delivery_rate > Some(0) && info.busy.is_some(),
+            "{info:?}"
+        );
+        assert_eq!((info.lost, info.retrans, info.threshold()), (0, 0, None));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_parse_or_are_too_short(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
