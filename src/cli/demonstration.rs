@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::interrupt::{Interrupt, left_to_this_thread};
 use super::output::{self, Colour, LadderArgs, OutputArgs};
 use super::place::{Hosts, PlaceArgs};
 use crate::error::{Error, Exit};
@@ -79,8 +80,13 @@ impl DemonstrationArgs {
     ) -> anyhow::Result<ExitCode> {
         let prepared = self.place.prepare()?;
         let clock = Clock::start();
+        let interrupt = Interrupt::catch()?;
         let sinks = self.output.open(command, clock)?.recording();
-        let stage = self.place.build(&prepared, clock, &sinks.tee()?)?;
+        let mut stage = left_to_this_thread(|| {
+            let sink = sinks.tee()?;
+            self.place.build(&prepared, clock, &sink)
+        })?;
+        stage.heed(interrupt.flag());
         let described = prepared.plan();
         let hosts = Hosts::of(&stage, self.place.family());
         let played = play(&stage);
@@ -91,11 +97,15 @@ impl DemonstrationArgs {
                 let finished = sinks.abandon();
                 // What the network refused is worth seeing; bad usage is not.
                 if let Some(events) = &finished.events
-                    && error.exit() == Exit::Network
+                    && (error.exit() == Exit::Network || interrupt.came())
                 {
                     self.show_failure(events, described.as_deref(), hosts, shown, colour)?;
                 }
                 finished.pcap?;
+                if interrupt.came() {
+                    eprintln!("socklab: interrupted");
+                    return Ok(ExitCode::FAILURE);
+                }
                 return Err(error.into());
             }
         };

@@ -5,6 +5,7 @@
 
 mod compare;
 mod demonstration;
+mod interrupt;
 mod lab;
 mod link;
 mod output;
