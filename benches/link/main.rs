@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use socklab::compare::WireTally;
+use socklab::compare::{Config, WireTally};
 use socklab::event::{Event, Recording, Silence, Sink, Topic};
 use socklab::impair::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Framing, Loss, Plan, Server, Settings,
@@ -138,7 +138,9 @@ fn one_tcp_flow_with_offloads(bencher: Bencher) {
 
 #[divan::bench(args = DEVICES, sample_count = 8, sample_size = 1)]
 fn one_tcp_flow_dissected_and_counted(bencher: Bencher, device: DeviceKind) {
-    carry(bencher, device, || Arc::new(WireTally::default()));
+    carry(bencher, device, || {
+        Arc::new(WireTally::new(&Config::default()))
+    });
 }
 
 #[divan::bench(args = DEVICES, sample_count = 8, sample_size = 1)]

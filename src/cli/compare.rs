@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
 use super::place::PlaceArgs;
-use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, WireTally};
+use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, Variant, WireTally};
 use crate::error::Error;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
@@ -79,12 +79,12 @@ struct Report<'a> {
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let prepared = args.place.prepare()?;
     let clock = Clock::start();
-    let tally = Arc::new(WireTally::default());
+    let config = args.config();
+    let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
     let stop = stop_on_signals()?;
     let stage = args.place.build(&prepared, clock, &sinks.tee()?)?;
     let described = prepared.plan();
-    let config = args.config();
     let outcome = compare::run(&config, &stage, &stop)?;
     let blind = stage.blind().map(ToString::to_string);
     let account = ended(stage)?;
@@ -147,7 +147,7 @@ fn first_packets(
         .iter()
         .filter_map(|compared| {
             let packet = compared.first.as_ref()?;
-            let name = compare::name(compared.column.kind);
+            let name = compared.column.variant.title();
             let title = format!("The first {name} packet with a message");
             Some((title, packet.dissect(), packet))
         })
@@ -181,6 +181,8 @@ impl Args {
         Config {
             family: self.place.family(),
             port: self.place.port,
+            variants: Variant::USUAL.to_vec(),
+            raw_protocol: compare::RAW_PROTOCOL,
             count: self.count,
             size: self.size,
             interval: self.interval,

@@ -14,7 +14,7 @@ use pnet::packet::icmpv6::Icmpv6Types;
 
 use super::receiver::Receiver;
 use super::sender::{Draft, Outlet, Sender};
-use super::{Config, Identity};
+use super::{Config, Identity, Variant};
 use crate::capture::echo_identifier;
 use crate::error::{Error, Exit};
 use crate::flow::{Family, Kind};
@@ -23,7 +23,7 @@ use crate::stage::{Seat, Stage};
 
 /// An open pair of ends.
 pub(super) struct Lane {
-    pub(super) kind: Kind,
+    pub(super) variant: Variant,
     pub(super) client: Identity,
     pub(super) server: Identity,
     pub(super) set_up: Duration,
@@ -47,8 +47,8 @@ impl From<Error> for Failure {
 }
 
 /// What opening this kind of socket needs.
-pub(super) fn privilege(kind: Kind) -> &'static str {
-    match kind {
+pub(super) fn privilege(variant: Variant) -> &'static str {
+    match variant.kind() {
         Kind::Tcp | Kind::Udp => "none",
         Kind::Raw => "CAP_NET_RAW",
     }
@@ -58,9 +58,11 @@ pub(super) fn privilege(kind: Kind) -> &'static str {
 pub(super) const GLANCE: Duration = Duration::from_millis(20);
 
 /// Opens both ends so that the next call can send.
-pub(super) fn open(kind: Kind, config: &Config, stage: &Stage) -> Result<Lane, Failure> {
-    let address = stage.server().address(config.family, config.port);
-    match kind {
+pub(super) fn open(variant: Variant, config: &Config, stage: &Stage) -> Result<Lane, Failure> {
+    let address = stage
+        .server()
+        .address(config.family, config.mark(variant).port().unwrap_or(0));
+    match variant.kind() {
         Kind::Tcp => open_tcp(stage, address, config),
         Kind::Udp => Ok(open_udp(stage, address, config.size)?),
         Kind::Raw => open_raw(stage, SocketAddr::new(address.ip(), 0), config),
@@ -115,7 +117,7 @@ fn open_tcp(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane,
         })
         .map_err(opening)?;
     Ok(Lane {
-        kind: Kind::Tcp,
+        variant: Variant::Tcp,
         client: identity(peer),
         server: identity(address),
         set_up,
@@ -175,7 +177,7 @@ fn open_udp(stage: &Stage, address: SocketAddr, size: usize) -> Result<Lane, Err
     let set_up = clock.now().saturating_sub(before);
     let local = client.local_address().map_err(opening)?;
     Ok(Lane {
-        kind: Kind::Udp,
+        variant: Variant::Udp,
         client: identity(local),
         server: identity(address),
         set_up,
@@ -215,7 +217,7 @@ fn open_raw(stage: &Stage, address: SocketAddr, config: &Config) -> Result<Lane,
         port: None,
     };
     Ok(Lane {
-        kind: Kind::Raw,
+        variant: Variant::RawIcmp,
         client: end(stage.client().ip(config.family)),
         server: end(address.ip()),
         set_up,

@@ -6,6 +6,7 @@
 //! the wire's account of each kind stands beside it.
 
 mod lane;
+mod mark;
 mod message;
 mod receiver;
 mod schedule;
@@ -28,6 +29,7 @@ use crate::stage::Stage;
 use crate::stats::{Arrivals, LatencySummary};
 use crate::units::nanoseconds;
 
+pub use mark::Mark;
 pub use message::{Message, OnWire, State};
 pub use tally::{FirstPacket, Traffic, WireTally, WireUse};
 pub use variant::{NoVariant, Variant};
@@ -37,8 +39,14 @@ pub use variant::{NoVariant, Variant};
 pub struct Config {
     /// IPv4 or IPv6.
     pub family: Family,
-    /// The server's port, for TCP and UDP.
+    /// What is compared, each variant at most once.
+    pub variants: Vec<Variant>,
+    /// The server's port for TCP and UDP; further variants of those take the
+    /// next one ([`Config::mark`]).
     pub port: u16,
+    /// The IP protocol number of bare datagrams (RFC 3692: 253 and 254 are for
+    /// experiments).
+    pub raw_protocol: u8,
     /// How many messages each kind carries.
     pub count: u32,
     /// The length of each message in bytes, at least [`SMALLEST`].
@@ -57,6 +65,9 @@ pub struct Config {
 /// retransmissions are then lost seven times in a row.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The IP protocol number of bare datagrams where none is given (RFC 3692).
+pub const RAW_PROTOCOL: u8 = 253;
+
 /// The shortest message in bytes: number, time, length and checksum.
 pub const SMALLEST: usize = HEADER;
 
@@ -67,7 +78,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             family: Family::Ipv4,
+            variants: Variant::USUAL.to_vec(),
             port: crate::DEFAULT_PORT,
+            raw_protocol: RAW_PROTOCOL,
             count: 100,
             size: 100,
             interval: Duration::from_millis(1),
@@ -77,26 +90,29 @@ impl Default for Config {
     }
 }
 
-/// A kind's name as a person writes it.
-pub fn name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Tcp => "TCP",
-        Kind::Udp => "UDP",
-        Kind::Raw => "raw",
-    }
-}
-
 /// What one kind of socket made of the messages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Column {
-    /// Which kind.
-    pub kind: Kind,
+    /// Which way to send; `kind` in JSON.
+    #[serde(rename = "kind")]
+    pub variant: Variant,
     /// What opening it needs.
     pub privilege: &'static str,
     /// What happened, or why nothing could. In JSON the figures stand inline,
     /// and `refused` is null where there are any.
     #[serde(flatten, serialize_with = "figures_or_refusal")]
     pub result: Result<Figures, Refused>,
+    /// What became of each message that was due, in the order of their numbers;
+    /// empty where the kind was refused.
+    #[serde(skip)]
+    pub messages: Vec<Message>,
+}
+
+impl Column {
+    /// The kind of socket.
+    pub fn kind(&self) -> Kind {
+        self.variant.kind()
+    }
 }
 
 fn figures_or_refusal<S: Serializer>(
@@ -225,8 +241,8 @@ pub fn with_wire(columns: Vec<Column>, tally: &WireTally) -> Vec<Compared> {
     columns
         .into_iter()
         .map(|column| Compared {
-            wire: tally.of(column.kind),
-            first: tally.first(column.kind),
+            wire: tally.of(column.variant),
+            first: tally.first(column.variant),
             column,
         })
         .collect()
@@ -237,7 +253,7 @@ impl Compared {
     /// stream did not deliver in time what it promises to deliver.
     pub fn failed_on_the_network(&self) -> bool {
         match &self.column.result {
-            Ok(figures) => self.column.kind == Kind::Tcp && figures.lost > 0,
+            Ok(figures) => self.column.kind() == Kind::Tcp && figures.lost > 0,
             Err(refused) => refused.exit == Exit::Network,
         }
     }
@@ -249,7 +265,7 @@ impl Compared {
         let Ok(figures) = &self.column.result else {
             return Vec::new();
         };
-        let name = name(self.column.kind);
+        let name = self.column.variant.name();
         let mut found = Vec::new();
         if figures.arrivals.delivered + figures.lost != figures.sent {
             found.push(format!(
@@ -260,7 +276,7 @@ impl Compared {
         // A datagram is one packet or several fragments, never less; a segment
         // may carry several writes.
         if let Some(wire) = self.wire
-            && self.column.kind != Kind::Tcp
+            && self.column.kind() != Kind::Tcp
             && wire.data_packets < figures.writes
         {
             found.push(format!(
@@ -294,24 +310,25 @@ impl Compared {
 pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Outcome, Error> {
     let mut refused = Vec::new();
     let mut lanes = Vec::new();
-    for kind in [Kind::Tcp, Kind::Udp, Kind::Raw] {
-        match lane::open(kind, config, stage) {
+    for &variant in &config.variants {
+        match lane::open(variant, config, stage) {
             Ok(lane) => lanes.push(lane),
             // A kind that this user may not open, or that this link lets nobody
             // open, is a column that says so; the others still tell their story.
             Err(lane::Failure::Refused(error)) => refused.push(Column {
-                kind,
-                privilege: lane::privilege(kind),
+                variant,
+                privilege: lane::privilege(variant),
                 result: Err(Refused {
                     refused: error.to_string(),
                     exit: error.exit(),
                 }),
+                messages: Vec::new(),
             }),
             Err(lane::Failure::Other(error)) => return Err(error),
         }
     }
     let mut outcome = schedule::play(config, stage, lanes, stop)?;
     outcome.columns.extend(refused);
-    outcome.columns.sort_by_key(|column| column.kind);
+    outcome.columns.sort_by_key(|column| column.variant);
     Ok(outcome)
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::lane::{GLANCE, Lane, privilege};
 use super::receiver::{Inbox, Read, Receiver};
 use super::sender::Sender;
-use super::{Boundaries, Column, Config, Figures, Identity, Outcome, name};
+use super::{Boundaries, Column, Config, Figures, Identity, Outcome, Variant};
 use crate::error::Error;
 use crate::flow::Kind;
 use crate::recorder::Clock;
@@ -33,7 +33,7 @@ pub(super) fn play(
     let mut senders = Vec::new();
     let mut receivers = Vec::new();
     for lane in lanes {
-        headings.push((lane.kind, lane.client, lane.server, lane.set_up));
+        headings.push((lane.variant, lane.client, lane.server, lane.set_up));
         senders.push(lane.sender);
         receivers.push(lane.receiver);
     }
@@ -63,7 +63,7 @@ pub(super) fn play(
     let sent = sent?;
     let mut columns = Vec::new();
     for ((heading, writes), heard) in headings.into_iter().zip(sent.writes).zip(received) {
-        let heard = heard.map_err(|error| Error::new("receive on", name(heading.0), error))?;
+        let heard = heard.map_err(|error| Error::new("receive on", heading.0, error))?;
         columns.push(column(heading, sent.messages, writes, &heard));
     }
     Ok(Outcome {
@@ -73,12 +73,12 @@ pub(super) fn play(
     })
 }
 
-type Heading = (Kind, Identity, Identity, Duration);
+type Heading = (Variant, Identity, Identity, Duration);
 
 fn column(heading: Heading, sent: u32, writes: u64, heard: &Heard) -> Column {
-    let (kind, client, server, set_up) = heading;
+    let (variant, client, server, set_up) = heading;
     let arrivals = heard.judge.arrivals();
-    let (not_sent, boundaries) = match kind {
+    let (not_sent, boundaries) = match variant.kind() {
         Kind::Tcp => (0, Boundaries::None),
         Kind::Udp | Kind::Raw => (u64::from(sent).saturating_sub(writes), Boundaries::Kept),
     };
@@ -98,9 +98,10 @@ fn column(heading: Heading, sent: u32, writes: u64, heard: &Heard) -> Column {
         latency: heard.judge.latency().summary(),
     };
     Column {
-        kind,
-        privilege: privilege(kind),
+        variant,
+        privilege: privilege(variant),
         result: Ok(figures),
+        messages: Vec::new(),
     }
 }
 

@@ -1,15 +1,17 @@
 //! The wire's account of each kind of socket, kept as packets pass: a sink that
 //! counts and keeps only the first packet that carried a message.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::{Config, Mark, Variant};
 use crate::event::{Changes, Event, Fate, Packet, Sink, Topic, What};
-use crate::flow::{Direction, Kind};
+use crate::flow::Direction;
 use crate::packet::{
-    Checksums, Dissection, IcmpBody, IcmpHeader, Ip, IpProtocol, LinkType, TcpFlags, dissect_with,
+    Checksums, Dissection, IcmpBody, Ip, IpProtocol, LinkType, TcpFlags, dissect_with,
 };
 
 /// Packets of both directions.
@@ -23,7 +25,7 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
-/// What one kind of socket put on the wire.
+/// What one way to send put on the wire.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct WireUse {
     /// Before the first packet that carried part of a message.
@@ -61,9 +63,16 @@ impl FirstPacket {
     }
 }
 
-/// Counts packets by kind of socket.
-#[derive(Debug, Default)]
-pub struct WireTally(Mutex<[Entry; 3]>);
+/// Counts packets by what is compared.
+#[derive(Debug)]
+pub struct WireTally(Mutex<Entries>);
+
+#[derive(Debug)]
+struct Entries {
+    marked: Vec<(Variant, Mark, Entry)>,
+    /// Whose a datagram is, by its identification: later fragments have no port.
+    datagrams: HashMap<u32, usize>,
+}
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -74,19 +83,31 @@ struct Entry {
 }
 
 impl WireTally {
-    /// What `kind` has put on the wire so far; `None` where no packet of it was
-    /// seen.
-    pub fn of(&self, kind: Kind) -> Option<WireUse> {
-        let entry = &self.entries()[index(kind)];
+    /// Counts the packets of what `config` compares.
+    pub fn new(config: &Config) -> Self {
+        let variants = config.variants.iter();
+        Self(Mutex::new(Entries {
+            marked: variants
+                .map(|&variant| (variant, config.mark(variant), Entry::default()))
+                .collect(),
+            datagrams: HashMap::new(),
+        }))
+    }
+
+    /// What `variant` has put on the wire so far; `None` where no packet of it
+    /// was seen.
+    pub fn of(&self, variant: Variant) -> Option<WireUse> {
+        let entries = self.entries();
+        let entry = entries.of(variant)?;
         entry.seen.then_some(entry.wire)
     }
 
-    /// The first packet of `kind` that carried a message.
-    pub fn first(&self, kind: Kind) -> Option<FirstPacket> {
-        self.entries()[index(kind)].first.clone()
+    /// The first packet of `variant` that carried a message.
+    pub fn first(&self, variant: Variant) -> Option<FirstPacket> {
+        self.entries().of(variant)?.first.clone()
     }
 
-    fn entries(&self) -> std::sync::MutexGuard<'_, [Entry; 3]> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,10 +122,75 @@ impl Sink for WireTally {
             return;
         };
         let dissection = packet.dissect();
-        let Some(kind) = kind_of(&dissection) else {
+        let mut entries = self.entries();
+        let Some(index) = entries.whose(&dissection) else {
             return;
         };
-        self.entries()[index(kind)].count(packet, &dissection);
+        entries.marked[index].2.count(packet, &dissection);
+    }
+}
+
+impl Entries {
+    fn of(&self, variant: Variant) -> Option<&Entry> {
+        let mut marked = self.marked.iter();
+        marked
+            .find(|(one, ..)| *one == variant)
+            .map(|(_, _, entry)| entry)
+    }
+
+    /// Whose a packet is; an ICMP error belongs to the packet it quotes.
+    fn whose(&mut self, packet: &Dissection) -> Option<usize> {
+        if let Some(quoted) = packet.quoted() {
+            return self.whose(&quoted);
+        }
+        let ip = packet.ip()?;
+        let identification = ip
+            .fragment
+            .filter(|fragment| !fragment.is_whole())
+            .map(|fragment| fragment.identification);
+        let marked = self.marked.iter();
+        let mut having = marked
+            .enumerate()
+            .filter(|(_, (_, mark, _))| mark.has(ip.protocol, packet));
+        if let Some((index, _)) = having.next() {
+            if let Some(identification) = identification {
+                self.datagrams.insert(identification, index);
+            }
+            return Some(index);
+        }
+        if let Some(index) = self.datagrams.get(&identification?) {
+            return Some(*index);
+        }
+        let mut marked = self.marked.iter();
+        marked.position(|(_, mark, _)| mark.may_have(ip.protocol))
+    }
+}
+
+impl Mark {
+    /// Whether a packet of this protocol may be one of these.
+    fn may_have(self, protocol: IpProtocol) -> bool {
+        match self {
+            Self::Tcp(_) => protocol == IpProtocol::TCP,
+            Self::Udp(_) => protocol == IpProtocol::UDP,
+            Self::Echo(_) => matches!(protocol, IpProtocol::ICMP | IpProtocol::ICMPV6),
+            Self::Protocol(number) => protocol.0 == number,
+        }
+    }
+
+    /// Whether a packet says that it is one of these.
+    fn has(self, protocol: IpProtocol, packet: &Dissection) -> bool {
+        if !self.may_have(protocol) {
+            return false;
+        }
+        match self {
+            Self::Tcp(port) | Self::Udp(port) => packet.endpoints().is_some_and(|ends| {
+                [ends.source.port, ends.destination.port].contains(&Some(port))
+            }),
+            Self::Echo(ours) => packet.icmp().is_some_and(
+                |icmp| matches!(icmp.body, IcmpBody::Echo { identifier, .. } if identifier == ours),
+            ),
+            Self::Protocol(_) => true,
+        }
     }
 }
 
@@ -175,31 +261,4 @@ fn is_end(packet: &Dissection) -> bool {
     packet
         .tcp()
         .is_some_and(|tcp| tcp.flags.contains(TcpFlags::FIN) || tcp.flags.contains(TcpFlags::RST))
-}
-
-/// Which kind of socket a packet belongs to; an ICMP error, to that of the
-/// packet it quotes.
-fn kind_of(packet: &Dissection) -> Option<Kind> {
-    if let Some(quoted) = packet.quoted() {
-        return kind_of(&quoted);
-    }
-    let ip = packet.ip()?;
-    let later_fragment = ip.fragment.is_some_and(|fragment| fragment.offset > 0);
-    match ip.protocol {
-        IpProtocol::TCP => Some(Kind::Tcp),
-        IpProtocol::UDP => Some(Kind::Udp),
-        IpProtocol::ICMP | IpProtocol::ICMPV6 => {
-            let is_echo = |icmp: &IcmpHeader| matches!(icmp.body, IcmpBody::Echo { .. });
-            (later_fragment || packet.icmp().is_some_and(is_echo)).then_some(Kind::Raw)
-        }
-        _ => None,
-    }
-}
-
-fn index(kind: Kind) -> usize {
-    match kind {
-        Kind::Tcp => 0,
-        Kind::Udp => 1,
-        Kind::Raw => 2,
-    }
 }

@@ -12,7 +12,7 @@ use super::figure::duration;
 use super::line::Line;
 use super::style::{Paint, Style};
 use super::table::{self, Align, WRONG};
-use crate::compare::{Boundaries, Compared, Config, Figures, Traffic, WireUse, name};
+use crate::compare::{Boundaries, Compared, Config, Figures, Traffic, WireUse};
 use crate::flow::Kind;
 use crate::link::Account;
 
@@ -90,7 +90,7 @@ fn failures(shown: &Shown<'_>, style: &Style) -> Vec<Line> {
         let refused = compared.column.result.as_ref().err()?;
         Some(format!(
             "{}: {}",
-            name(compared.column.kind),
+            compared.column.variant.name(),
             refused.refused
         ))
     }));
@@ -110,7 +110,7 @@ fn figures(config: &Config, compared: &[Compared], style: &Style) -> Vec<Line> {
         let result = compared.column.result.as_ref();
         result.map_or_else(|_| NOTHING.to_owned(), read)
     };
-    add("a peer is", &|c| named_by(c.column.kind).to_owned());
+    add("a peer is", &|c| named_by(c.column.kind()).to_owned());
     add("client", &|c| figure(&|f| f.client.to_string(), c));
     add("server", &|c| figure(&|f| f.server.to_string(), c));
     add("set-up", &|c| figure(&|f| set_up(c, f), c));
@@ -143,7 +143,9 @@ fn figures(config: &Config, compared: &[Compared], style: &Style) -> Vec<Line> {
         add(label, &|c| figure(&show, c));
     }
     add("privilege", &|c| c.column.privilege.to_owned());
-    let heads = compared.iter().map(|c| (title(c.column.kind), Align::Left));
+    let heads = compared
+        .iter()
+        .map(|c| (c.column.variant.title(), Align::Left));
     let head: Vec<_> = std::iter::once(("", Align::Left)).chain(heads).collect();
     table::table(&head, &rows, style)
 }
@@ -169,14 +171,6 @@ const LATENCIES: [(&str, Read); 3] = [
     ("latency p99", |latency| latency.p99),
     ("latency max", |latency| latency.max),
 ];
-
-fn title(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Tcp => "TCP (stream)",
-        Kind::Udp => "UDP (datagram)",
-        Kind::Raw => "raw (ICMP echo)",
-    }
-}
 
 fn named_by(kind: Kind) -> &'static str {
     match kind {
@@ -248,8 +242,8 @@ fn in_words(compared: &[Compared]) -> String {
         let Ok(figures) = &compared.column.result else {
             continue;
         };
-        let name = name(compared.column.kind);
-        match (compared.column.kind, is_whole(figures)) {
+        let name = compared.column.variant.name();
+        match (compared.column.kind(), is_whole(figures)) {
             (Kind::Tcp, true) => sentences.push(format!(
                 "{name} delivered every message in order: {} came out of {}, and only the length \
                  in each message tells them apart.",
