@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
     let interrupted = outcome.is_interrupted();
     if interrupted {
-        eprintln!("socklab: interrupted after {sent_messages} of {planned} messages");
+        note!("interrupted after {sent_messages} of {planned} messages");
     }
     let compared = compare::with_wire(outcome.columns, &tally);
     drop(tally);

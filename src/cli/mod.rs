@@ -3,6 +3,14 @@
 //! One file a subcommand: its arguments, their meaning as an engine's `Config`,
 //! and the order of events: build the stage, run the engine, render.
 
+/// Says one line on standard error, after the program's name. Where nobody takes
+/// it, it is lost: what is said besides must not change what is done.
+macro_rules! note {
+    ($($text:tt)*) => {
+        $crate::cli::note(format_args!($($text)*))
+    };
+}
+
 mod compare;
 mod demonstration;
 mod interrupt;
@@ -14,6 +22,8 @@ mod place;
 mod tcp;
 mod udp;
 
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -56,6 +66,12 @@ enum Command {
     #[command(allow_negative_numbers = true)]
     Compare(compare::Args),
     Lab(lab::Args),
+}
+
+/// Says one line on standard error, after the program's name. Where nobody takes
+/// it, it is lost.
+pub fn note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "socklab: {text}");
 }
 
 /// Parses the command line and runs what it says.

@@ -92,7 +92,7 @@ impl PlaceArgs {
         let closed = self.port.checked_add(1).unwrap_or(self.port - 1);
         let stage = Stage::loopback(&[self.port, closed], clock, Arc::clone(sink));
         if let Some(error) = stage.blind() {
-            eprintln!("socklab: packets are not shown: {error}");
+            note!("packets are not shown: {error}");
         }
         Ok(stage)
     }
@@ -102,7 +102,7 @@ impl PlaceArgs {
         if self.link.is_asked_for() {
             return Err(error);
         }
-        eprintln!("socklab: no private link, running on loopback: {error}");
+        note!("no private link, running on loopback: {error}");
         Ok(())
     }
 }
