@@ -308,3 +308,125 @@ fn a_line_a_message_for_spreadsheets() {
     assert!(lines.iter().all(|line| columns(line) == columns(&lines[0])));
     assert_snapshot!("csv", text.replace("\r\n", "\n"));
 }
+
+/// The one line that each expectation leaves, or nothing.
+fn said(compared: &[Compared], text: &str) -> Option<String> {
+    let expectation: Expectation = text.parse().expect(text);
+    expectation
+        .check(compared)
+        .err()
+        .map(|unmet| unmet.to_string())
+}
+
+#[test]
+fn expectations_are_held_against_the_figures() {
+    let mut compared = usual(100, unlucky);
+    compared[2] = refused(Variant::RawIcmp);
+    for text in [
+        "udp.lost <= 4%",
+        "udp.lost == 4",
+        "udp.lost < 5%",
+        "udp.delivered >= 96%",
+        "tcp.lost == 0",
+        "tcp.p99 < 200ms",
+        "udp.p50 > 20ms",
+        "udp.duplicated != 0",
+        "tcp.waited > 90",
+        "udp.out-of-order == 2",
+    ] {
+        assert_eq!(said(&compared, text), None);
+    }
+    for (text, line) in [
+        (
+            "udp.lost <= 2%",
+            "udp.lost <= 2% is not so: udp.lost is 4 (4.00 % of 100)",
+        ),
+        (
+            "tcp.lost != 0",
+            "tcp.lost != 0 is not so: tcp.lost is 0 (0.00 % of 100)",
+        ),
+        (
+            "udp.set-up < 100us",
+            "udp.set-up < 100us is not so: udp.set-up is 844us",
+        ),
+        (
+            "tcp.dropped == 0",
+            "tcp.dropped == 0 cannot be told: tcp.dropped was not measured",
+        ),
+        (
+            "raw-ip.lost == 0",
+            "raw-ip.lost == 0 cannot be told: raw-ip took no part",
+        ),
+    ] {
+        assert_eq!(said(&compared, text).as_deref(), Some(line));
+    }
+    let expectation: Expectation = "raw-icmp.lost == 0".parse().expect("one");
+    let refused = expectation.check(&compared);
+    assert!(matches!(refused, Err(Unmet::Refused { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_figure_that_the_wire_has_otherwise_is_an_error() {
+    let mut compared = usual(20, |number| match number {
+        5 => Lot::Lost,
+        _ => Lot::Fine,
+    });
+    assert!(
+        compared
+            .iter()
+            .all(|one| one.disagreements(None).is_empty())
+    );
+    // The wire says that it handed this one over.
+    let lost = &mut compared[1].column.messages[4];
+    lost.wire = lost.wire.map(|wire| OnWire {
+        lost: 0,
+        intact: 1,
+        ..wire
+    });
+    let found = compared[1].disagreements(None);
+    assert!(
+        found[0].starts_with("udp.lost is 1, but the wire has 0"),
+        "{found:?}"
+    );
+    let text = shown(&compared, 20, 80, Charset::Unicode);
+    assert!(text.contains("1 (wire 0 ✗)"), "{text}");
+    assert!(text.contains("✗ udp.lost is 1"), "{text}");
+}
+
+fn lots() -> impl Strategy<Value = Vec<Lot>> {
+    let lot = prop_oneof![
+        20 => Just(Lot::Fine),
+        1 => Just(Lot::Lost),
+        1 => Just(Lot::Twice),
+        1 => Just(Lot::Overtaken),
+        1 => Just(Lot::Late),
+        1 => Just(Lot::Dropped),
+        1 => Just(Lot::Unsent),
+    ];
+    prop::collection::vec(lot, 0..400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_line_is_too_long(
+        lots in lots(),
+        kinds in prop::sample::subsequence(Variant::ALL.to_vec(), 0..=7),
+        width in 60..160_usize,
+        is_ascii: bool,
+    ) {
+        let count = u32::try_from(lots.len()).expect("few");
+        let lot = |number| lots[number as usize - 1];
+        let compared: Vec<_> = kinds.iter().map(|kind| column(*kind, count, lot)).collect();
+        let charset = if is_ascii { Charset::Ascii } else { Charset::Unicode };
+        let text = shown(&compared, 500, width, charset);
+        for line in text.lines() {
+            prop_assert!(line.width() <= width, "{} columns: {line}", line.width());
+        }
+        prop_assert!(!is_ascii || text.is_ascii(), "{text}");
+        for one in &compared {
+            prop_assert_eq!(one.disagreements(None), Vec::<String>::new());
+        }
+    }
+}

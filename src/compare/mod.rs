@@ -5,6 +5,7 @@
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
 
+pub mod confirm;
 pub mod expect;
 pub mod figure;
 mod lane;
@@ -303,6 +304,7 @@ impl Compared {
                 ));
             }
         }
+        found.extend(confirm::unconfirmed(self));
         found
     }
 }

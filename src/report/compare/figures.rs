@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Shown;
-use super::wire::{self, Confirmed};
+use crate::compare::confirm::{self, Confirmed};
 use crate::compare::{Boundaries, Compared, Figures, Traffic, WireUse};
 use crate::flow::Kind;
 use crate::report::figure::{counted, duration, grouped};
@@ -108,7 +108,7 @@ fn delivery(rows: &mut Rows<'_>) {
         Some(grouped(figures.arrivals.delivered.into()))
     });
     rows.add("lost", |figures, one| {
-        let confirmed = wire::lost(figures, &one.column);
+        let confirmed = confirm::lost(figures, &one.column);
         Some(confirmed_by(figures.lost.into(), confirmed))
     });
     rows.add_any("  sender's queue full", |figures, _| {
@@ -122,7 +122,7 @@ fn delivery(rows: &mut Rows<'_>) {
         Some(grouped(late.count() as u64))
     });
     rows.add_any("duplicated", |figures, one| {
-        let confirmed = wire::duplicated(figures, &one.column);
+        let confirmed = confirm::duplicated(figures, &one.column);
         Some(confirmed_by(figures.arrivals.duplicated.into(), confirmed))
     });
     rows.add_any("out of order", |figures, _| {
@@ -139,7 +139,7 @@ fn delivery(rows: &mut Rows<'_>) {
             .filter_map(|message| message.waited);
         let longest = waits.clone().max()?;
         Some(format!(
-            "{}, up to {}",
+            "{}, max {}",
             grouped(waits.count() as u64),
             duration(longest)
         ))
@@ -179,14 +179,14 @@ fn confirmed_by(count: u64, confirmed: Option<Confirmed>) -> String {
     let Some(confirmed) = confirmed.filter(|confirmed| !confirmed.says_nothing()) else {
         return count;
     };
-    let sign = if confirmed.agrees { RIGHT } else { WRONG };
-    match confirmed.kernel {
-        0 => format!("{count} (wire {} {sign})", grouped(confirmed.wire)),
-        kernel => {
-            let (wire, kernel) = (grouped(confirmed.wire), grouped(kernel));
-            format!("{count} (wire {wire}, kernel {kernel} {sign})")
-        }
-    }
+    let wire = grouped(confirmed.wire);
+    // Not broken where there is little room.
+    let beside = match (confirmed.agrees, confirmed.kernel) {
+        (false, _) => format!("(wire {wire} {WRONG})"),
+        (true, 0) => format!("(wire {wire} {RIGHT})"),
+        (true, kernel) => format!("(wire {wire}, kernel {} {RIGHT})", grouped(kernel)),
+    };
+    format!("{count} {}", beside.replace(' ', "\u{a0}"))
 }
 
 fn named_by(kind: Kind) -> &'static str {

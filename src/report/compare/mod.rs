@@ -8,7 +8,6 @@ pub mod csv;
 mod figures;
 mod histogram;
 mod strip;
-mod wire;
 mod words;
 
 use std::io::{self, Write};

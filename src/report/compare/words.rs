@@ -3,7 +3,7 @@
 //! Every number in a sentence is a figure of the run. Owns wording alone.
 
 use super::Shown;
-use super::wire;
+use crate::compare::confirm;
 use crate::compare::{Compared, Figures, Variant};
 use crate::report::figure::{counted, duration, grouped, percent};
 
@@ -16,13 +16,12 @@ pub(super) fn closing(shown: &Shown<'_>) -> Vec<String> {
         .iter()
         .filter_map(|one| Some((one, one.column.result.as_ref().ok()?)))
         .collect();
-    let mut is_explained = false;
+    let mut explained = Explained::default();
     for &(one, figures) in &took_part {
         if one.column.variant.is_stream() {
-            said.push(stream(one, figures));
+            said.push(stream(one, figures, &mut explained));
         } else if !is_whole(one, figures) {
-            said.push(datagrams(one, figures, is_explained));
-            is_explained |= figures.lost > 0;
+            said.push(datagrams(one, figures, &mut explained));
         }
     }
     said.extend(lucky(&took_part));
@@ -30,6 +29,14 @@ pub(super) fn closing(shown: &Shown<'_>) -> Vec<String> {
     said.extend(bottleneck(shown));
     said.extend(refused(shown));
     said.iter().map(|text| capitalised(text)).collect()
+}
+
+/// What was said once and need not be said of the next kind.
+#[derive(Debug, Default)]
+struct Explained {
+    boundaries: bool,
+    loss: bool,
+    order: bool,
 }
 
 /// As a sentence names it.
@@ -59,7 +66,7 @@ fn interrupted(shown: &Shown<'_>) -> Option<String> {
     })
 }
 
-fn stream(one: &Compared, figures: &Figures) -> String {
+fn stream(one: &Compared, figures: &Figures, explained: &mut Explained) -> String {
     let name = name(one.column.variant);
     let sent = counted(figures.sent.into(), "message");
     if figures.lost > 0 {
@@ -68,9 +75,12 @@ fn stream(one: &Compared, figures: &Figures) -> String {
     }
     let writes = counted(figures.writes, "write");
     let reads = counted(figures.reads, "read");
+    let because = match std::mem::replace(&mut explained.boundaries, true) {
+        true => "",
+        false => ", and only the length in each message tells them apart",
+    };
     let mut said = vec![format!(
-        "{name} delivered all {sent} once and in order; {writes} came out of {reads}, and only \
-         the length in each message tells them apart."
+        "{name} delivered all {sent} once and in order; {writes} came out of {reads}{because}."
     )];
     said.extend(blocking(one, figures));
     said.extend(late(one).map(|late| format!("{late}.")));
@@ -127,9 +137,8 @@ fn is_whole(one: &Compared, figures: &Figures) -> bool {
     figures.lost == 0 && troubles == [0; 3] && late(one).is_none()
 }
 
-/// Datagrams that did not all come once, in order and in time; why so is
-/// explained only once.
-fn datagrams(one: &Compared, figures: &Figures, is_explained: bool) -> String {
+/// Datagrams that did not all come once, in order and in time.
+fn datagrams(one: &Compared, figures: &Figures, explained: &mut Explained) -> String {
     let name = name(one.column.variant);
     let sent = counted(figures.sent.into(), "message");
     let mut text = match u64::from(figures.lost) {
@@ -140,13 +149,18 @@ fn datagrams(one: &Compared, figures: &Figures, is_explained: bool) -> String {
             format!("{name} lost {} of {sent} ({share}){causes}", grouped(lost))
         }
     };
-    if figures.lost > 0 && !is_explained {
+    if figures.lost > 0 && !std::mem::replace(&mut explained.loss, true) {
         text += "; nobody sent those again, and no other message waited for them";
     }
     text.push('.');
     let troubles: Vec<_> = troubles(one, figures).collect();
     if !troubles.is_empty() {
-        text = format!("{text} {}.", listed(&troubles));
+        text = format!("{text} {}", listed(&troubles));
+        let is_unsorted = figures.arrivals.out_of_order > 0;
+        if is_unsorted && !std::mem::replace(&mut explained.order, true) {
+            text += ": packets overtook each other, and nobody sorts datagrams";
+        }
+        text.push('.');
     }
     text
 }
@@ -161,12 +175,7 @@ fn troubles(one: &Compared, figures: &Figures) -> impl Iterator<Item = String> {
             "copies came",
             "beside the first",
         ),
-        (
-            arrivals.out_of_order,
-            "came",
-            "came",
-            "after a later one, because packets overtook and datagrams are not sorted",
-        ),
+        (arrivals.out_of_order, "came", "came", "after a later one"),
         (
             arrivals.corrupted,
             "came",
@@ -189,7 +198,7 @@ fn counted_of(count: u32, one: &str, several: &str) -> String {
 
 /// Where the lost ones died: `, 4 on the link and 1 in …`.
 fn causes(one: &Compared, figures: &Figures) -> String {
-    let confirmed = wire::lost(figures, &one.column);
+    let confirmed = confirm::lost(figures, &one.column).filter(|confirmed| confirmed.agrees);
     let died: Vec<_> = [
         (
             confirmed.map_or(0, |confirmed| confirmed.wire),
