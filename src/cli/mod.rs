@@ -12,6 +12,7 @@ mod ping;
 mod place;
 mod tcp;
 mod udp;
+mod verdict;
 
 use std::process::ExitCode;
 
