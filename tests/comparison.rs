@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
+use socklab::compare::catalogue::FIGURES;
 use socklab::compare::expect::{Expectation, Unmet};
 use socklab::compare::{
     Boundaries, Column, Compared, Config, Figures, Identity, Message, OnWire, Refused, State,
@@ -18,6 +19,7 @@ use socklab::packet::Charset;
 use socklab::report::Style;
 use socklab::report::compare::{self, Shown};
 use socklab::stats::Judge;
+use support::program::{As, Program, text};
 use unicode_width::UnicodeWidthStr;
 
 const MS: Duration = Duration::from_millis(1);
@@ -428,5 +430,91 @@ proptest! {
         for one in &compared {
             prop_assert_eq!(one.disagreements(None), Vec::<String>::new());
         }
+    }
+}
+
+#[test]
+fn an_expectation_that_makes_no_sense_is_wrong_usage_and_nothing_runs() {
+    let program = Program::new();
+    for (arguments, says) in [
+        (
+            vec!["--expect", "udp.luck <= 2"],
+            "is no figure; those are sent",
+        ),
+        (
+            vec!["--expect", "sctp.lost <= 2"],
+            "is no kind; those are tcp",
+        ),
+        (vec!["--expect", "udp.lost"], "no comparison"),
+        (
+            vec!["--expect", "raw-ip.lost == 0"],
+            "raw-ip takes no part in this run",
+        ),
+        (vec!["--csv", "-", "--json"], "not for both"),
+        (vec!["--csv", "/nowhere/messages.csv"], "create /nowhere"),
+    ] {
+        let arguments = [vec!["compare"], arguments].concat();
+        let output = program.run(As::Myself, &arguments).expect("myself");
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(says), "{errors}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_figure_that_is_not_as_expected_fails_the_run() {
+    let program = Program::new();
+    let lossy = ["compare", "-c", "50", "--drop", "c2s udp data#3"];
+    let cases = [
+        ("udp.lost == 1", Some(0), None),
+        ("udp.lost <= 2%", Some(0), None),
+        (
+            "udp.lost <= 1%",
+            Some(1),
+            Some("socklab: udp.lost <= 1% is not so: udp.lost is 1 (2.00 % of 50)\n"),
+        ),
+    ];
+    for (expected, code, line) in cases {
+        let arguments = [&lossy[..], &["--expect", expected]].concat();
+        let Some(output) = program.run(As::NobodyWithTun, &arguments) else {
+            return;
+        };
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), code, "{expected}: {errors}");
+        assert_eq!(
+            line.is_some(),
+            errors.contains(line.unwrap_or("is not so")),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn programs_read_what_was_expected() {
+    let program = Program::new();
+    let arguments = [
+        "compare",
+        "-c",
+        "5",
+        "--expect",
+        "udp.lost==0",
+        "--expect",
+        "tcp.p99 < 60s",
+    ];
+    let Some(lines) = program.json(As::NobodyWithTun, &arguments) else {
+        return;
+    };
+    let expectations = &lines.last().expect("a result")["result"]["expectations"];
+    assert_eq!(expectations[0]["expected"], "udp.lost == 0");
+    assert_eq!(expectations[0]["met"], true);
+    assert_eq!(expectations[1]["reason"], serde_json::Value::Null);
+}
+
+#[test]
+fn every_figure_is_in_the_readme() {
+    let readme = include_str!("../README.md");
+    for figure in FIGURES {
+        assert!(readme.contains(&format!("`{}`", figure.name)), "{figure:?}");
     }
 }

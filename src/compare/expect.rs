@@ -14,7 +14,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use super::figure::{FIGURES, Figure, Measured, Unit};
+use super::catalogue::{FIGURES, Figure, Measured, Unit};
 use super::{Compared, NoVariant, Variant};
 use crate::units::{Probability, QuantityError, Rate, Time};
 
@@ -275,14 +275,14 @@ impl Expectation {
             .is_some_and(|ordering| self.operator.holds(ordering));
         let counts_messages = self.figure.unit == Unit::Messages;
         let sent = counts_messages.then_some(figures.sent);
-        match is_met {
-            true => Ok(()),
-            false => Err(Unmet::Otherwise {
-                expected,
-                actual,
-                sent,
-            }),
+        if is_met {
+            return Ok(());
         }
+        Err(Unmet::Otherwise {
+            expected,
+            actual,
+            sent,
+        })
     }
 }
 

@@ -5,9 +5,9 @@
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
 
+pub mod catalogue;
 pub mod confirm;
 pub mod expect;
-pub mod figure;
 mod lane;
 mod mark;
 mod message;

@@ -104,7 +104,7 @@ fn who(rows: &mut Rows<'_>) {
 
 fn delivery(rows: &mut Rows<'_>) {
     rows.add("sent", |figures, _| Some(grouped(figures.sent.into())));
-    rows.add("delivered once", |figures, _| {
+    rows.add("delivered", |figures, _| {
         Some(grouped(figures.arrivals.delivered.into()))
     });
     rows.add("lost", |figures, one| {
@@ -162,13 +162,13 @@ fn latency(rows: &mut Rows<'_>) {
 
 fn on_the_wire(rows: &mut Rows<'_>, size: usize) {
     rows.add_any("packets a message", |figures, one| {
-        packets_per_message(figures, one.wire?)
+        Some(packets_per_message(figures, one.wire?))
     });
     rows.add_any("  harmed by the link", |_, one| {
         Some(grouped(one.wire?.data_packets_harmed))
     });
     rows.add_any("bytes a message", |figures, one| {
-        bytes_per_message(figures, one.wire?, size)
+        Some(bytes_per_message(figures, one.wire?, size))
     });
     rows.add_any("closing", |_, one| Some(packets(one.wire?.closing)));
 }
@@ -219,23 +219,19 @@ fn boundaries(figures: &Figures) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn packets_per_message(figures: &Figures, wire: WireUse) -> Option<String> {
+fn packets_per_message(figures: &Figures, wire: WireUse) -> String {
     let each = |packets: u64| packets as f64 / f64::from(figures.sent.max(1));
     let Traffic {
         packets_up,
         packets_down,
         ..
     } = wire.messages;
-    Some(format!(
-        "{:.2} up, {:.2} down",
-        each(packets_up),
-        each(packets_down)
-    ))
+    format!("{:.2} up, {:.2} down", each(packets_up), each(packets_down))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn bytes_per_message(figures: &Figures, wire: WireUse, size: usize) -> Option<String> {
+fn bytes_per_message(figures: &Figures, wire: WireUse, size: usize) -> String {
     let bytes = wire.messages.bytes as f64 / f64::from(figures.sent.max(1));
     let more = (bytes / size as f64 - 1.0) * 100.0;
-    Some(format!("{bytes:.1}, {more:+.0} %"))
+    format!("{bytes:.1}, {more:+.0} %")
 }

@@ -75,9 +75,10 @@ fn stream(one: &Compared, figures: &Figures, explained: &mut Explained) -> Strin
     }
     let writes = counted(figures.writes, "write");
     let reads = counted(figures.reads, "read");
-    let because = match std::mem::replace(&mut explained.boundaries, true) {
-        true => "",
-        false => ", and only the length in each message tells them apart",
+    let because = if std::mem::replace(&mut explained.boundaries, true) {
+        ""
+    } else {
+        ", and only the length in each message tells them apart"
     };
     let mut said = vec![format!(
         "{name} delivered all {sent} once and in order; {writes} came out of {reads}{because}."
@@ -98,13 +99,11 @@ fn blocking(one: &Compared, figures: &Figures) -> Option<String> {
     let waits = messages.iter().filter_map(|message| message.waited);
     let longest = waits.clone().max();
     let waited = waits.count() as u64;
-    let mut text = match again {
-        0 => String::new(),
-        _ => {
-            let again = counted(again, "message");
-            format!("The link lost packets with {again}, and TCP sent those bytes again")
-        }
-    };
+    let mut text = String::new();
+    if again > 0 {
+        let again = counted(again, "message");
+        text = format!("The link lost packets with {again}, and TCP sent those bytes again");
+    }
     if let Some(longest) = longest {
         let lead = if text.is_empty() { "" } else { "; " };
         let waited = counted(waited, "message");
