@@ -91,7 +91,7 @@ fn stream(one: &Compared, figures: &Figures, explained: &mut Explained) -> Strin
 /// What the stream repaired, and who waited for it.
 fn blocking(one: &Compared, figures: &Figures) -> Option<String> {
     let messages = &one.column.messages;
-    let is_lost = |on_wire: crate::compare::OnWire| on_wire.lost > 0;
+    let is_lost = |on_wire: crate::compare::OnWire| on_wire.lost + on_wire.damaged > 0;
     let again = messages
         .iter()
         .filter(|message| message.wire.is_some_and(is_lost));
