@@ -11,14 +11,15 @@ use proptest::prelude::*;
 use socklab::compare::catalogue::FIGURES;
 use socklab::compare::expect::{Expectation, Unmet};
 use socklab::compare::{
-    Boundaries, Column, Compared, Config, Figures, Identity, Message, OnWire, Refused, State,
-    Traffic, Variant, WireUse,
+    Boundaries, Column, Compared, Config, Extent, Figures, Identity, Message, OnWire, Refused,
+    Schedule, State, Traffic, Variant, WireUse,
 };
 use socklab::error::Exit;
+use socklab::flow::Kind;
 use socklab::packet::Charset;
 use socklab::report::Style;
 use socklab::report::compare::{self, Shown};
-use socklab::stats::Judge;
+use socklab::stats::{Arrivals, Jitter, Latency, ReorderingMeter};
 use support::program::{As, Program, text};
 use unicode_width::UnicodeWidthStr;
 
@@ -38,8 +39,8 @@ enum Lot {
 
 fn message(number: u32, lot: Lot, is_stream: bool) -> Message {
     let due_at = MS * number;
-    // Latencies differ, and always in the same way.
-    let took = MS * 20 + Duration::from_micros(u64::from(number * 37 % 50) * 100);
+    // Latencies differ, by less than what is between two messages.
+    let took = MS * 20 + Duration::from_micros(u64::from(number * 37 % 50) * 10);
     let took = match lot {
         Lot::Late => took * 5,
         Lot::Lost if is_stream => took * 4,
@@ -92,7 +93,7 @@ fn column(variant: Variant, count: u32, lot: impl Fn(u32) -> Lot) -> Compared {
         first: None,
         column: Column {
             variant,
-            privilege: if variant.kind() == socklab::flow::Kind::Raw {
+            privilege: if variant.kind() == Kind::Raw {
                 "CAP_NET_RAW"
             } else {
                 "none"
@@ -119,46 +120,69 @@ fn wait_for_earlier_ones(messages: &mut [Message]) {
 }
 
 fn figures(variant: Variant, messages: &[Message]) -> Figures {
-    let count = u32::try_from(messages.len()).expect("few");
-    let mut judge = Judge::new(count);
-    let mut came: Vec<_> = messages
-        .iter()
-        .filter(|message| message.received_at.is_some())
-        .collect();
-    came.sort_by_key(|message| (message.out_of_order, message.number));
-    for message in came {
-        for _ in 0..message.arrivals {
-            let latency = message.latency().expect("it came");
-            judge.arrived(message.number, latency);
-        }
+    let mut came: Vec<_> = messages.iter().filter(|one| one.arrivals > 0).collect();
+    came.sort_by_key(|one| (one.received_at, one.number));
+    let (mut latency, mut jitter) = (Latency::default(), Jitter::default());
+    let mut meter = ReorderingMeter::default();
+    for one in &came {
+        let took = one.latency().expect("it came");
+        latency.add(took);
+        jitter.arrived(took);
+        meter.arrived(one.number);
     }
-    let having = |state| messages.iter().filter(move |one| one.state() == state);
-    let unsent = having(State::NotSent).count();
-    let lost = having(State::Lost).count() + unsent;
-    let is_dropped = |one: &&Message| one.wire.is_some_and(|wire| wire.intact > 0);
-    let dropped = having(State::Lost).filter(is_dropped).count();
-    let end = |address: &str, port| Identity {
-        address: address.parse::<IpAddr>().expect("an address"),
-        port: (variant.kind() != socklab::flow::Kind::Raw).then_some(port),
+    let count = |of: &dyn Fn(&Message) -> bool| {
+        u32::try_from(messages.iter().filter(|one| of(one)).count()).expect("few")
     };
+    let unsent = count(&|one| one.state() == State::NotSent);
+    let lost = count(&|one| one.state() == State::Lost);
+    let is_whole = |one: &Message| one.wire.is_some_and(|wire| wire.intact > 0);
+    let dropped = count(&|one| one.state() == State::Lost && is_whole(one));
+    let sent = count(&|_| true);
+    let is_stream = variant.is_stream();
     Figures {
-        client: end("10.77.0.1", 40312),
-        server: end("10.77.0.2", 5073),
+        client: end(variant, "10.77.0.1", 40312),
+        server: end(variant, "10.77.0.2", 5073),
         set_up: Duration::from_micros(844),
-        sent: count,
-        lost: u32::try_from(lost).expect("few"),
-        not_sent: unsent as u64,
-        dropped_at_receiver: (!variant.is_stream()).then_some(dropped as u64),
-        arrivals: judge.arrivals(),
-        writes: u64::from(count) - unsent as u64,
-        reads: u64::from(count) - lost as u64,
+        closing: is_stream.then_some(MS * 41),
+        started_at: Duration::ZERO,
+        sent_until: MS * sent,
+        received_until: came.last().and_then(|one| one.received_at),
+        sent,
+        lost: lost + unsent,
+        not_sent: unsent.into(),
+        dropped_at_receiver: (!is_stream).then_some(dropped.into()),
+        arrivals: Arrivals {
+            delivered: count(&|one| one.arrivals > 0),
+            delivered_once: count(&|one| one.arrivals == 1),
+            repeated: count(&|one| one.arrivals > 1),
+            duplicated: count(&|one| one.arrivals > 1),
+            out_of_order: count(&|one| one.out_of_order),
+            corrupted: 0,
+        },
+        reordering: meter.reordering(),
+        late: Some(count(&|one| one.late)),
+        blocked: Some(count(&|one| one.waited.is_some())),
+        blocked_longest: messages.iter().filter_map(|one| one.waited).max(),
+        writes: (sent - unsent).into(),
+        reads: (sent - lost - unsent).into(),
         reads_of_one_message: 0,
-        boundaries: if variant.is_stream() {
+        boundaries: if is_stream {
             Boundaries::None
         } else {
             Boundaries::Kept
         },
-        latency: judge.latency().summary(),
+        latency: latency.summary(),
+        jitter: jitter.estimate(),
+        longest_stall: if is_stream { MS * 64 } else { MS * 2 },
+        goodput: Some(765_432),
+        retransmitted: is_stream.then_some(4),
+    }
+}
+
+fn end(variant: Variant, address: &str, port: u16) -> Identity {
+    Identity {
+        address: address.parse::<IpAddr>().expect("an address"),
+        port: (variant.kind() != Kind::Raw).then_some(port),
     }
 }
 
@@ -217,7 +241,10 @@ fn usual(count: u32, lot: impl Fn(u32) -> Lot) -> Vec<Compared> {
 
 fn shown(compared: &[Compared], planned: u32, width: usize, charset: Charset) -> String {
     let config = Config {
-        count: planned,
+        schedule: Schedule {
+            extent: Extent::Messages(planned),
+            ..Schedule::default()
+        },
         ..Config::default()
     };
     let sent = compared.iter().map(|one| one.column.messages.len()).max();

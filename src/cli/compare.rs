@@ -13,7 +13,9 @@ use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
 use super::place::PlaceArgs;
 use super::verdict::{Checked, VerdictArgs};
-use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, Variant, WireTally};
+use crate::compare::{
+    self, Compared, Config, LARGEST, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
+};
 use crate::error::Error;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
@@ -110,7 +112,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         planned,
         sent_messages,
         interrupted,
-        size_bytes: config.size,
+        size_bytes: config.largest(),
         kinds: &compared,
         link: account.as_ref(),
         plan: described.as_deref(),
@@ -197,9 +199,13 @@ impl Args {
             port: self.place.port,
             variants: Variant::USUAL.to_vec(),
             raw_protocol: compare::RAW_PROTOCOL,
-            count: self.count,
-            size: self.size,
-            interval: self.interval,
+            schedule: Schedule {
+                sizes: Sizes::Fixed(u32::try_from(self.size).unwrap_or(u32::MAX)),
+                pace: Pace::Every(self.interval),
+                extent: compare::Extent::Messages(self.count),
+                seed: 0,
+            },
+            deadline: None,
             patience: Config::default().patience + self.place.longest_way(self.size),
             timeout: Duration::from_secs(self.timeout),
         }

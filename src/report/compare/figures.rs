@@ -10,7 +10,7 @@ use super::Shown;
 use crate::compare::confirm::{self, Confirmed};
 use crate::compare::{Boundaries, Compared, Figures, Traffic, WireUse};
 use crate::flow::Kind;
-use crate::report::figure::{counted, duration, grouped};
+use crate::report::figure::{counted, duration, grouped, rate};
 use crate::report::line::Line;
 use crate::report::style::Style;
 use crate::report::table::{self, Align, RIGHT, WRONG};
@@ -88,7 +88,7 @@ fn rows(shown: &Shown<'_>) -> Vec<Vec<String>> {
     who(&mut rows);
     delivery(&mut rows);
     latency(&mut rows);
-    on_the_wire(&mut rows, shown.config.size);
+    on_the_wire(&mut rows, shown.config.schedule.sizes.mean());
     rows.of_all("privilege", |one| Some(one.column.privilege.to_owned()));
     rows.rows
 }
@@ -117,10 +117,7 @@ fn delivery(rows: &mut Rows<'_>) {
     rows.add_any("  at the receiver", |figures, _| {
         figures.dropped_at_receiver.map(grouped)
     });
-    rows.add_any("late", |_, one| {
-        let late = one.column.messages.iter().filter(|message| message.late);
-        Some(grouped(late.count() as u64))
-    });
+    rows.add_any("late", |figures, _| Some(grouped(figures.late?.into())));
     rows.add_any("duplicated", |figures, one| {
         let confirmed = confirm::duplicated(figures, &one.column);
         Some(confirmed_by(figures.arrivals.duplicated.into(), confirmed))
@@ -128,21 +125,18 @@ fn delivery(rows: &mut Rows<'_>) {
     rows.add_any("out of order", |figures, _| {
         Some(grouped(figures.arrivals.out_of_order.into()))
     });
+    rows.add_any("  by places, at most", |figures, _| {
+        Some(grouped(figures.reordering.extent_max.into()))
+    });
     rows.add_any("corrupted", |figures, _| {
         Some(grouped(figures.arrivals.corrupted.into()))
     });
-    rows.add_any("waited for others", |_, one| {
-        let waits = one
-            .column
-            .messages
-            .iter()
-            .filter_map(|message| message.waited);
-        let longest = waits.clone().max()?;
-        Some(format!(
-            "{}, max {}",
-            grouped(waits.count() as u64),
-            duration(longest)
-        ))
+    rows.add_any("waited for others", |figures, _| {
+        let blocked = grouped(figures.blocked?.into());
+        Some(match figures.blocked_longest {
+            Some(longest) => format!("{blocked}, max {}", duration(longest)),
+            None => blocked,
+        })
     });
     rows.add("boundaries", |figures, _| Some(boundaries(figures)));
 }
@@ -158,9 +152,20 @@ fn latency(rows: &mut Rows<'_>) {
     for (name, read) in LATENCIES {
         rows.add_any(name, |figures, _| Some(duration(read(&figures.latency?))));
     }
+    rows.add_any("jitter", |figures, _| figures.jitter.map(duration));
+    rows.add_any("longest stall", |figures, _| {
+        let stall = figures.longest_stall;
+        (!stall.is_zero()).then(|| duration(stall))
+    });
+    rows.add_any("goodput", |figures, _| {
+        Some(rate(figures.goodput?, Duration::from_secs(1), "bit"))
+    });
+    rows.add_any("sent again (TCP_INFO)", |figures, _| {
+        Some(grouped(figures.retransmitted?.into()))
+    });
 }
 
-fn on_the_wire(rows: &mut Rows<'_>, size: usize) {
+fn on_the_wire(rows: &mut Rows<'_>, size: u32) {
     rows.add_any("packets a message", |figures, one| {
         Some(packets_per_message(figures, one.wire?))
     });
@@ -230,8 +235,8 @@ fn packets_per_message(figures: &Figures, wire: WireUse) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn bytes_per_message(figures: &Figures, wire: WireUse, size: usize) -> String {
+fn bytes_per_message(figures: &Figures, wire: WireUse, size: u32) -> String {
     let bytes = wire.messages.bytes as f64 / f64::from(figures.sent.max(1));
-    let more = (bytes / size as f64 - 1.0) * 100.0;
+    let more = (bytes / f64::from(size.max(1)) - 1.0) * 100.0;
     format!("{bytes:.1}, {more:+.0} %")
 }

@@ -20,7 +20,7 @@ pub(super) fn closing(shown: &Shown<'_>) -> Vec<String> {
     for &(one, figures) in &took_part {
         if one.column.variant.is_stream() {
             said.push(stream(one, figures, &mut explained));
-        } else if !is_whole(one, figures) {
+        } else if !is_whole(figures) {
             said.push(datagrams(one, figures, &mut explained));
         }
     }
@@ -59,7 +59,7 @@ fn capitalised(text: &str) -> String {
 }
 
 fn interrupted(shown: &Shown<'_>) -> Option<String> {
-    let (sent, planned) = (shown.sent, shown.config.count);
+    let (sent, planned) = (shown.sent, shown.config.schedule.count());
     (sent < planned).then(|| {
         let (sent, planned) = (grouped(sent.into()), counted(planned.into(), "message"));
         format!("the run was interrupted after {sent} of {planned}; all figures are of those.")
@@ -84,7 +84,7 @@ fn stream(one: &Compared, figures: &Figures, explained: &mut Explained) -> Strin
         "{name} delivered all {sent} once and in order; {writes} came out of {reads}{because}."
     )];
     said.extend(blocking(one, figures));
-    said.extend(late(one).map(|late| format!("{late}.")));
+    said.extend(late(figures).map(|late| format!("{late}.")));
     said.join(" ")
 }
 
@@ -96,15 +96,13 @@ fn blocking(one: &Compared, figures: &Figures) -> Option<String> {
         .iter()
         .filter(|message| message.wire.is_some_and(is_lost));
     let again = again.count() as u64;
-    let waits = messages.iter().filter_map(|message| message.waited);
-    let longest = waits.clone().max();
-    let waited = waits.count() as u64;
+    let waited = u64::from(figures.blocked.unwrap_or(0));
     let mut text = String::new();
     if again > 0 {
         let again = counted(again, "message");
         text = format!("The link lost packets with {again}, and TCP sent those bytes again");
     }
-    if let Some(longest) = longest {
+    if let Some(longest) = figures.blocked_longest.filter(|_| waited > 0) {
         let lead = if text.is_empty() { "" } else { "; " };
         let waited = counted(waited, "message");
         let longest = unbroken(&duration(longest));
@@ -126,14 +124,14 @@ fn blocking(one: &Compared, figures: &Figures) -> Option<String> {
     Some(text + ".")
 }
 
-fn is_whole(one: &Compared, figures: &Figures) -> bool {
+fn is_whole(figures: &Figures) -> bool {
     let arrivals = figures.arrivals;
     let troubles = [
         arrivals.duplicated,
         arrivals.out_of_order,
         arrivals.corrupted,
     ];
-    figures.lost == 0 && troubles == [0; 3] && late(one).is_none()
+    figures.lost == 0 && troubles == [0; 3] && late(figures).is_none()
 }
 
 /// Datagrams that did not all come once, in order and in time.
@@ -152,7 +150,7 @@ fn datagrams(one: &Compared, figures: &Figures, explained: &mut Explained) -> St
         text += "; nobody sent those again, and no other message waited for them";
     }
     text.push('.');
-    let troubles: Vec<_> = troubles(one, figures).collect();
+    let troubles: Vec<_> = troubles(figures).collect();
     if !troubles.is_empty() {
         text = format!("{text} {}", listed(&troubles));
         let is_unsorted = figures.arrivals.out_of_order > 0;
@@ -165,7 +163,7 @@ fn datagrams(one: &Compared, figures: &Figures, explained: &mut Explained) -> St
 }
 
 /// What else happened to datagrams.
-fn troubles(one: &Compared, figures: &Figures) -> impl Iterator<Item = String> {
+fn troubles(figures: &Figures) -> impl Iterator<Item = String> {
     let arrivals = figures.arrivals;
     let counts = [
         (
@@ -187,7 +185,7 @@ fn troubles(one: &Compared, figures: &Figures) -> impl Iterator<Item = String> {
         let words = counted_of(count, one, several);
         format!("{words} {how}")
     });
-    said.chain(late(one))
+    said.chain(late(figures))
 }
 
 fn counted_of(count: u32, one: &str, several: &str) -> String {
@@ -234,10 +232,12 @@ fn listed(items: &[impl AsRef<str>]) -> String {
 }
 
 /// `1,234 came later than the deadline`.
-fn late(one: &Compared) -> Option<String> {
-    let late = one.column.messages.iter().filter(|message| message.late);
-    let late = late.count() as u64;
-    (late > 0).then(|| format!("{} came later than the deadline", grouped(late)))
+fn late(figures: &Figures) -> Option<String> {
+    let late = figures.late.filter(|late| *late > 0)?;
+    Some(format!(
+        "{} came later than the deadline",
+        grouped(late.into())
+    ))
 }
 
 /// A figure that no line breaks apart from its unit.
@@ -248,7 +248,7 @@ fn unbroken(figure: &str) -> String {
 /// The datagram kinds that lost nothing, which they do not promise.
 fn lucky(took_part: &[(&Compared, &Figures)]) -> Option<String> {
     let is_lucky = |(one, figures): &&(&Compared, &Figures)| {
-        !one.column.variant.is_stream() && is_whole(one, figures) && figures.sent > 0
+        !one.column.variant.is_stream() && is_whole(figures) && figures.sent > 0
     };
     let lucky = took_part.iter().filter(is_lucky);
     let names: Vec<_> = lucky.map(|(one, _)| name(one.column.variant)).collect();
