@@ -21,6 +21,7 @@ mod ping;
 mod place;
 mod tcp;
 mod udp;
+mod verdict;
 
 use std::fmt;
 use std::io::{self, Write};
