@@ -5,6 +5,8 @@
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
 
+pub mod expect;
+pub mod figure;
 mod lane;
 mod mark;
 mod message;

@@ -80,7 +80,8 @@ pub(super) fn natural_width(head: &[(&str, Align)], rows: &[Vec<String>]) -> usi
     columns.saturating_sub(GAP)
 }
 
-/// A sentence in lines, its continuation indented.
+/// A sentence in lines, its continuation indented. Lines do not break at a
+/// no-break space, which is written as any other.
 pub(super) fn sentence(paint: Paint, text: &str, style: &Style) -> Vec<Line> {
     const INDENT: usize = 2;
     let text = glyph::clean(text);
@@ -89,7 +90,7 @@ pub(super) fn sentence(paint: Paint, text: &str, style: &Style) -> Vec<Line> {
     let indented = |(index, text): (usize, String)| {
         let mut line = Line::default();
         line.pad(if index == 0 { 0 } else { INDENT });
-        line.with(paint, &text)
+        line.with(paint, &text.replace('\u{a0}', " "))
     };
     lines.into_iter().enumerate().map(indented).collect()
 }
