@@ -8,6 +8,7 @@ mod demonstration;
 mod lab;
 mod link;
 mod output;
+mod page;
 mod ping;
 mod place;
 mod tcp;

@@ -8,9 +8,11 @@
 
 mod accent;
 mod capture;
+mod comparison;
 mod delivery;
 mod distribution;
 mod excerpt;
+mod figures;
 mod flow;
 mod hex;
 mod ladder;
@@ -33,6 +35,7 @@ use crate::compare::{Message, Variant};
 use markup::{Attribute, Markup};
 
 pub use capture::Capture;
+pub use comparison::{Source, write};
 pub use excerpt::{Excerpt, Kept, Limits};
 pub use table::{Cell, Row, Table};
 
@@ -76,7 +79,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Writes the page.
-pub fn render(out: &mut impl Write, page: &Page<'_>) -> io::Result<()> {
+fn render(out: &mut impl Write, page: &Page<'_>) -> io::Result<()> {
     let mut text = Markup::default();
     text.own("<!DOCTYPE html>\n");
     text.element("html", &[("lang", &"en")], |html| {
@@ -271,6 +274,7 @@ mod tests {
         let table = Table {
             columns: vec![Variant::Tcp],
             rows: vec![row],
+            more: Vec::new(),
         };
         let page = Page {
             question: HOSTILE,

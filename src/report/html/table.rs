@@ -13,6 +13,8 @@ pub struct Table {
     pub columns: Vec<Variant>,
     /// The rows, in their order.
     pub rows: Vec<Row>,
+    /// Rows of lesser weight.
+    pub more: Vec<Row>,
 }
 
 /// One row: what it says, of each column.
@@ -48,40 +50,52 @@ impl Cell {
 
 impl Table {
     pub(super) fn draw(&self, out: &mut Markup) {
+        const CAPTION: &str =
+            "The figures of each kind of socket, measured by the programs and on the wire";
+        const MORE: &str = "The other figures, under the names that the JSON has";
+        self.part(out, &self.rows, CAPTION);
+        if !self.more.is_empty() {
+            out.element("details", &[], |details| {
+                details.leaf("summary", &[], "Every other figure");
+                self.part(details, &self.more, MORE);
+            });
+        }
+    }
+
+    fn part(&self, out: &mut Markup, rows: &[Row], caption: &str) {
         let scroll: [Attribute<'_>; 4] = [
             ("class", &"scroll"),
             ("role", &"region"),
             ("tabindex", &"0"),
-            ("aria-label", &"The comparison: table"),
+            ("aria-label", &caption),
         ];
         out.element("div", &scroll, |scroll| {
             scroll.element("table", &[("class", &"comparison")], |table| {
-                let caption =
-                    "The figures of each kind of socket, measured by the programs and on the wire";
                 table.leaf("caption", &[], caption);
-                table.element("thead", &[], |head| {
-                    head.element("tr", &[], |row| {
-                        row.leaf("td", &[], "");
-                        for variant in &self.columns {
-                            row.element(
-                                "th",
-                                &[("scope", &"col"), ("class", &accent::class(*variant))],
-                                |th| {
-                                    accent::swatch(th, *variant);
-                                    th.text(variant.title());
-                                },
-                            );
-                        }
-                    });
-                });
+                self.head(table);
                 table.element("tbody", &[], |body| {
-                    for row in &self.rows {
+                    for row in rows {
                         self.row(body, row);
                     }
                 });
             });
         });
         out.line();
+    }
+
+    fn head(&self, table: &mut Markup) {
+        table.element("thead", &[], |head| {
+            head.element("tr", &[], |row| {
+                row.leaf("td", &[], "");
+                for variant in &self.columns {
+                    let class = accent::class(*variant);
+                    row.element("th", &[("scope", &"col"), ("class", &class)], |th| {
+                        accent::swatch(th, *variant);
+                        th.text(variant.title());
+                    });
+                }
+            });
+        });
     }
 
     fn row(&self, body: &mut Markup, row: &Row) {
