@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::accent;
-use super::markup::{Markup, Px};
+use super::markup::{Attribute, Markup, Px};
 use super::plot::{Picture, words};
 use super::ticks::number;
 use super::{Lane, caption};
@@ -64,8 +64,7 @@ impl Cell {
     /// The sign, none for the plainest.
     fn sign(self) -> &'static str {
         match self {
-            Self::Delivered => "",
-            Self::Waited => "w",
+            Self::Delivered | Self::Waited => "",
             Self::Late => "L",
             Self::Duplicated => "2",
             Self::OutOfOrder => "↷",
@@ -158,19 +157,22 @@ fn define(out: &mut Markup) {
     out.element("defs", &[], |defs| {
         for cell in Cell::ALL {
             defs.element("g", &[("id", &cell.id())], |g| {
-                let (side, class) = (Px(SIDE), cell.class());
-                g.void(
-                    "rect",
-                    &[
-                        ("width", &side),
-                        ("height", &side),
-                        ("rx", &3),
-                        ("class", &class),
-                    ],
-                );
-                if !cell.sign().is_empty() {
-                    words(g, "sign", (SIDE / 2.0, SIDE / 2.0 + 4.0), cell.sign());
+                let (all, class) = (Px(SIDE), cell.class());
+                let square: [Attribute<'_>; 4] = [
+                    ("width", &all),
+                    ("height", &all),
+                    ("rx", &3),
+                    ("class", &class),
+                ];
+                g.void("rect", &square);
+                if cell == Cell::Waited {
+                    let half = format!(
+                        "M0 {0}H{SIDE}V13a3 3 0 0 1 -3 3H3a3 3 0 0 1 -3 -3Z",
+                        SIDE / 2.0
+                    );
+                    g.void("path", &[("d", &half), ("class", &"cell full")]);
                 }
+                words(g, "sign", (SIDE / 2.0, SIDE / 2.0 + 4.0), cell.sign());
             });
         }
     });

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::markup::{Attribute, Markup, Px};
-use super::ticks::{Scale, label};
+use super::ticks::{Scale, labels};
 
 /// A picture, its name, and in words what it shows.
 pub(super) struct Picture<'a> {
@@ -94,10 +94,11 @@ impl Panel {
     pub(super) fn axis_up(&self, out: &mut Markup, name: &str) {
         let (left, right) = (Px(self.left), Px(self.right()));
         let mut lines = String::new();
-        for tick in self.up.ticks() {
-            let y = self.y(tick);
+        let ticks = self.up.ticks();
+        for (tick, label) in ticks.iter().zip(labels(&ticks)) {
+            let y = self.y(*tick);
             let _ = write!(lines, "M{left} {}H{right}", Px(y));
-            tick_label(out, "end", (self.left - 8.0, y + 4.0), tick);
+            words(out, "tick end", (self.left - 8.0, y + 4.0), &label);
         }
         out.void("path", &[("class", &"grid"), ("d", &lines)]);
         words(out, "axis", (self.left, self.top - 9.0), name);
@@ -107,10 +108,11 @@ impl Panel {
     pub(super) fn axis_across(&self, out: &mut Markup, name: &str) {
         let bottom = self.bottom();
         let mut lines = format!("M{} {}H{}", Px(self.left), Px(bottom), Px(self.right()));
-        for tick in self.across.ticks() {
-            let x = self.x(tick);
+        let ticks = self.across.ticks();
+        for (tick, label) in ticks.iter().zip(labels(&ticks)) {
+            let x = self.x(*tick);
             let _ = write!(lines, "M{} {}v5", Px(x), Px(bottom));
-            tick_label(out, "middle", (x, bottom + 19.0), tick);
+            words(out, "tick middle", (x, bottom + 19.0), &label);
         }
         out.void("path", &[("class", &"base"), ("d", &lines)]);
         words(out, "axis end", (self.right(), bottom + 37.0), name);
@@ -132,11 +134,6 @@ impl Panel {
 pub(super) fn cross(x: f64, y: f64, size: f64) -> String {
     let (left, right, top, bottom) = (Px(x - size), Px(x + size), Px(y - size), Px(y + size));
     format!("M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}")
-}
-
-fn tick_label(out: &mut Markup, anchor: &str, (x, y): (f64, f64), value: f64) {
-    let class = format!("tick {anchor}");
-    words(out, &class, (x, y), &label(value));
 }
 
 /// Words at a place in a drawing.

@@ -138,14 +138,22 @@ impl TimeUnit {
     }
 }
 
-/// A tick's value in words: as many digits as it needs.
-pub(super) fn label(value: f64) -> String {
-    let text = match value.abs() {
-        size if size >= 1e6 => format!("{}M", trimmed(value / 1e6)),
-        size if size >= 1e4 => format!("{}k", trimmed(value / 1e3)),
-        _ => trimmed(value),
+/// Ticks' values in words: as many digits as each needs, thousands and millions
+/// in one way for all.
+pub(super) fn labels(ticks: &[f64]) -> Vec<String> {
+    let most = ticks
+        .iter()
+        .fold(0.0_f64, |most, tick| most.max(tick.abs()));
+    let (size, sign) = match most {
+        _ if most >= 1e6 => (1e6, "M"),
+        _ if most >= 1e4 => (1e3, "k"),
+        _ => (1.0, ""),
     };
-    if text == "-0" { "0".to_owned() } else { text }
+    let label = |tick: &f64| match trimmed(tick / size) {
+        text if text == "0" || text == "-0" => "0".to_owned(),
+        text => text + sign,
+    };
+    ticks.iter().map(label).collect()
 }
 
 fn trimmed(value: f64) -> String {
@@ -165,8 +173,8 @@ mod tests {
 
     use super::*;
 
-    fn labels(scale: Scale) -> Vec<String> {
-        scale.ticks().into_iter().map(label).collect()
+    fn labelled(scale: Scale) -> String {
+        labels(&scale.ticks()).join(" ")
     }
 
     #[test]
@@ -177,14 +185,11 @@ mod tests {
             (0.0, 1.0, "0 0.2 0.4 0.6 0.8 1"),
             (0.0, 0.03, "0 0.01 0.02 0.03"),
             (0.0, 43_210.0, "0 10k 20k 30k 40k 50k"),
+            (0.0, 20_000.0, "0 5k 10k 15k 20k"),
             (0.0, 0.0, "0 0.2 0.4 0.6 0.8 1"),
-            (0.0, 2_500_000.0, "0 500k 1M 1.5M 2M 2.5M"),
+            (0.0, 2_500_000.0, "0 0.5M 1M 1.5M 2M 2.5M"),
         ] {
-            assert_eq!(
-                labels(Scale::linear(from, to)).join(" "),
-                expected,
-                "{from}..{to}"
-            );
+            assert_eq!(labelled(Scale::linear(from, to)), expected, "{from}..{to}");
         }
     }
 
@@ -192,7 +197,7 @@ mod tests {
     fn a_wide_spread_is_told_in_powers_of_ten() {
         let wide = Scale::of_spread(0.04, 210.0);
         assert!(wide.is_log());
-        assert_eq!(labels(wide).join(" "), "0.01 0.1 1 10 100 1000");
+        assert_eq!(labelled(wide), "0.01 0.1 1 10 100 1000");
         assert!(!Scale::of_spread(20.0, 60.0).is_log());
         assert!(!Scale::of_spread(0.0, 60.0).is_log());
         let place = wide.place(1.0);

@@ -104,11 +104,12 @@ impl Course {
         svg.void("path", &[("d", &flight), ("class", &"flight")]);
         svg.void("path", &[("d", &threshold), ("class", &"threshold")]);
         svg.void("path", &[("d", &window), ("class", &"line")]);
-        for (x, class, text) in [
-            (430.0, "line", "congestion window"),
-            (620.0, "threshold", "slow-start threshold"),
-            (820.0, "flight", "segments in flight"),
-        ] {
+        let legend = [
+            (430.0, "line", "congestion window", &window),
+            (590.0, "flight", "segments in flight", &flight),
+            (740.0, "threshold", "slow-start threshold", &threshold),
+        ];
+        for (x, class, text, _) in legend.into_iter().filter(|(.., line)| !line.is_empty()) {
             let line = format!("M{} 13H{}", Px(x), Px(x + 26.0));
             svg.void("path", &[("d", &line), ("class", &class)]);
             words(svg, "label", (x + 34.0, 17.0), text);
