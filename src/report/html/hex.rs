@@ -36,7 +36,7 @@ pub(super) fn popover(out: &mut Markup, id: u64, title: &str, of: (&Dissection, 
     ];
     let layout = Layout {
         mode: Mode::Annotated,
-        width: 100,
+        width: 50,
         data: Some(MOST_DATA),
         ..Layout::default()
     };
