@@ -1,6 +1,7 @@
 //! `socklab compare`: the same messages through TCP, UDP and raw sockets.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
+use super::page::PageFile;
 use super::place::PlaceArgs;
 use super::verdict::{Checked, VerdictArgs};
 use crate::compare::{
@@ -60,6 +62,11 @@ pub(super) struct Args {
           allow_negative_numbers = true, value_parser = whole(1_u64, 86_400))]
     timeout: u64,
 
+    /// Write one self-contained page to FILE: the figures, the pictures, the
+    /// packets.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     #[command(flatten)]
     verdict: VerdictArgs,
 
@@ -94,8 +101,13 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let clock = Clock::start();
     let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
+    let html = args.html.as_deref();
+    let page = html.map(|path| PageFile::create(path, clock)).transpose()?;
     let stop = stop_on_signals()?;
-    let stage = args.place.build(&prepared, clock, &sinks.tee()?)?;
+    let sink = sinks.tee()?;
+    let sink = page.as_ref().map_or(sink.clone(), |page| page.beside(sink));
+    let stage = args.place.build(&prepared, clock, &sink)?;
+    drop(sink);
     let described = prepared.plan();
     let outcome = compare::run(&config, &stage, &stop)?;
     let blind = stage.blind().map(ToString::to_string);
@@ -120,16 +132,19 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
     lines.write(&compared)?;
+    let shown = report::compare::Shown {
+        config: &config,
+        sent: sent_messages,
+        compared: &compared,
+        link: account.as_ref(),
+        blind: blind.as_deref(),
+    };
+    if let Some(page) = page {
+        page.write_comparison(shown, clock, described.as_deref())?;
+    }
     if finished.events.is_some() && !args.verdict.takes_standard_output() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
         describe(&mut out, described.as_deref())?;
-        let shown = report::compare::Shown {
-            config: &config,
-            sent: sent_messages,
-            compared: &compared,
-            link: account.as_ref(),
-            blind: blind.as_deref(),
-        };
         report::compare::render(&mut out, &shown, &style)?;
         first_packets(&mut out, &compared, &style)?;
     }

@@ -17,6 +17,7 @@ mod interrupt;
 mod lab;
 mod link;
 mod output;
+mod page;
 mod ping;
 mod place;
 mod tcp;

@@ -12,6 +12,7 @@ mod evidence;
 pub mod fates;
 mod figure;
 mod glyph;
+pub mod html;
 pub mod json;
 pub mod ladder;
 mod line;
