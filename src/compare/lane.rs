@@ -252,7 +252,7 @@ pub(super) fn echo_request(family: Family) -> u8 {
 
 /// Sets the kernel's ICMP filter so that only messages of one type, or none,
 /// reach the socket (`ICMP_FILTER` in raw(7), RFC 3542 section 3.2 for IPv6).
-fn admit(socket: &Raw, address: SocketAddr, only: Option<u8>) -> io::Result<()> {
+pub(super) fn admit(socket: &Raw, address: SocketAddr, only: Option<u8>) -> io::Result<()> {
     const SOL_RAW: i32 = 255;
     const FILTER: i32 = 1;
     let mut blocked = [0xff_u8; 32];

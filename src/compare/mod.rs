@@ -9,6 +9,7 @@ mod lane;
 mod mark;
 mod message;
 mod receiver;
+pub mod remote;
 mod schedule;
 mod sender;
 mod tally;

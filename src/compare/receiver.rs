@@ -82,7 +82,7 @@ impl Receiver {
 }
 
 /// `SK_MEMINFO_DROPS` of `SO_MEMINFO`: the ninth of its numbers (sock_diag(7)).
-fn drops(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+pub(super) fn drops(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
     const SO_MEMINFO: i32 = 55;
     const DROPS: std::ops::Range<usize> = 32..36;
     let mut numbers = [0; 36];
@@ -94,7 +94,7 @@ fn drops(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
 
 /// What of a raw socket's bytes is the data of this run's echo request: IPv4
 /// gives the IP header too, IPv6 does not (raw(7)).
-fn echo_data(bytes: &[u8], family: Family, identifier: u16) -> Option<&[u8]> {
+pub(super) fn echo_data(bytes: &[u8], family: Family, identifier: u16) -> Option<&[u8]> {
     let icmp = match family {
         Family::Ipv4 => bytes.get(usize::from(bytes.first()? & 0xf) * 4..)?,
         Family::Ipv6 => bytes,
