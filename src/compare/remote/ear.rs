@@ -52,6 +52,7 @@ pub(super) fn listen(ear: &Ear, variant: Variant, session: &Session, clock: Cloc
         };
         reader.read(ear, variant);
         reader.reads.corrupted = reader.ledger.corrupted();
+        reader.reads.unlisted_copies = reader.ledger.unlisted_copies();
         reader.reads.dropped = match ear {
             Ear::Stream(_) => None,
             Ear::Datagram(socket, _) => drops(socket.as_fd()).ok().flatten(),
@@ -180,8 +181,7 @@ impl Reader<'_> {
     /// Whether there is nothing more to wait for, or the client sends more than
     /// any link could have made of what it planned.
     fn is_over(&self, is_stream: bool) -> bool {
-        let planned = u64::from(self.plan.count) * u64::from(self.plan.size);
-        if self.session.is_left() || self.bytes > planned * 8 + (1 << 20) {
+        if self.session.is_left() || self.bytes > self.plan.bytes.saturating_mul(8) + (1 << 20) {
             return true;
         }
         let Some(over) = self.session.over() else {

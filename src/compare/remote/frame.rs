@@ -112,11 +112,11 @@ mod tests {
             any::<u32>().prop_map(|sent| ClientSays::End { sent }),
             Just(ClientSays::Go),
             Just(ClientSays::Bye),
-            (any::<u32>(), any::<u32>(), any::<u64>()).prop_map(|(count, size, interval_ns)| {
+            (any::<u32>(), any::<u32>(), any::<u64>()).prop_map(|(count, size, bytes)| {
                 ClientSays::Plan(Plan {
                     count,
                     size,
-                    interval_ns,
+                    bytes,
                     ..Plan::default()
                 })
             }),
@@ -172,7 +172,8 @@ mod tests {
         let long = "a frame of 1195725856 bytes, where at most 4096 are taken";
         assert_eq!(refused(b"GET / HTTP/1.1\r\n"), Err(long.into()));
         assert_eq!(refused(&[0; 4]), Err("a frame that is not JSON".into()));
-        let nest = [&4000_u32.to_be_bytes()[..], &[b'['; 4000]].concat();
+        let start = b"{\"say\":\"go\",\"x\":";
+        let nest = [&4000_u32.to_be_bytes()[..], start, &[b'['; 4000]].concat();
         assert_eq!(refused(&nest), Err("a frame that is not JSON".into()));
         assert_eq!(
             refused(b"\0\0\0\x0d{\"say\":\"no\"}"),

@@ -57,8 +57,7 @@ impl Limits {
 
     /// How long the plan's sending takes.
     pub fn duration(plan: &Plan) -> Duration {
-        let nanoseconds = plan.interval_ns.saturating_mul(plan.count.into());
-        Duration::from_nanos(nanoseconds)
+        Duration::from_nanos(plan.duration_ns)
     }
 
     /// Whether a plan may be carried out; why not, as its client reads it.
@@ -83,6 +82,9 @@ impl Limits {
                 "this server takes messages of {SMALLEST} to {most} bytes"
             ));
         }
+        if plan.bytes > u64::from(plan.count) * u64::from(plan.size) {
+            return Err("a plan's messages are no longer than its longest".into());
+        }
         let duration = Self::duration(plan);
         if duration > Duration::from_secs(self.seconds) {
             return Err(format!(
@@ -100,7 +102,7 @@ impl Limits {
 
     /// A burst of what a second may carry is allowed at any interval.
     fn allow_rate(&self, plan: &Plan, duration: Duration) -> Result<(), String> {
-        let bits = plan.kinds.len() as u128 * u128::from(plan.count) * u128::from(plan.size) * 8;
+        let bits = plan.kinds.len() as u128 * u128::from(plan.bytes) * 8;
         let budget = u128::from(self.bits_per_second) * (duration.as_millis() + 1000) / 1000;
         if bits > budget {
             return Err(format!(
@@ -129,7 +131,8 @@ mod tests {
             kinds: vec![ask("tcp"), ask("udp")],
             count: 100,
             size: 100,
-            interval_ns: 1_000_000,
+            bytes: 10_000,
+            duration_ns: 100_000_000,
             ..Plan::default()
         }
     }
@@ -142,7 +145,7 @@ mod tests {
             Limits::default().allow(&plan)
         };
         assert_eq!(change(|_| {}), Ok(()));
-        assert_eq!(change(|plan| plan.interval_ns = 0), Ok(()));
+        assert_eq!(change(|plan| plan.duration_ns = 0), Ok(()));
         for (wrong, words) in [
             (change(|plan| plan.kinds.clear()), "one to seven"),
             (change(|plan| plan.kinds[1].kind = "tcp".into()), "once"),
@@ -150,9 +153,15 @@ mod tests {
             (change(|plan| plan.count = 100_001), "100000 messages"),
             (change(|plan| plan.size = 23), "24 to 65507 bytes"),
             (change(|plan| plan.size = 70_000), "24 to 65507 bytes"),
-            (change(|plan| plan.interval_ns = u64::MAX), "600 seconds"),
+            (change(|plan| plan.duration_ns = u64::MAX), "600 seconds"),
             (change(|plan| plan.patience_ns = u64::MAX), "60 seconds"),
-            (change(|plan| plan.size = 65_507), "100000000 bits a second"),
+            (change(|plan| plan.bytes = 10_001), "no longer"),
+            (
+                change(|plan| {
+                    (plan.size, plan.bytes, plan.duration_ns) = (65_507, 6_550_700, 0);
+                }),
+                "100000000 bits a second",
+            ),
         ] {
             let why = wrong.expect_err(words);
             assert!(why.contains(words), "{why}");
@@ -161,8 +170,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_plan_overflows(count: u32, size: u32, interval_ns: u64) {
-            let plan = Plan { count, size, interval_ns, ..plan() };
+        fn no_plan_overflows(count: u32, size: u32, bytes: u64, duration_ns: u64) {
+            let plan = Plan { count, size, bytes, duration_ns, ..plan() };
             let _ = Limits::default().allow(&plan);
         }
     }

@@ -22,6 +22,7 @@
 //! ```
 
 mod agenda;
+mod caller;
 mod control;
 mod ear;
 mod frame;

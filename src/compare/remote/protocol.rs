@@ -97,7 +97,8 @@ pub enum ServerSays {
         /// Why, where the client did not end it.
         cut: Option<String>,
     },
-    /// Messages of one kind that arrived, in the order of their numbers.
+    /// Messages of one kind that arrived, copies included, in the order in
+    /// which they came.
     Arrivals {
         /// Which kind.
         kind: String,
@@ -124,8 +125,10 @@ pub struct Plan {
     pub count: u32,
     /// Length of the longest message in bytes.
     pub size: u32,
-    /// From one message to the next, on average.
-    pub interval_ns: u64,
+    /// Bytes of all messages of a kind.
+    pub bytes: u64,
+    /// From the first message to the end of the sending.
+    pub duration_ns: u64,
     /// How long after the end datagrams may still be under way.
     pub patience_ns: u64,
     /// How long a stream may stand still.
@@ -156,41 +159,31 @@ pub struct Offer {
     pub refused: Option<String>,
 }
 
-/// One message that arrived: in JSON `[number, first_at_ns, copies,
-/// out_of_order]`.
+/// One message that arrived whole: in JSON `[number, bytes, at_ns]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u32, u64, u16, bool)", into = "(u32, u64, u16, bool)")]
+#[serde(from = "(u32, u32, u64)", into = "(u32, u32, u64)")]
 pub struct Arrival {
     /// Its number, from 1.
     pub number: u32,
-    /// When it first arrived whole.
-    pub first_at_ns: u64,
-    /// How often it arrived whole.
-    pub copies: u16,
-    /// It came after one with a higher number.
-    pub out_of_order: bool,
+    /// Its length.
+    pub bytes: u32,
+    /// When the program had it.
+    pub at_ns: u64,
 }
 
-impl From<(u32, u64, u16, bool)> for Arrival {
-    fn from((number, first_at_ns, copies, out_of_order): (u32, u64, u16, bool)) -> Self {
+impl From<(u32, u32, u64)> for Arrival {
+    fn from((number, bytes, at_ns): (u32, u32, u64)) -> Self {
         Self {
             number,
-            first_at_ns,
-            copies,
-            out_of_order,
+            bytes,
+            at_ns,
         }
     }
 }
 
-impl From<Arrival> for (u32, u64, u16, bool) {
+impl From<Arrival> for (u32, u32, u64) {
     fn from(arrival: Arrival) -> Self {
-        let Arrival {
-            number,
-            first_at_ns,
-            copies,
-            out_of_order,
-        } = arrival;
-        (number, first_at_ns, copies, out_of_order)
+        (arrival.number, arrival.bytes, arrival.at_ns)
     }
 }
 
@@ -203,6 +196,8 @@ pub struct Reads {
     pub reads: u64,
     /// Of those, calls that gave exactly one message.
     pub reads_of_one_message: u64,
+    /// Copies that came after the server had noted as many as it does.
+    pub unlisted_copies: u64,
     /// What the socket's full buffer dropped, where the kernel counts it.
     pub dropped: Option<u64>,
 }
@@ -250,9 +245,8 @@ mod tests {
     fn the_largest_chunk_fits_into_a_frame() {
         let arrival = Arrival {
             number: u32::MAX,
-            first_at_ns: u64::MAX,
-            copies: u16::MAX,
-            out_of_order: false,
+            bytes: u32::MAX,
+            at_ns: u64::MAX,
         };
         let chunk = ServerSays::Arrivals {
             kind: "icmp-datagram".into(),

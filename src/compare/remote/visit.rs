@@ -302,7 +302,7 @@ impl<'scope, 'env> Visit<'scope, 'env> {
         for heard in &heard {
             let kind = heard.variant.name().to_owned();
             for messages in heard.ledger.chunks() {
-                let kind = kind.clone();
+                let (kind, messages) = (kind.clone(), messages.to_vec());
                 self.control.say(&ServerSays::Arrivals { kind, messages })?;
             }
             story.push(format!("{kind} {}", heard.ledger.arrived()));
