@@ -9,14 +9,19 @@ use std::time::Duration;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::compare_remote::{self, Endpoint, RemoteArgs};
 use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
 use super::place::PlaceArgs;
-use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, Variant, WireTally};
+use crate::compare::remote::{self, Clocks};
+use crate::compare::{
+    self, Compared, Config, LARGEST, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
+};
 use crate::error::Error;
+use crate::event::Place;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
-use crate::recorder::Clock;
+use crate::recorder::{Clock, Recorder};
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::{self, Style};
 
@@ -57,6 +62,9 @@ pub(super) struct Args {
     #[command(flatten)]
     output: OutputArgs,
 
+    #[command(flatten)]
+    remote: RemoteArgs,
+
     // The last, so that its heading is over nothing else.
     #[command(flatten)]
     place: PlaceArgs,
@@ -73,10 +81,22 @@ struct Report<'a> {
     link: Option<&'a Account>,
     /// What the link did to packets, as a description of it.
     plan: Option<&'a str>,
+    /// How the clocks stand, between real machines.
+    clocks: Option<&'a Clocks>,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
+    if let Some(endpoint) = &args.remote.listen {
+        let family = args.place.asked_family();
+        args.place
+            .refuse_link("--listen is one end of a real network; leave one of the two")?;
+        compare_remote::listen(&args.remote, endpoint, (family, &stop_on_signals()?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(host) = &args.remote.host {
+        return run_remote(args, host, colour);
+    }
     let prepared = args.place.prepare()?;
     let clock = Clock::start();
     let config = args.config();
@@ -99,10 +119,11 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         planned,
         sent_messages,
         interrupted,
-        size_bytes: config.size,
+        size_bytes: config.largest(),
         kinds: &compared,
         link: account.as_ref(),
         plan: described.as_deref(),
+        clocks: None,
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
     if finished.events.is_some() {
@@ -120,6 +141,63 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     }
     finished.pcap?;
     Ok(if agrees(&compared, account.as_ref()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The run against another machine.
+fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<ExitCode> {
+    let clock = Clock::start();
+    let sinks = args.output.open("compare", clock)?;
+    let stop = stop_on_signals()?;
+    let peer = host.resolve((args.place.asked_family(), args.place.port))?;
+    args.place
+        .refuse_link("the way to HOST is a real network; leave one of the two")?;
+    let config = Config {
+        family: crate::flow::Family::of(peer.ip()),
+        ..args.config()
+    };
+    let recorder = Recorder::new(Place::Client, clock, sinks.tee()?);
+    let ran = remote::run(&config, peer, &recorder, &stop)?;
+    drop(recorder);
+    let compared = compare::with_wire(ran.outcome.columns.clone(), &WireTally::new(&config));
+    let interrupted = ran.outcome.is_interrupted();
+    let (planned, sent_messages) = (ran.outcome.planned, ran.outcome.sent_messages);
+    if interrupted {
+        eprintln!("socklab: interrupted after {sent_messages} of {planned} messages");
+    }
+    if let Some(why) = &ran.cut {
+        eprintln!("socklab: the server ended the run: {why}");
+    }
+    let result = Report {
+        planned,
+        sent_messages,
+        interrupted,
+        size_bytes: config.largest(),
+        kinds: &compared,
+        link: None,
+        plan: None,
+        clocks: Some(&ran.clocks),
+    };
+    let finished = sinks
+        .played(format!("real network {host}"))
+        .conclude(&result, None)?;
+    if finished.events.is_some() {
+        let (mut out, style) = (std::io::stdout().lock(), colour.style());
+        let shown = report::compare::Shown {
+            config: &config,
+            sent: sent_messages,
+            compared: &compared,
+            link: None,
+            blind: None,
+        };
+        report::compare::render(&mut out, &shown, &style)?;
+        report::clocks::render(&mut out, &ran.clocks, &style)?;
+    }
+    finished.pcap?;
+    Ok(if agrees(&compared, None) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -183,9 +261,13 @@ impl Args {
             port: self.place.port,
             variants: Variant::USUAL.to_vec(),
             raw_protocol: compare::RAW_PROTOCOL,
-            count: self.count,
-            size: self.size,
-            interval: self.interval,
+            schedule: Schedule {
+                sizes: Sizes::Fixed(u32::try_from(self.size).unwrap_or(u32::MAX)),
+                pace: Pace::Every(self.interval),
+                extent: compare::Extent::Messages(self.count),
+                seed: 0,
+            },
+            deadline: None,
             patience: Config::default().patience + self.place.longest_way(self.size),
             timeout: Duration::from_secs(self.timeout),
         }

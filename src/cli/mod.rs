@@ -4,6 +4,7 @@
 //! and the order of events: build the stage, run the engine, render.
 
 mod compare;
+mod compare_remote;
 mod demonstration;
 mod lab;
 mod link;

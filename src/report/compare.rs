@@ -12,7 +12,7 @@ use super::figure::duration;
 use super::line::Line;
 use super::style::{Paint, Style};
 use super::table::{self, Align, WRONG};
-use crate::compare::{Boundaries, Compared, Config, Figures, Traffic, WireUse};
+use crate::compare::{Boundaries, Compared, Config, Figures, Pace, Traffic, WireUse};
 use crate::flow::Kind;
 use crate::link::Account;
 
@@ -64,17 +64,18 @@ fn headline(shown: &Shown<'_>) -> String {
         Some(account) => format!("a private link ({})", account.device),
         None => "the loopback interface".to_owned(),
     };
-    let messages = if sent == config.count {
+    let planned = config.schedule.count();
+    let messages = if sent == planned {
         plural(sent.into(), "message")
     } else {
-        format!("{sent} of {}", plural(config.count.into(), "message"))
+        format!("{sent} of {}", plural(planned.into(), "message"))
     };
-    let rhythm = if config.interval.is_zero() {
-        "as fast as possible".to_owned()
-    } else {
-        format!("one every {}", duration(config.interval))
+    let rhythm = match config.schedule.pace {
+        Pace::Every(interval) if interval.is_zero() => "as fast as possible".to_owned(),
+        Pace::Every(interval) => format!("one every {}", duration(interval)),
+        Pace::Rate(rate) => format!("{rate} of messages"),
     };
-    let size = config.size;
+    let size = &config.schedule.sizes;
     format!("{messages} of {size} bytes, {rhythm}, through each kind of socket, over {place}")
 }
 
@@ -230,7 +231,10 @@ fn bytes_per_message(compared: &Compared, config: &Config) -> String {
         return NOTHING.to_owned();
     };
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    let (bytes, size) = (traffic.bytes as f64 / count, config.size as f64);
+    let (bytes, size) = (
+        traffic.bytes as f64 / count,
+        f64::from(config.schedule.sizes.mean()),
+    );
     format!("{bytes:.1}, {:+.0} %", (bytes / size - 1.0) * 100.0)
 }
 

@@ -174,19 +174,26 @@ impl<'a> Caller<'a> {
         let _ = self.control.say(&ClientSays::Bye);
     }
 
-    /// Whether the server has said something unasked, or is gone.
-    pub(super) fn is_called(&self) -> bool {
+    /// Whether the user wants no more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server says something unasked within so long, or is gone.
+    pub(super) fn is_called(&self, within: Duration) -> bool {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
         use std::os::fd::AsFd;
         let socket = self.control.stream().as_fd();
         let mut ready = [PollFd::new(socket, PollFlags::POLLIN)];
-        poll(&mut ready, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+        let within = PollTimeout::try_from(within).unwrap_or(PollTimeout::ZERO);
+        poll(&mut ready, within).is_ok_and(|count| count > 0)
     }
 
     fn ask(&mut self, question: &ClientSays) -> Result<ServerSays, Error> {
         let said = self.control.say(question).map_err(Silence::Io);
-        let stopped = || self.stop.load(Ordering::Relaxed);
-        let heard = said.and_then(|()| self.control.hear(Instant::now() + ANSWER, &stopped));
+        let (stop, control) = (self.stop, &mut self.control);
+        let stopped = || stop.load(Ordering::Relaxed);
+        let heard = said.and_then(|()| control.hear(Instant::now() + ANSWER, &stopped));
         heard.map_err(|why| self.lost("talk to", &why))
     }
 

@@ -13,8 +13,8 @@ use super::ledger::{Got, Ledger};
 use super::proof::Proof;
 use super::protocol::{Plan, Reads};
 use super::session::{Heard, Session};
-use crate::compare::Variant;
-use crate::compare::receiver::drops;
+use crate::compare::lane::{Found, drops, expected};
+use crate::compare::{Mark, Variant};
 use crate::flow::Family;
 use crate::recorder::Clock;
 use crate::socket::{Datagram, Raw, Stream};
@@ -24,8 +24,8 @@ pub(super) enum Ear {
     Stream(Stream),
     /// Connected to its one peer.
     Datagram(Datagram, SocketAddr),
-    /// Echo requests with this identifier.
-    Echo(Raw, u16),
+    /// Of everything that comes to the host, what bears this mark.
+    Raw(Raw, Mark),
 }
 
 /// A reader's buffer: two of the longest messages.
@@ -56,7 +56,7 @@ pub(super) fn listen(ear: &Ear, variant: Variant, session: &Session, clock: Cloc
         reader.reads.dropped = match ear {
             Ear::Stream(_) => None,
             Ear::Datagram(socket, _) => drops(socket.as_fd()).ok().flatten(),
-            Ear::Echo(socket, _) => drops(socket.as_fd()).ok().flatten(),
+            Ear::Raw(socket, _) => drops(socket.as_fd()).ok().flatten(),
         };
         let Reader { ledger, reads, .. } = reader;
         Some(Heard {
@@ -89,7 +89,7 @@ impl Reader<'_> {
                 Ear::Datagram(socket, peer) => {
                     self.read_datagram(socket, *peer, &mut buffer, variant)
                 }
-                Ear::Echo(socket, identifier) => self.read_echo(socket, *identifier, &mut buffer),
+                Ear::Raw(socket, mark) => self.read_raw(socket, *mark, &mut buffer),
             };
             match read {
                 Ok(true) => {}
@@ -150,15 +150,30 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    fn read_echo(&mut self, socket: &Raw, identifier: u16, buffer: &mut [u8]) -> io::Result<bool> {
+    fn read_raw(&mut self, socket: &Raw, mark: Mark, buffer: &mut [u8]) -> io::Result<bool> {
         let received = socket.recv_from(buffer)?;
         let now = self.clock.now();
+        if received.from.ip() != self.session.peer {
+            return Ok(true);
+        }
+        let data = &buffer[..received.bytes];
         let family = Family::of(self.session.peer);
-        if received.from.ip() == self.session.peer
-            && let Some(data) =
-                crate::compare::receiver::echo_data(&buffer[..received.bytes], family, identifier)
-        {
-            self.judge(received.bytes, now, data);
+        // IPv4 gives the IP header too, IPv6 does not (raw(7)).
+        let header = match (family, data.first()) {
+            (Family::Ipv4, Some(first)) => usize::from(first & 0xf) * 4,
+            _ => 0,
+        };
+        match expected(mark, family, data.get(header..).unwrap_or_default()) {
+            Some(Found::Whole(probe, length)) => {
+                if self.ledger.message(&probe, length, now) == Got::Message {
+                    self.count(received.bytes, true);
+                }
+            }
+            Some(Found::Damaged) => {
+                self.ledger.damaged();
+                self.count(received.bytes, false);
+            }
+            None => {}
         }
         Ok(true)
     }

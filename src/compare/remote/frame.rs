@@ -176,7 +176,7 @@ mod tests {
         let nest = [&4000_u32.to_be_bytes()[..], start, &[b'['; 4000]].concat();
         assert_eq!(refused(&nest), Err("a frame that is not JSON".into()));
         assert_eq!(
-            refused(b"\0\0\0\x0d{\"say\":\"no\"}"),
+            refused(b"\0\0\0\x0c{\"say\":\"no\"}"),
             Err("a frame that is no message of this protocol".into())
         );
     }

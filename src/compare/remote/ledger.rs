@@ -67,7 +67,7 @@ impl Ledger {
             }
             Parsed::Foreign => Got::Foreign,
             Parsed::Whole(..) | Parsed::Corrupted(_) | Parsed::Incomplete => {
-                self.corrupted = self.corrupted.saturating_add(1);
+                self.damaged();
                 Got::Bytes
             }
         }
@@ -85,7 +85,7 @@ impl Ledger {
                     whole += 1;
                 }
                 Parsed::Corrupted(length) => {
-                    self.corrupted = self.corrupted.saturating_add(1);
+                    self.damaged();
                     start += length;
                 }
                 Parsed::Incomplete => return (start, whole),
@@ -96,7 +96,8 @@ impl Ledger {
         }
     }
 
-    fn message(&mut self, probe: &Probe, length: usize, now: Duration) -> Got {
+    /// One message, whole.
+    pub fn message(&mut self, probe: &Probe, length: usize, now: Duration) -> Got {
         let index = (probe.number as usize).checked_sub(1);
         let Some(seen) = index.and_then(|index| self.seen.get_mut(index)) else {
             return Got::Foreign;
@@ -114,6 +115,11 @@ impl Ledger {
             at_ns: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
         });
         Got::Message
+    }
+
+    /// A message whose checksum does not match.
+    pub fn damaged(&mut self) {
+        self.corrupted = self.corrupted.saturating_add(1);
     }
 
     /// What arrived, in chunks that fit into frames.

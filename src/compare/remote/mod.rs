@@ -23,6 +23,8 @@
 
 mod agenda;
 mod caller;
+mod client;
+mod clocks;
 mod control;
 mod ear;
 mod frame;
@@ -36,8 +38,10 @@ mod registry;
 mod server;
 mod session;
 mod visit;
+mod way;
 
+pub use client::{Ran, run};
+pub use clocks::Clocks;
 pub use journal::Journal;
 pub use limits::Limits;
-pub use offset::{Estimate, Offset};
 pub use server::Server;

@@ -16,11 +16,12 @@ use super::protocol::{Ask, ClientSays, Offer, Plan, ServerSays, Token};
 use super::registry::{Place, random_token};
 use super::server::Server;
 use super::session::Session;
-use crate::compare::Variant;
-use crate::compare::lane::{GLANCE, admit, echo_request};
+use crate::compare::lane::{self, Failure, Receiver, Terms};
+use crate::compare::{Mark, Variant};
 use crate::error::explain;
-use crate::flow::{Family, Kind};
-use crate::socket::{Raw, Stream};
+use crate::flow::Kind;
+use crate::socket::Stream;
+use crate::stage::Seat;
 
 /// Why a connection was closed before its session was over.
 enum Trouble {
@@ -247,33 +248,28 @@ impl<'scope, 'env> Visit<'scope, 'env> {
         let (Some(place), Ok(variant)) = (&self.place, ask.kind.parse::<Variant>()) else {
             return Err("there is no session".into());
         };
-        let Some(identifier) = ask.echo else {
-            return Err("this server reads no bare IP datagrams".into());
+        let mark = mark(ask)?;
+        let terms = Terms {
+            variant,
+            server: SocketAddr::new(self.local.ip(), 0),
+            client: None,
+            mark,
+            largest: 0,
+            timeout: GREETING,
         };
-        let address = SocketAddr::new(self.local.ip(), 0);
-        let open = || {
-            let socket = Raw::open(&self.server.recorder, "raw server", address)?;
-            admit(
-                &socket,
-                address,
-                Some(echo_request(Family::of(address.ip()))),
-            )?;
-            socket.set_receive_timeout(GLANCE)?;
-            Ok(socket)
+        let opened = lane::Server::open(Seat::here(&self.server.recorder), &terms);
+        let socket = match opened.and_then(lane::Server::accept) {
+            Ok(Receiver::Raw { socket, .. }) => socket,
+            Ok(_) => return Err("this kind is not raw".into()),
+            Err(failure) => return Err(unopened(failure)),
         };
-        let socket = open().map_err(|error: std::io::Error| {
-            format!(
-                "open a raw socket: {}; the server needs CAP_NET_RAW",
-                explain(&error)
-            )
-        })?;
         let session = Arc::clone(&place.session);
         if !session.attach(variant) {
             return Err("this kind is there already".into());
         }
         let clock = self.server.recorder.clock();
         let listening = Arc::clone(&session);
-        let read = move || ear::listen(&Ear::Echo(socket, identifier), variant, &listening, clock);
+        let read = move || ear::listen(&Ear::Raw(socket, mark), variant, &listening, clock);
         let reader = std::thread::Builder::new().name("echoes".into());
         reader
             .spawn_scoped(self.scope, read)
@@ -319,6 +315,32 @@ impl<'scope, 'env> Visit<'scope, 'env> {
 
     fn now_ns(&self) -> u64 {
         nanoseconds(self.server.recorder.clock().now())
+    }
+}
+
+/// What tells a raw kind's datagrams from all others that come to this host.
+fn mark(ask: &Ask) -> Result<Mark, String> {
+    /// ICMP, IP-in-IP, TCP, UDP, IPv6, ICMPv6: the kernel's own, of which a raw
+    /// socket would get a copy of everything.
+    const BUSY: [u8; 6] = [1, 4, 6, 17, 41, 58];
+    match (ask.echo, ask.protocol) {
+        (Some(identifier), _) => Ok(Mark::Echo(identifier)),
+        (None, Some(protocol)) if BUSY.contains(&protocol) => {
+            Err(format!("protocol {protocol} is the kernel's own; try 253"))
+        }
+        (None, Some(protocol)) => Ok(Mark::Protocol(protocol)),
+        (None, None) => Err("the plan says neither identifier nor protocol".into()),
+    }
+}
+
+fn unopened(failure: Failure) -> String {
+    let (Failure::Refused(error) | Failure::Other(error)) = failure;
+    match error.errno() {
+        Some(errno @ (nix::errno::Errno::EPERM | nix::errno::Errno::EACCES)) => {
+            let why = explain(&errno.into());
+            format!("open a raw socket: {why}; --listen needs CAP_NET_RAW for it")
+        }
+        _ => error.to_string(),
     }
 }
 
