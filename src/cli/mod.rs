@@ -12,6 +12,7 @@ macro_rules! note {
 }
 
 mod compare;
+mod compare_remote;
 mod demonstration;
 mod interrupt;
 mod lab;

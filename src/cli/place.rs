@@ -47,6 +47,16 @@ impl PlaceArgs {
         if self.v6 { Family::Ipv6 } else { Family::Ipv4 }
     }
 
+    /// The address family, where one was asked for.
+    pub(super) fn asked_family(&self) -> Option<Family> {
+        (self.v4 || self.v6).then(|| self.family())
+    }
+
+    /// Refuses link options where there is no link, and says why.
+    pub(super) fn refuse_link(&self, why: &str) -> Result<(), Error> {
+        self.link.refused_without_link(why)
+    }
+
     /// Whether the link is asked to do anything to packets.
     pub(super) fn is_impaired(&self) -> bool {
         let plan = self.link.plan();
