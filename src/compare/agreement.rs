@@ -1,6 +1,7 @@
 //! Whether the programs' figures, the wire's and the kernels' can all be true:
 //! they are counted independently, and what does not add up is an error.
 
+use super::confirm;
 use super::{Compared, Figures, Observed, WireUse};
 use crate::error::Exit;
 use crate::flow::Kind;
@@ -40,6 +41,7 @@ impl Compared {
         say(wire.reached.and_then(|reached| misjudged(figures, reached)));
         say(self.conjured());
         say(resent(figures, wire));
+        found.extend(confirm::unconfirmed(self));
         found
     }
 

@@ -5,11 +5,15 @@
 //! the wire's account of each kind stands beside it.
 
 mod agreement;
+pub mod catalogue;
+pub mod confirm;
+pub mod expect;
 mod figures;
 mod lane;
 mod mark;
 mod message;
 mod play;
+pub mod remote;
 mod schedule;
 mod tally;
 mod variant;
