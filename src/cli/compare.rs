@@ -12,14 +12,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::compare_remote::{self, Endpoint, RemoteArgs};
 use super::demonstration::{describe, ended};
-use super::output::{Colour, OutputArgs, bytes, whole};
+use super::output::{Colour, OutputArgs, whole};
 use super::page::PageFile;
 use super::place::PlaceArgs;
+use super::schedule::ScheduleArgs;
 use super::verdict::{Checked, VerdictArgs};
 use crate::compare::remote::{self, Clocks};
-use crate::compare::{
-    self, Compared, Config, LARGEST, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
-};
+use crate::compare::{self, Compared, Config, Order, Outcome, WireTally};
 use crate::error::Error;
 use crate::event::Place;
 use crate::link::Account;
@@ -27,14 +26,14 @@ use crate::packet::hexdump::Mode;
 use crate::recorder::{Clock, Recorder};
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::{self, Style};
+use crate::stage::Stage;
 
 /// Send the same messages through TCP, UDP and raw sockets, side by side.
 ///
 /// Numbered, timestamped, checksummed messages go from the client to the server
-/// through a stream socket, a datagram socket and a raw ICMP socket, over the
-/// same private link. One thread sends them all; the kinds take turns at being
-/// first. What arrives is judged by the receiving program
-/// and held against what crossed the wire.
+/// through a stream socket, a datagram socket and a raw ICMP socket, or what
+/// --kinds says, over the same private link. What arrives is judged by the
+/// receiving program and held against what crossed the wire.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,19 +45,8 @@ Examples:
   socklab compare --loss 1% --expect \"udp.lost <= 3%\" --expect \"tcp.p99 < 1s\"
                                         ends with 1 where that is not so")]
 pub(super) struct Args {
-    /// How many messages each kind of socket carries.
-    #[arg(short, long, value_name = "COUNT", default_value_t = 100,
-          value_parser = whole(1_u32, 10_000_000), allow_negative_numbers = true)]
-    count: u32,
-
-    /// Length of a message in bytes.
-    #[arg(short, long, value_name = "BYTES", default_value = "100",
-          value_parser = bytes(SMALLEST, LARGEST))]
-    size: usize,
-
-    /// Milliseconds from one message to the next; fractions allowed.
-    #[arg(short, long, value_name = "MS", default_value = "1", value_parser = milliseconds)]
-    interval: Duration,
+    #[command(flatten)]
+    schedule: ScheduleArgs,
 
     /// Give up a stream that stands still for this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = compare::TIMEOUT.as_secs(),
@@ -90,6 +78,8 @@ struct Report<'a> {
     planned: u32,
     sent_messages: u32,
     interrupted: bool,
+    /// Whether the kinds sent `at_once` or `in_turn`.
+    order: Order,
     size_bytes: usize,
     kinds: &'a [Compared],
     link: Option<&'a Account>,
@@ -113,9 +103,9 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     if let Some(host) = &args.remote.host {
         return run_remote(args, host, colour);
     }
-    let config = args.config();
-    let lines = args.verdict.open(&config.variants, &args.output)?;
     let prepared = args.place.prepare()?;
+    let config = args.config(prepared.seed());
+    let lines = args.verdict.open(&config.variants, &args.output)?;
     let clock = Clock::start();
     let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
@@ -124,12 +114,20 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signals()?;
     let sink = sinks.tee()?;
     let sink = page.as_ref().map_or(sink.clone(), |page| page.beside(sink));
-    let stage = args.place.build(&prepared, clock, &sink)?;
-    drop(sink);
     let described = prepared.plan();
-    let outcome = compare::run(&config, &stage, &stop)?;
-    let blind = stage.blind().map(ToString::to_string);
-    let account = ended(stage)?;
+    let mut build = || {
+        let prepared = match config.order {
+            Order::AtOnce => &prepared,
+            Order::InTurn => &prepared.starting_at(clock.now()),
+        };
+        args.place.build(prepared, clock, &sink)
+    };
+    let Played {
+        outcome,
+        blind,
+        account,
+    } = play(&config, &mut build, &stop)?;
+    drop(sink);
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
     let interrupted = outcome.is_interrupted();
     if interrupted {
@@ -147,6 +145,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         link: account.as_ref(),
         plan: described.as_deref(),
         expectations: &checked,
+        order: config.order,
         clocks: None,
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
@@ -176,6 +175,59 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// What a run on this machine gave.
+struct Played {
+    outcome: Outcome,
+    /// Why no packets could be seen, where none could.
+    blind: Option<String>,
+    account: Option<Account>,
+}
+
+/// Sends at once, or through one kind after another: then each over a link of
+/// its own, so that none meets what another left behind.
+fn play(
+    config: &Config,
+    build: &mut dyn FnMut() -> Result<Stage, Error>,
+    stop: &AtomicBool,
+) -> Result<Played, Error> {
+    let mut runs = match config.order {
+        Order::AtOnce => vec![config.clone()],
+        Order::InTurn => config
+            .variants
+            .iter()
+            .map(|one| config.alone(*one))
+            .collect(),
+    }
+    .into_iter();
+    let mut stage = build()?;
+    let mut outcome = Outcome::default();
+    let mut accounts: Option<Account> = None;
+    let mut run = runs.next();
+    while let Some(config) = run {
+        outcome.add(compare::run(&config, &stage, stop)?);
+        run = runs.next();
+        if run.is_some() && stage.as_link().is_some() {
+            let account = ended(stage)?;
+            accounts = merged(accounts, account);
+            stage = build()?;
+        }
+    }
+    let blind = stage.blind().map(ToString::to_string);
+    let account = merged(accounts, ended(stage)?);
+    Ok(Played {
+        outcome,
+        blind,
+        account,
+    })
+}
+
+fn merged(before: Option<Account>, last: Option<Account>) -> Option<Account> {
+    match (before, last) {
+        (Some(before), Some(last)) => Some(before.and(last)),
+        (before, last) => before.or(last),
+    }
+}
+
 /// The run against another machine.
 fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<ExitCode> {
     let clock = Clock::start();
@@ -186,7 +238,7 @@ fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<Ex
         .refuse_link("the way to HOST is a real network; leave one of the two")?;
     let config = Config {
         family: crate::flow::Family::of(peer.ip()),
-        ..args.config()
+        ..args.config(0)
     };
     let lines = args.verdict.open(&config.variants, &args.output)?;
     let recorder = Recorder::new(Place::Client, clock, sinks.tee()?);
@@ -211,6 +263,7 @@ fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<Ex
         link: None,
         plan: None,
         expectations: &checked,
+        order: config.order,
         clocks: Some(&ran.clocks),
     };
     let finished = sinks
@@ -288,29 +341,15 @@ fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
 }
 
 impl Args {
-    fn config(&self) -> Config {
+    fn config(&self, seed: u64) -> Config {
+        let config = self.schedule.config(seed, self.place.narrowest());
+        let longest_way = self.place.longest_way(self.schedule.longest());
         Config {
             family: self.place.family(),
             port: self.place.port,
-            variants: Variant::USUAL.to_vec(),
-            raw_protocol: compare::RAW_PROTOCOL,
-            schedule: Schedule {
-                sizes: Sizes::Fixed(u32::try_from(self.size).unwrap_or(u32::MAX)),
-                pace: Pace::Every(self.interval),
-                extent: compare::Extent::Messages(self.count),
-                seed: 0,
-            },
-            deadline: None,
-            patience: Config::default().patience + self.place.longest_way(self.size),
+            patience: config.patience + longest_way,
             timeout: Duration::from_secs(self.timeout),
+            ..config
         }
     }
-}
-
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number of milliseconds")?;
-    if !(0.0..=3_600_000.0).contains(&number) {
-        return Err("must be 0 to 3600000 milliseconds".into());
-    }
-    Ok(Duration::from_secs_f64(number / 1000.0))
 }

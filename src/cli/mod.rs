@@ -21,6 +21,7 @@ mod output;
 mod page;
 mod ping;
 mod place;
+mod schedule;
 mod tcp;
 mod udp;
 mod verdict;
@@ -66,7 +67,6 @@ enum Command {
     Tcp(tcp::Args),
     Udp(udp::Args),
     Ping(ping::Args),
-    #[command(allow_negative_numbers = true)]
     Compare(compare::Args),
     Lab(lab::Args),
 }
