@@ -131,3 +131,173 @@ fn loopback_shows_the_echoes_too() {
         assert_eq!(raw["wire"]["messages"]["packets_up"], 5, "{raw}");
     }
 }
+
+const ALL: &str = "tcp,tcp-nodelay,udp,udp-connected,raw-icmp,raw-ip,icmp-datagram";
+
+/// The program holds its own figures, the kernels' and the wire's against each
+/// other and fails where they differ; so success is the proof.
+#[test]
+fn every_kinds_figures_are_the_wires_over_a_bad_link() {
+    let program = Program::new();
+    for (family, seed) in [("-4", "7"), ("-6", "8")] {
+        let arguments = [
+            "compare",
+            family,
+            "--kinds",
+            ALL,
+            "-c",
+            "400",
+            "-s",
+            "24..1400",
+            "--loss",
+            "5%",
+            "--duplicate",
+            "5%",
+            "--corrupt",
+            "4%",
+            "--delay",
+            "5ms",
+            "--jitter",
+            "3ms",
+            "--seed",
+            seed,
+        ];
+        let Some(lines) = program.json(As::NobodyWithTun, &arguments) else {
+            return;
+        };
+        let kinds = result(&lines)["kinds"].as_array().expect("kinds");
+        assert_eq!(kinds.len(), 7);
+        for column in kinds {
+            let count = |key: &str| column[key].as_u64().expect("a count");
+            assert_eq!(count("delivered") + count("lost"), 400, "{column}");
+            if column["kind"].as_str().expect("a name").starts_with("tcp") {
+                assert_eq!(count("lost"), 0, "{column}");
+                assert_eq!(column["retransmitted"], column["wire"]["retransmitted"]);
+                assert!(count("retransmitted") > 0, "{column}");
+                continue;
+            }
+            let reached = &column["wire"]["reached"];
+            let whole = count("delivered") + count("duplicated");
+            let refused = reached["refused"].as_u64().expect("a count");
+            let intact = reached["intact"].as_u64().expect("a count");
+            let dropped = count("dropped_at_receiver") - refused;
+            assert_eq!(whole + dropped, intact, "{column}");
+            assert!(count("lost") > 0 && count("duplicated") > 0, "{column}");
+            assert!(count("out_of_order") > 0, "{column}");
+        }
+    }
+}
+
+/// Fragments too: a message is lost with any of them, and the kernel's own
+/// reassembly is foretold.
+#[test]
+fn messages_in_fragments_agree_with_the_wire() {
+    let program = Program::new();
+    let kinds = "udp,udp-connected,raw-icmp,raw-ip,icmp-datagram";
+    for (family, damage) in [("-4", "4%"), ("-6", "0%")] {
+        let arguments = [
+            "compare",
+            family,
+            "--kinds",
+            kinds,
+            "-c",
+            "300",
+            "-s",
+            "24..4000",
+            "--loss",
+            "5%",
+            "--duplicate",
+            "5%",
+            "--corrupt",
+            damage,
+            "--delay",
+            "5ms",
+            "--jitter",
+            "3ms",
+            "--seed",
+            "3",
+        ];
+        let Some(lines) = program.json(As::NobodyWithTun, &arguments) else {
+            return;
+        };
+        for column in result(&lines)["kinds"].as_array().expect("kinds") {
+            assert_eq!(column["wire"]["reached"]["exact"], true, "{column}");
+            assert!(column["wire"]["fragments"].as_u64() > Some(0), "{column}");
+        }
+    }
+}
+
+/// Fates are drawn by flow and place in it, not by time.
+#[test]
+fn one_seed_loses_the_same_messages_at_once_and_in_turn() {
+    let program = Program::new();
+    let mut losses = Vec::new();
+    for order in ["--at-once", "--sequential"] {
+        let arguments = [
+            "compare", order, "-c", "200", "--loss", "10%", "--seed", "4",
+        ];
+        let Some(lines) = program.json(As::NobodyWithTun, &arguments) else {
+            return;
+        };
+        let lost: Vec<_> = lines
+            .iter()
+            .filter(|line| line["type"] == "delivery" && line["arrival"] == "lost")
+            .map(|line| (line["variant"].clone(), line["number"].clone()))
+            .collect();
+        assert!(!lost.is_empty());
+        let expected = match order {
+            "--sequential" => "in_turn",
+            _ => "at_once",
+        };
+        assert_eq!(result(&lines)["order"], expected);
+        losses.push(lost);
+    }
+    assert_eq!(losses[0], losses[1]);
+}
+
+/// The run's own clock says that the schedule was kept.
+#[test]
+fn ten_thousand_messages_lose_nothing_and_keep_their_schedule() {
+    let program = Program::new();
+    let arguments = [
+        "compare",
+        "-c",
+        "10000",
+        "-s",
+        "1024",
+        "-i",
+        "0.5",
+        "--expect",
+        "udp.lost == 0",
+    ];
+    let Some(mut command) = program.command(As::NobodyWithTun, &arguments) else {
+        return;
+    };
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut text = String::new();
+    let pid = child.id();
+    let mut output = child.stdout.take().expect("piped");
+    output.read_to_string(&mut text).expect("it ends");
+    // Its figures stay until it is waited for only as those of a zombie; what it
+    // used at most, its parent learns.
+    let status = child.wait().expect("it ended");
+    assert!(status.success(), "{pid}: {text}");
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
+    let peak = usage.expect("getrusage").max_rss();
+    assert!(peak < 100 * 1024, "{peak} KiB");
+}
+
+#[test]
+fn a_schedule_ends_when_it_says() {
+    let program = Program::new();
+    let arguments = ["compare", "-c", "500", "-i", "2", "-s", "100,500,1400"];
+    let Some(lines) = program.json(As::NobodyWithTun, &arguments) else {
+        return;
+    };
+    for column in result(&lines)["kinds"].as_array().expect("kinds") {
+        let time = |key: &str| column[key].as_u64().expect("a time");
+        let took = time("sent_until_ns") - time("started_at_ns");
+        assert!((998_000_000..1_998_000_000).contains(&took), "{took}");
+        assert_eq!(column["lost"], 0, "{column}");
+    }
+}

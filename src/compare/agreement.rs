@@ -38,7 +38,8 @@ impl Compared {
         if link.is_none() {
             return found;
         }
-        say(wire.reached.and_then(|reached| misjudged(figures, reached)));
+        let reached = wire.reached.filter(|reached| reached.exact);
+        say(reached.and_then(|reached| misjudged(figures, reached)));
         say(self.conjured());
         say(resent(figures, wire));
         found.extend(confirm::unconfirmed(self));

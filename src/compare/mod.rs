@@ -259,10 +259,11 @@ impl Column {
 /// `stop` ends the sending early; what was sent is judged all the same.
 pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Outcome, Error> {
     let (played, mut columns) = play::play(config, &config.variants, stage, stop)?;
-    let judged = played
-        .iter()
-        .map(|one| figures::column(one, config.deadline));
-    columns.extend(judged);
+    for one in &played {
+        let column = figures::column(one, config.deadline);
+        deliveries::record(one, &column, stage.server().recorder());
+        columns.push(column);
+    }
     columns.sort_by_key(|column| column.variant);
     let sent = |column: &Column| column.result.as_ref().map_or(0, |figures| figures.sent);
     Ok(Outcome {

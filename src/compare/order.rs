@@ -24,7 +24,7 @@ const HEADERS: u64 = 40 + 32;
 impl Config {
     /// The order in which the kinds do not disturb each other: in turn where
     /// each sends as fast as it can, or where all together offer more than
-
+    /// `narrowest`, the lowest rate of the link.
     pub fn undisturbed(&self, narrowest: Option<Rate>) -> Order {
         if self.variants.len() < 2 {
             return Order::AtOnce;
@@ -59,6 +59,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::compare::Pace;
 
     #[test]
     fn kinds_that_would_disturb_each_other_send_in_turn() {

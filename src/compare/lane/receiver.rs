@@ -67,7 +67,7 @@ impl Receiver {
     ) -> Read {
         let found = match self {
             Receiver::Stream(_) => return inbox.sort_stream(count, each),
-            Receiver::Datagram(_) => message(inbox.fresh(count)),
+            Receiver::Datagram(_) => Some(message(inbox.fresh(count))),
             Receiver::Raw { family, mark, .. } => {
                 let bytes = inbox.fresh(count);
                 // IPv4 gives the IP header too, IPv6 does not (raw(7)).
@@ -124,18 +124,18 @@ pub(in crate::compare) fn expected(mark: Mark, family: Family, content: &[u8]) -
             if header[0] != echo_request(family) || !ours {
                 return None;
             }
-            message(&content[ECHO_HEADER..])
+            Some(message(&content[ECHO_HEADER..]))
         }
-        Mark::Tcp(_) | Mark::Udp(_) | Mark::Protocol(_) => message(content),
+        Mark::Tcp(_) | Mark::Udp(_) | Mark::Protocol(_) => Some(message(content)),
     }
 }
 
 /// A datagram's content: one message.
-fn message(data: &[u8]) -> Option<Found> {
+fn message(data: &[u8]) -> Found {
     match Probe::parse(data) {
-        Parsed::Whole(probe, length) if length == data.len() => Some(Found::Whole(probe, length)),
+        Parsed::Whole(probe, length) if length == data.len() => Found::Whole(probe, length),
         Parsed::Whole(..) | Parsed::Corrupted(_) | Parsed::Incomplete | Parsed::Foreign => {
-            Some(Found::Damaged)
+            Found::Damaged
         }
     }
 }

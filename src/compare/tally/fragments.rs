@@ -45,6 +45,9 @@ struct Arrival {
     drift: u32,
     /// Whether its ECN field is not the one that it was sent with.
     is_remarked: bool,
+    /// Whether the datagram goes to another protocol for it: the first fragment
+    /// says which.
+    is_astray: bool,
     /// Whether it says of itself that it belongs elsewhere in the datagram.
     is_misplaced: bool,
 }
@@ -56,6 +59,9 @@ pub(super) struct Reassembled {
     pub(super) family: Family,
     pub(super) number: Option<u32>,
     pub(super) packets: OnWire,
+    /// Whether that can be said for certain: damage to an IPv6 fragment header,
+    /// which no checksum covers, may have other ends than those told here.
+    pub(super) is_certain: bool,
     /// Each time that the kernel had all fragments.
     pub(super) assembled: Vec<Assembled>,
 }
@@ -68,7 +74,8 @@ pub(super) enum Assembled {
         /// Whether the checksum is right all the same.
         passes: bool,
     },
-    /// The kernel throws fragments of different ECN away (RFC 3168 section 5.3).
+    /// The kernel throws fragments of different ECN away (RFC 3168 section 5.3),
+    /// or gives the datagram to another protocol.
     Discordant,
 }
 
@@ -86,8 +93,16 @@ impl Fragments {
             .filter(|_| packet.fate == Fate::Delivered)
             .filter(|one| one.destination == sent.destination && one.source == sent.source)
             .filter(|one| {
-                let identification = one.piece.map(|piece| piece.identification);
-                identification == Some(piece.identification)
+                one.piece.is_some_and(|found| {
+                    // Only the last fragment's length may be no multiple of 8.
+                    let is_cut = found.more && one.bytes.len() % 8 != 0;
+                    found.identification == piece.identification && !is_cut
+                })
+            })
+            // One that says it is all of the datagram is not kept with others.
+            .filter(|one| {
+                one.piece
+                    .is_some_and(|found| found.offset > 0 || found.more)
             });
         self.0.push(Fragment {
             id: packet.id,
@@ -104,7 +119,8 @@ impl Fragments {
                 is_intact: arrived.bytes == sent.bytes,
                 drift: drift(sent.bytes, arrived.bytes),
                 is_remarked: arrived.ecn != sent.ecn,
-                is_misplaced: arrived.piece != sent.piece || arrived.protocol != sent.protocol,
+                is_astray: piece.offset == 0 && arrived.protocol != sent.protocol,
+                is_misplaced: arrived.piece != sent.piece,
             }),
         });
     }
@@ -124,6 +140,8 @@ impl Fragments {
             datagram
                 .packets
                 .count(fragment.is_copy, fragment.is_lost, is_intact);
+            let is_damaged = !is_intact && !fragment.is_lost;
+            datagram.is_certain &= !is_damaged || fragment.family == Family::Ipv4;
             if fragment.arrival.is_some() {
                 received += 1;
                 let assembled = queues[index].take(fragment, received, totals[index]);
@@ -155,6 +173,7 @@ impl Fragments {
                         family: fragment.family,
                         number: None,
                         packets: OnWire::default(),
+                        is_certain: true,
                         assembled: Vec::new(),
                     });
                     datagrams.len() - 1
@@ -225,7 +244,7 @@ impl Queue {
 
 fn joined(parts: &[Arrival]) -> Assembled {
     let remarked = parts.iter().filter(|part| part.is_remarked).count();
-    if remarked > 0 && remarked < parts.len() {
+    if parts.iter().any(|part| part.is_astray) || (1..parts.len()).contains(&remarked) {
         return Assembled::Discordant;
     }
     if parts.iter().all(|part| part.is_intact) {

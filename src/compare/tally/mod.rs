@@ -91,6 +91,9 @@ pub struct Observed {
     pub damaged: u64,
     /// Damaged ones that the socket drops, and counts as dropped.
     pub refused: u64,
+    /// Whether that is certain. It is not where an IPv6 fragment was damaged: no
+    /// checksum covers its header, and the damage may have other ends.
+    pub exact: bool,
 }
 
 /// The first packet that carried a message.
@@ -316,6 +319,7 @@ impl Entries {
             .map(|(mark, entry)| of(variant, mark, entry));
         Observed {
             refused,
+            exact: fragments.iter().all(|one| one.is_certain),
             ..own.unwrap_or_default()
         }
     }
