@@ -129,10 +129,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     } = play(&config, &mut build, &stop)?;
     drop(sink);
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
-    let interrupted = outcome.is_interrupted();
-    if interrupted {
-        note!("interrupted after {sent_messages} of {planned} messages");
-    }
+    let interrupted = said_to_be_interrupted(&outcome);
     let compared = compare::with_wire(outcome.columns, &tally);
     drop(tally);
     let checked = args.verdict.check(&compared);
@@ -161,18 +158,39 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         page.write_comparison(shown, clock, described.as_deref())?;
     }
     if finished.events.is_some() && !args.verdict.takes_standard_output() {
-        let (mut out, style) = (std::io::stdout().lock(), colour.style());
-        describe(&mut out, described.as_deref())?;
-        report::compare::render(&mut out, &shown, &style)?;
-        first_packets(&mut out, &compared, &style)?;
+        show(&shown, described.as_deref(), colour)?;
     }
     finished.pcap?;
     let agrees = agrees(&compared, account.as_ref());
-    Ok(if agrees && Checked::all_met(&checked) {
+    Ok(ended_as(agrees && Checked::all_met(&checked)))
+}
+
+/// Says on standard error where the sending was ended early, and whether it was.
+fn said_to_be_interrupted(outcome: &Outcome) -> bool {
+    let (planned, sent) = (outcome.planned, outcome.sent_messages);
+    if outcome.is_interrupted() {
+        note!("interrupted after {sent} of {planned} messages");
+    }
+    outcome.is_interrupted()
+}
+
+fn show(
+    shown: &report::compare::Shown<'_>,
+    described: Option<&str>,
+    colour: Colour,
+) -> std::io::Result<()> {
+    let (mut out, style) = (std::io::stdout().lock(), colour.style());
+    describe(&mut out, described)?;
+    report::compare::render(&mut out, shown, &style)?;
+    first_packets(&mut out, shown.compared, &style)
+}
+
+fn ended_as(is_good: bool) -> ExitCode {
+    if is_good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }
 
 /// What a run on this machine gave.
@@ -245,11 +263,8 @@ fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<Ex
     let ran = remote::run(&config, peer, &recorder, &stop)?;
     drop(recorder);
     let compared = compare::with_wire(ran.outcome.columns.clone(), &WireTally::new(&config));
-    let interrupted = ran.outcome.is_interrupted();
+    let interrupted = said_to_be_interrupted(&ran.outcome);
     let (planned, sent_messages) = (ran.outcome.planned, ran.outcome.sent_messages);
-    if interrupted {
-        note!("interrupted after {sent_messages} of {planned} messages");
-    }
     if let Some(why) = &ran.cut {
         note!("the server ended the run: {why}");
     }
@@ -283,11 +298,8 @@ fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<Ex
         report::clocks::render(&mut out, &ran.clocks, &style)?;
     }
     finished.pcap?;
-    Ok(if agrees(&compared, None) && Checked::all_met(&checked) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let is_good = agrees(&compared, None) && Checked::all_met(&checked);
+    Ok(ended_as(is_good))
 }
 
 /// Ctrl-C ends the sending; what was sent is judged and shown all the same.

@@ -38,6 +38,10 @@ struct Fragment {
 
 /// How a fragment arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four things that may each go wrong"
+)]
 struct Arrival {
     is_intact: bool,
     /// By how much the damage moves the sum that a checksum is taken over, as

@@ -14,6 +14,10 @@ use crate::event::{Fate, Packet};
 pub(super) struct Segments(Vec<Segment>);
 
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a header and of a fate"
+)]
 struct Segment {
     id: u64,
     is_copy: bool,
