@@ -93,16 +93,24 @@ struct Report<'a> {
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
-    if let Some(endpoint) = &args.remote.listen {
-        let family = args.place.asked_family();
-        args.place
-            .refuse_link("--listen is one end of a real network; leave one of the two")?;
-        compare_remote::listen(&args.remote, endpoint, (family, &stop_on_signals()?))?;
-        return Ok(ExitCode::SUCCESS);
+    match (&args.remote.listen, &args.remote.host) {
+        (Some(endpoint), _) => listen(args, endpoint),
+        (None, Some(host)) => run_remote(args, host, colour),
+        (None, None) => run_here(args, colour),
     }
-    if let Some(host) = &args.remote.host {
-        return run_remote(args, host, colour);
-    }
+}
+
+/// The other machine of a run against one.
+fn listen(args: &Args, endpoint: &Endpoint) -> anyhow::Result<ExitCode> {
+    let family = args.place.asked_family();
+    args.place
+        .refuse_link("--listen is one end of a real network; leave one of the two")?;
+    compare_remote::listen(&args.remote, endpoint, (family, &stop_on_signals()?))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The run on this machine.
+fn run_here(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let prepared = args.place.prepare()?;
     let config = args.config(prepared.seed());
     let lines = args.verdict.open(&config.variants, &args.output)?;
