@@ -31,7 +31,8 @@ impl Jitter {
 mod tests {
     use super::*;
 
-    /// The recurrence of the standard, by hand: J = 0 + 16/16, then 1 + (0 - 1)/16.
+    /// The recurrence of the standard, by hand, in microseconds: 0 + 16/16, then
+    /// 1 + (0 - 1)/16, rounded to nanoseconds.
     #[test]
     fn each_difference_weighs_a_sixteenth() {
         let mut jitter = Jitter::default();
@@ -40,6 +41,6 @@ mod tests {
             jitter.arrived(Duration::from_micros(micros));
             jitter.estimate().map(|jitter| jitter.as_nanos())
         });
-        assert_eq!(estimates, [Some(0), Some(1000), Some(937)]);
+        assert_eq!(estimates, [Some(0), Some(1000), Some(938)]);
     }
 }
