@@ -360,7 +360,7 @@ fn expectations_are_held_against_the_figures() {
         "tcp.p99 < 200ms",
         "udp.p50 > 20ms",
         "udp.duplicated != 0",
-        "tcp.waited > 90",
+        "tcp.waited > 80",
         "udp.out-of-order == 2",
     ] {
         assert_eq!(said(&compared, text), None);
