@@ -545,3 +545,23 @@ fn every_figure_is_in_the_readme() {
         assert!(readme.contains(&format!("`{}`", figure.name)), "{figure:?}");
     }
 }
+
+#[test]
+fn every_name_of_a_result_is_documented() {
+    let documented = include_str!("../src/report/json.rs");
+    let column = column(Variant::Tcp, 3, fine);
+    let value = serde_json::to_value(&column).expect("it is JSON");
+    let kinds = [
+        &value,
+        &value["wire"],
+        &value["latency"],
+        &value["wire"]["messages"],
+    ];
+    for name in kinds
+        .iter()
+        .filter_map(|kind| kind.as_object())
+        .flat_map(|kind| kind.keys())
+    {
+        assert!(documented.contains(&format!("`{name}`")), "{name}");
+    }
+}
