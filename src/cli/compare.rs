@@ -14,7 +14,10 @@ use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
 use super::page::PageFile;
 use super::place::PlaceArgs;
-use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, Variant, WireTally};
+use super::verdict::{Checked, VerdictArgs};
+use crate::compare::{
+    self, Compared, Config, LARGEST, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
+};
 use crate::error::Error;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
@@ -35,7 +38,11 @@ Examples:
   socklab compare                       100 messages of 100 bytes
   socklab compare -c 1000 -i 0 -s 1400  as fast as possible, nearly an MTU each
   socklab compare -6 --pcap c.pcapng    over IPv6, packets for Wireshark
-  socklab compare --json | tail -n 1    every figure, for a program")]
+  socklab compare --json | tail -n 1    every figure, for a program
+  socklab compare --csv messages.csv    a line a message, for a spreadsheet
+  socklab compare --html page.html      all of it on one page, with pictures
+  socklab compare --loss 1% --expect \"udp.lost <= 3%\" --expect \"tcp.p99 < 1s\"
+                                        ends with 1 where that is not so")]
 pub(super) struct Args {
     /// How many messages each kind of socket carries.
     #[arg(short, long, value_name = "COUNT", default_value_t = 100,
@@ -62,6 +69,9 @@ pub(super) struct Args {
     html: Option<PathBuf>,
 
     #[command(flatten)]
+    verdict: VerdictArgs,
+
+    #[command(flatten)]
     output: OutputArgs,
 
     // The last, so that its heading is over nothing else.
@@ -80,13 +90,16 @@ struct Report<'a> {
     link: Option<&'a Account>,
     /// What the link did to packets, as a description of it.
     plan: Option<&'a str>,
+    /// What was expected (`--expect`), and whether it is so.
+    expectations: &'a [Checked],
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
+    let config = args.config();
+    let lines = args.verdict.open(&config.variants, &args.output)?;
     let prepared = args.place.prepare()?;
     let clock = Clock::start();
-    let config = args.config();
     let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
     let html = args.html.as_deref();
@@ -107,14 +120,16 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     }
     let compared = compare::with_wire(outcome.columns, &tally);
     drop(tally);
+    let checked = args.verdict.check(&compared);
     let result = Report {
         planned,
         sent_messages,
         interrupted,
-        size_bytes: config.size,
+        size_bytes: config.largest(),
         kinds: &compared,
         link: account.as_ref(),
         plan: described.as_deref(),
+        expectations: &checked,
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
     let shown = report::compare::Shown {
@@ -127,14 +142,16 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     if let Some(page) = page {
         page.write_comparison(shown, clock, described.as_deref())?;
     }
-    if finished.events.is_some() {
+    lines.write(&compared)?;
+    if finished.events.is_some() && !args.verdict.takes_standard_output() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
         describe(&mut out, described.as_deref())?;
         report::compare::render(&mut out, &shown, &style)?;
         first_packets(&mut out, &compared, &style)?;
     }
     finished.pcap?;
-    Ok(if agrees(&compared, account.as_ref()) {
+    let agrees = agrees(&compared, account.as_ref());
+    Ok(if agrees && Checked::all_met(&checked) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -198,9 +215,13 @@ impl Args {
             port: self.place.port,
             variants: Variant::USUAL.to_vec(),
             raw_protocol: compare::RAW_PROTOCOL,
-            count: self.count,
-            size: self.size,
-            interval: self.interval,
+            schedule: Schedule {
+                sizes: Sizes::Fixed(u32::try_from(self.size).unwrap_or(u32::MAX)),
+                pace: Pace::Every(self.interval),
+                extent: compare::Extent::Messages(self.count),
+                seed: 0,
+            },
+            deadline: None,
             patience: Config::default().patience + self.place.longest_way(self.size),
             timeout: Duration::from_secs(self.timeout),
         }

@@ -14,7 +14,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use super::figure::{FIGURES, Figure, Measured, Unit};
+use super::catalogue::{FIGURES, Figure, Measured, Unit};
 use super::{Compared, NoVariant, Variant};
 use crate::units::{Probability, QuantityError, Rate, Time};
 
@@ -275,14 +275,14 @@ impl Expectation {
             .is_some_and(|ordering| self.operator.holds(ordering));
         let counts_messages = self.figure.unit == Unit::Messages;
         let sent = counts_messages.then_some(figures.sent);
-        match is_met {
-            true => Ok(()),
-            false => Err(Unmet::Otherwise {
-                expected,
-                actual,
-                sent,
-            }),
+        if is_met {
+            return Ok(());
         }
+        Err(Unmet::Otherwise {
+            expected,
+            actual,
+            sent,
+        })
     }
 }
 
@@ -304,5 +304,90 @@ fn compare(actual: Measured, limit: Limit, sent: u32) -> Option<Ordering> {
         (Measured::Rate(rate), Limit::Rate(limit)) => Some(rate.cmp(&limit)),
         (Measured::Ratio(ratio), Limit::Ratio(limit)) => ratio.partial_cmp(&limit),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_understood() {
+        for (text, written) in [
+            ("udp.lost <= 2%", "udp.lost <= 2%"),
+            ("tcp.lost==0", "tcp.lost == 0"),
+            (" tcp.p99  <200ms ", "tcp.p99 < 200ms"),
+            ("raw-icmp.out_of_order != 3", "raw-icmp.out-of-order != 3"),
+            ("udp-connected.max > 1.5s", "udp-connected.max > 1.5s"),
+        ] {
+            let expectation: Expectation = text.parse().expect(text);
+            assert_eq!(expectation.to_string(), written);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_says_what_would_be() {
+        for (text, says) in [
+            ("udp.lost", "no comparison"),
+            ("udp.lost = 2", "no comparison"),
+            ("udp <= 2", "names no figure of a kind"),
+            ("sctp.lost <= 2", "those are tcp, tcp-nodelay"),
+            ("udp.luck <= 2", "those are sent, not-sent, delivered"),
+            ("udp.lost <= few", "a count or a percentage"),
+            ("udp.lost <= 120%", "not between 0% and 100%"),
+            ("udp.reads <= 2%", "it takes a count: 3"),
+            ("tcp.p99 < 200", "a time without its unit"),
+            ("tcp.p99 <", "not a time"),
+            ("", "no comparison"),
+        ] {
+            let error = text.parse::<Expectation>().expect_err(text).to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn shares_are_of_what_was_sent_and_exact() {
+        let share = |percent: &str| Limit::read(percent, Unit::Messages).expect("a share");
+        for (count, sent, percent, ordering) in [
+            (2, 100, "2%", Ordering::Equal),
+            (7, 100, "7%", Ordering::Equal),
+            (29, 1000, "2.9%", Ordering::Equal),
+            (3, 100, "2.9%", Ordering::Greater),
+            (0, 0, "0%", Ordering::Equal),
+            (1, 3, "33.3%", Ordering::Greater),
+        ] {
+            let compared = compare(Measured::Count(count), share(percent), sent);
+            assert_eq!(compared, Some(ordering), "{count} of {sent}, {percent}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            variant in 0..Variant::ALL.len(),
+            figure in 0..FIGURES.len(),
+            operator in 0..Operator::ALL.len(),
+            number in 0_u32..=100,
+            is_share: bool,
+        ) {
+            let figure = &FIGURES[figure];
+            let value = match figure.unit {
+                Unit::Messages if is_share => format!("{number}%"),
+                Unit::Messages | Unit::Count | Unit::Ratio => number.to_string(),
+                Unit::Time => format!("{number}ms"),
+                Unit::Rate => format!("{number}kbit"),
+            };
+            let (variant, sign) = (Variant::ALL[variant], Operator::ALL[operator].sign());
+            let text = format!("{variant}.{figure:?} {sign} {value}");
+            let expectation: Expectation = text.parse().expect("what was made up");
+            prop_assert_eq!(expectation.to_string().parse(), Ok(expectation));
+        }
+
+        #[test]
+        fn nothing_panics(text in "\\PC*|[a-z-]{0,9}[.]?[a-z0-9]{0,5} ?[<>=!]{0,3} ?[0-9.]{0,4}[a-z%]{0,3}") {
+            let _ = text.parse::<Expectation>();
+        }
     }
 }

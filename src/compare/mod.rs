@@ -1,18 +1,18 @@
-//! The same numbered messages through all three kinds of socket, and what each
-//! kind made of them. One thread sends all, each message through every kind in
-//! turn before the next.
+//! The same numbered messages through several kinds of socket, and what each
+//! kind made of them. Each has a thread that sends and one that receives.
 //!
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
 
+pub mod catalogue;
+pub mod confirm;
 pub mod expect;
-pub mod figure;
+mod figures;
 mod lane;
 mod mark;
 mod message;
-mod receiver;
+mod play;
 mod schedule;
-mod sender;
 mod tally;
 mod variant;
 
@@ -28,11 +28,11 @@ use crate::flow::Kind;
 use crate::link::Account;
 use crate::probe::{self, HEADER};
 use crate::stage::Stage;
-use crate::stats::{Arrivals, LatencySummary};
-use crate::units::nanoseconds;
 
+pub use figures::Figures;
 pub use mark::Mark;
 pub use message::{Message, OnWire, State};
+pub use schedule::{Extent, MOST_MESSAGES, NoSizes, Pace, Planned, Schedule, Sizes};
 pub use tally::{FirstPacket, Traffic, WireTally, WireUse};
 pub use variant::{NoVariant, Variant};
 
@@ -49,12 +49,11 @@ pub struct Config {
     /// The IP protocol number of bare datagrams (RFC 3692: 253 and 254 are for
     /// experiments).
     pub raw_protocol: u8,
-    /// How many messages each kind carries.
-    pub count: u32,
-    /// The length of each message in bytes, at least [`SMALLEST`].
-    pub size: usize,
-    /// From one message to the next.
-    pub interval: Duration,
+    /// The messages that each kind carries; each is at least [`SMALLEST`] and at
+    /// most [`LARGEST`] bytes long.
+    pub schedule: Schedule,
+    /// A message that takes longer than this is late.
+    pub deadline: Option<Duration>,
     /// How long a receiver of datagrams waits after the last message before what
     /// is missing counts as lost: longer than a message may be under way.
     pub patience: Duration,
@@ -83,12 +82,18 @@ impl Default for Config {
             variants: Variant::USUAL.to_vec(),
             port: crate::DEFAULT_PORT,
             raw_protocol: RAW_PROTOCOL,
-            count: 100,
-            size: 100,
-            interval: Duration::from_millis(1),
+            schedule: Schedule::default(),
+            deadline: None,
             patience: Duration::from_secs(1),
             timeout: TIMEOUT,
         }
+    }
+}
+
+impl Config {
+    /// The length of the longest message in bytes.
+    pub fn largest(&self) -> usize {
+        self.schedule.sizes.largest() as usize
     }
 }
 
@@ -159,40 +164,6 @@ pub struct Refused {
     pub refused: String,
     /// What it means for the exit code.
     pub exit: Exit,
-}
-
-/// One kind's figures.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figures {
-    /// What tells the client from other peers.
-    pub client: Identity,
-    /// What tells the server from other peers.
-    pub server: Identity,
-    /// How long it took until the first message could be sent.
-    #[serde(rename = "set_up_ns", serialize_with = "nanoseconds")]
-    pub set_up: Duration,
-    /// Messages given to this kind.
-    pub sent: u32,
-    /// Messages that never arrived.
-    pub lost: u32,
-    /// Of those, messages that the sender's own queue had no room for.
-    pub not_sent: u64,
-    /// Messages that the receiving socket's full buffer dropped, as the kernel
-    /// counted them (`SO_MEMINFO`); `None` for a stream, which drops none.
-    pub dropped_at_receiver: Option<u64>,
-    /// How the others arrived.
-    #[serde(flatten)]
-    pub arrivals: Arrivals,
-    /// Calls that sent something.
-    pub writes: u64,
-    /// Calls that received something.
-    pub reads: u64,
-    /// Of the reads, those that gave exactly one message.
-    pub reads_of_one_message: u64,
-    /// Whether the kind promises that each receive gives exactly one message.
-    pub boundaries: Boundaries,
-    /// From the sender's call to the receiver's return.
-    pub latency: Option<LatencySummary>,
 }
 
 /// What names one end.
@@ -303,34 +274,24 @@ impl Compared {
                 ));
             }
         }
+        found.extend(confirm::unconfirmed(self));
         found
     }
 }
 
-/// Sends the messages through all three kinds and judges what arrives. `stop`
-/// ends the sending early; what was sent is judged all the same.
+/// Sends the messages through all variants at once and judges what arrives.
+/// `stop` ends the sending early; what was sent is judged all the same.
 pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Outcome, Error> {
-    let mut refused = Vec::new();
-    let mut lanes = Vec::new();
-    for &variant in &config.variants {
-        match lane::open(variant, config, stage) {
-            Ok(lane) => lanes.push(lane),
-            // A kind that this user may not open, or that this link lets nobody
-            // open, is a column that says so; the others still tell their story.
-            Err(lane::Failure::Refused(error)) => refused.push(Column {
-                variant,
-                privilege: lane::privilege(variant),
-                result: Err(Refused {
-                    refused: error.to_string(),
-                    exit: error.exit(),
-                }),
-                messages: Vec::new(),
-            }),
-            Err(lane::Failure::Other(error)) => return Err(error),
-        }
-    }
-    let mut outcome = schedule::play(config, stage, lanes, stop)?;
-    outcome.columns.extend(refused);
-    outcome.columns.sort_by_key(|column| column.variant);
-    Ok(outcome)
+    let (played, mut columns) = play::play(config, &config.variants, stage, stop)?;
+    let judged = played
+        .iter()
+        .map(|one| figures::column(one, config.deadline));
+    columns.extend(judged);
+    columns.sort_by_key(|column| column.variant);
+    let sent = |column: &Column| column.result.as_ref().map_or(0, |figures| figures.sent);
+    Ok(Outcome {
+        planned: config.schedule.count(),
+        sent_messages: columns.iter().map(sent).max().unwrap_or_default(),
+        columns,
+    })
 }

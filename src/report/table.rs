@@ -35,7 +35,8 @@ pub(super) fn heading(text: &str, style: &Style) -> Vec<Line> {
     vec![Line::default(), line]
 }
 
-/// A table in lines, its head first.
+/// A table in lines, its head first. Cells do not break at a no-break space,
+/// which is written as any other.
 pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>], style: &Style) -> Vec<Line> {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
@@ -57,6 +58,7 @@ pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>], style: &Style)
         }
     }
     let painted = |(index, text): (usize, String)| {
+        let text = text.replace('\u{a0}', " ");
         if index == 0 {
             let mut line = Line::default();
             line.push_fit(Paint::Heading, text.trim_end(), style.columns());

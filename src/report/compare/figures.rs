@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use super::Shown;
-use super::wire::{self, Confirmed};
+use crate::compare::confirm::{self, Confirmed};
 use crate::compare::{Boundaries, Compared, Figures, Traffic, WireUse};
 use crate::flow::Kind;
-use crate::report::figure::{counted, duration, grouped};
+use crate::report::figure::{counted, duration, grouped, rate};
 use crate::report::line::Line;
 use crate::report::style::Style;
 use crate::report::table::{self, Align, RIGHT, WRONG};
@@ -88,7 +88,7 @@ fn rows(shown: &Shown<'_>) -> Vec<Vec<String>> {
     who(&mut rows);
     delivery(&mut rows);
     latency(&mut rows);
-    on_the_wire(&mut rows, shown.config.size);
+    on_the_wire(&mut rows, shown.config.schedule.sizes.mean());
     rows.of_all("privilege", |one| Some(one.column.privilege.to_owned()));
     rows.rows
 }
@@ -104,11 +104,11 @@ fn who(rows: &mut Rows<'_>) {
 
 fn delivery(rows: &mut Rows<'_>) {
     rows.add("sent", |figures, _| Some(grouped(figures.sent.into())));
-    rows.add("delivered once", |figures, _| {
+    rows.add("delivered", |figures, _| {
         Some(grouped(figures.arrivals.delivered.into()))
     });
     rows.add("lost", |figures, one| {
-        let confirmed = wire::lost(figures, &one.column);
+        let confirmed = confirm::lost(figures, &one.column);
         Some(confirmed_by(figures.lost.into(), confirmed))
     });
     rows.add_any("  sender's queue full", |figures, _| {
@@ -117,32 +117,26 @@ fn delivery(rows: &mut Rows<'_>) {
     rows.add_any("  at the receiver", |figures, _| {
         figures.dropped_at_receiver.map(grouped)
     });
-    rows.add_any("late", |_, one| {
-        let late = one.column.messages.iter().filter(|message| message.late);
-        Some(grouped(late.count() as u64))
-    });
+    rows.add_any("late", |figures, _| Some(grouped(figures.late?.into())));
     rows.add_any("duplicated", |figures, one| {
-        let confirmed = wire::duplicated(figures, &one.column);
+        let confirmed = confirm::duplicated(figures, &one.column);
         Some(confirmed_by(figures.arrivals.duplicated.into(), confirmed))
     });
     rows.add_any("out of order", |figures, _| {
         Some(grouped(figures.arrivals.out_of_order.into()))
     });
+    rows.add_any("  by places, at most", |figures, _| {
+        Some(grouped(figures.reordering.extent_max.into()))
+    });
     rows.add_any("corrupted", |figures, _| {
         Some(grouped(figures.arrivals.corrupted.into()))
     });
-    rows.add_any("waited for others", |_, one| {
-        let waits = one
-            .column
-            .messages
-            .iter()
-            .filter_map(|message| message.waited);
-        let longest = waits.clone().max()?;
-        Some(format!(
-            "{}, up to {}",
-            grouped(waits.count() as u64),
-            duration(longest)
-        ))
+    rows.add_any("waited for others", |figures, _| {
+        let blocked = grouped(figures.blocked?.into());
+        Some(match figures.blocked_longest {
+            Some(longest) => format!("{blocked}, max {}", duration(longest)),
+            None => blocked,
+        })
     });
     rows.add("boundaries", |figures, _| Some(boundaries(figures)));
 }
@@ -158,17 +152,28 @@ fn latency(rows: &mut Rows<'_>) {
     for (name, read) in LATENCIES {
         rows.add_any(name, |figures, _| Some(duration(read(&figures.latency?))));
     }
+    rows.add_any("jitter", |figures, _| figures.jitter.map(duration));
+    rows.add_any("longest stall", |figures, _| {
+        let stall = figures.longest_stall;
+        (!stall.is_zero()).then(|| duration(stall))
+    });
+    rows.add_any("goodput", |figures, _| {
+        Some(rate(figures.goodput?, Duration::from_secs(1), "bit"))
+    });
+    rows.add_any("sent again (TCP_INFO)", |figures, _| {
+        Some(grouped(figures.retransmitted?.into()))
+    });
 }
 
-fn on_the_wire(rows: &mut Rows<'_>, size: usize) {
+fn on_the_wire(rows: &mut Rows<'_>, size: u32) {
     rows.add_any("packets a message", |figures, one| {
-        packets_per_message(figures, one.wire?)
+        Some(packets_per_message(figures, one.wire?))
     });
     rows.add_any("  harmed by the link", |_, one| {
         Some(grouped(one.wire?.data_packets_harmed))
     });
     rows.add_any("bytes a message", |figures, one| {
-        bytes_per_message(figures, one.wire?, size)
+        Some(bytes_per_message(figures, one.wire?, size))
     });
     rows.add_any("closing", |_, one| Some(packets(one.wire?.closing)));
 }
@@ -179,14 +184,14 @@ fn confirmed_by(count: u64, confirmed: Option<Confirmed>) -> String {
     let Some(confirmed) = confirmed.filter(|confirmed| !confirmed.says_nothing()) else {
         return count;
     };
-    let sign = if confirmed.agrees { RIGHT } else { WRONG };
-    match confirmed.kernel {
-        0 => format!("{count} (wire {} {sign})", grouped(confirmed.wire)),
-        kernel => {
-            let (wire, kernel) = (grouped(confirmed.wire), grouped(kernel));
-            format!("{count} (wire {wire}, kernel {kernel} {sign})")
-        }
-    }
+    let wire = grouped(confirmed.wire);
+    // Not broken where there is little room.
+    let beside = match (confirmed.agrees, confirmed.kernel) {
+        (false, _) => format!("(wire {wire} {WRONG})"),
+        (true, 0) => format!("(wire {wire} {RIGHT})"),
+        (true, kernel) => format!("(wire {wire}, kernel {} {RIGHT})", grouped(kernel)),
+    };
+    format!("{count} {}", beside.replace(' ', "\u{a0}"))
 }
 
 fn named_by(kind: Kind) -> &'static str {
@@ -219,23 +224,19 @@ fn boundaries(figures: &Figures) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn packets_per_message(figures: &Figures, wire: WireUse) -> Option<String> {
+fn packets_per_message(figures: &Figures, wire: WireUse) -> String {
     let each = |packets: u64| packets as f64 / f64::from(figures.sent.max(1));
     let Traffic {
         packets_up,
         packets_down,
         ..
     } = wire.messages;
-    Some(format!(
-        "{:.2} up, {:.2} down",
-        each(packets_up),
-        each(packets_down)
-    ))
+    format!("{:.2} up, {:.2} down", each(packets_up), each(packets_down))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn bytes_per_message(figures: &Figures, wire: WireUse, size: usize) -> Option<String> {
+fn bytes_per_message(figures: &Figures, wire: WireUse, size: u32) -> String {
     let bytes = wire.messages.bytes as f64 / f64::from(figures.sent.max(1));
-    let more = (bytes / size as f64 - 1.0) * 100.0;
-    Some(format!("{bytes:.1}, {more:+.0} %"))
+    let more = (bytes / f64::from(size.max(1)) - 1.0) * 100.0;
+    format!("{bytes:.1}, {more:+.0} %")
 }

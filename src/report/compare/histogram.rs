@@ -132,8 +132,8 @@ pub(super) fn lines(subjects: &[Subject<'_>], style: &Style) -> Vec<Line> {
         }));
     }
     lines.extend(scale(axis, gutter));
-    let text = "Bins grow by the same factor; each kind's highest bar is its fullest bin. \
-                Half of the messages came by the mark 50, 90 and 99 in a hundred by the others.";
+    let text = "The scale is logarithmic, and each kind's highest bar is its fullest. \
+                At the marks 50, 90 and 99, so many in a hundred had come.";
     lines.extend(table::sentence(Paint::Faint, text, style));
     lines
 }

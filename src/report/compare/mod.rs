@@ -8,13 +8,12 @@ pub mod csv;
 mod figures;
 mod histogram;
 mod strip;
-mod wire;
 mod words;
 
 use std::io::{self, Write};
 
 use self::histogram::Subject;
-use crate::compare::{Compared, Config, Message, Variant};
+use crate::compare::{Compared, Config, Message, Pace, Variant};
 use crate::link::Account;
 use crate::report::evidence::Evidence;
 use crate::report::figure::{counted, duration, grouped};
@@ -87,18 +86,19 @@ pub(in crate::report) fn headline(shown: &Shown<'_>) -> String {
         Some(account) => format!("a private link ({})", account.device),
         None => "the loopback interface".to_owned(),
     };
-    let messages = if sent == config.count {
+    let planned = config.schedule.count();
+    let messages = if sent == planned {
         counted(sent.into(), "message")
     } else {
-        let planned = counted(config.count.into(), "message");
+        let planned = counted(planned.into(), "message");
         format!("{} of {planned}", grouped(sent.into()))
     };
-    let rhythm = if config.interval.is_zero() {
-        "as fast as possible".to_owned()
-    } else {
-        format!("one every {}", duration(config.interval))
+    let rhythm = match config.schedule.pace {
+        Pace::Every(interval) if interval.is_zero() => "as fast as possible".to_owned(),
+        Pace::Every(interval) => format!("one every {}", duration(interval)),
+        Pace::Rate(rate) => format!("{rate} of messages"),
     };
-    let size = config.size;
+    let size = &config.schedule.sizes;
     format!("{messages} of {size} bytes, {rhythm}, through each kind of socket, over {place}")
 }
 

@@ -43,7 +43,10 @@ impl Mark {
 
     fn of(message: &Message, is_stream: bool) -> Self {
         let waited = message.waited.is_some();
-        let sent_again = is_stream && message.wire.is_some_and(|wire| wire.lost > 0);
+        let sent_again = is_stream
+            && message
+                .wire
+                .is_some_and(|wire| wire.lost + wire.damaged > 0);
         match message.state() {
             State::Delivered if waited => Self::Waited,
             State::Delivered if sent_again => Self::SentAgain,

@@ -3,7 +3,7 @@
 //! Every number in a sentence is a figure of the run. Owns wording alone.
 
 use super::Shown;
-use super::wire;
+use crate::compare::confirm;
 use crate::compare::{Compared, Figures, Variant};
 use crate::report::figure::{counted, duration, grouped, percent};
 
@@ -16,13 +16,12 @@ pub(super) fn closing(shown: &Shown<'_>) -> Vec<String> {
         .iter()
         .filter_map(|one| Some((one, one.column.result.as_ref().ok()?)))
         .collect();
-    let mut is_explained = false;
+    let mut explained = Explained::default();
     for &(one, figures) in &took_part {
         if one.column.variant.is_stream() {
-            said.push(stream(one, figures));
-        } else if !is_whole(one, figures) {
-            said.push(datagrams(one, figures, is_explained));
-            is_explained |= figures.lost > 0;
+            said.push(stream(one, figures, &mut explained));
+        } else if !is_whole(figures) {
+            said.push(datagrams(one, figures, &mut explained));
         }
     }
     said.extend(lucky(&took_part));
@@ -30,6 +29,14 @@ pub(super) fn closing(shown: &Shown<'_>) -> Vec<String> {
     said.extend(bottleneck(shown));
     said.extend(refused(shown));
     said.iter().map(|text| capitalised(text)).collect()
+}
+
+/// What was said once and need not be said of the next kind.
+#[derive(Debug, Default)]
+struct Explained {
+    boundaries: bool,
+    loss: bool,
+    order: bool,
 }
 
 /// As a sentence names it.
@@ -52,14 +59,14 @@ fn capitalised(text: &str) -> String {
 }
 
 fn interrupted(shown: &Shown<'_>) -> Option<String> {
-    let (sent, planned) = (shown.sent, shown.config.count);
+    let (sent, planned) = (shown.sent, shown.config.schedule.count());
     (sent < planned).then(|| {
         let (sent, planned) = (grouped(sent.into()), counted(planned.into(), "message"));
         format!("the run was interrupted after {sent} of {planned}; all figures are of those.")
     })
 }
 
-fn stream(one: &Compared, figures: &Figures) -> String {
+fn stream(one: &Compared, figures: &Figures, explained: &mut Explained) -> String {
     let name = name(one.column.variant);
     let sent = counted(figures.sent.into(), "message");
     if figures.lost > 0 {
@@ -68,34 +75,34 @@ fn stream(one: &Compared, figures: &Figures) -> String {
     }
     let writes = counted(figures.writes, "write");
     let reads = counted(figures.reads, "read");
+    let because = if std::mem::replace(&mut explained.boundaries, true) {
+        ""
+    } else {
+        ", and only the length in each message tells them apart"
+    };
     let mut said = vec![format!(
-        "{name} delivered all {sent} once and in order; {writes} came out of {reads}, and only \
-         the length in each message tells them apart."
+        "{name} delivered all {sent} once and in order; {writes} came out of {reads}{because}."
     )];
     said.extend(blocking(one, figures));
-    said.extend(late(one).map(|late| format!("{late}.")));
+    said.extend(late(figures).map(|late| format!("{late}.")));
     said.join(" ")
 }
 
 /// What the stream repaired, and who waited for it.
 fn blocking(one: &Compared, figures: &Figures) -> Option<String> {
     let messages = &one.column.messages;
-    let is_lost = |on_wire: crate::compare::OnWire| on_wire.lost > 0;
+    let is_lost = |on_wire: crate::compare::OnWire| on_wire.lost + on_wire.damaged > 0;
     let again = messages
         .iter()
         .filter(|message| message.wire.is_some_and(is_lost));
     let again = again.count() as u64;
-    let waits = messages.iter().filter_map(|message| message.waited);
-    let longest = waits.clone().max();
-    let waited = waits.count() as u64;
-    let mut text = match again {
-        0 => String::new(),
-        _ => {
-            let again = counted(again, "message");
-            format!("The link lost packets with {again}, and TCP sent those bytes again")
-        }
-    };
-    if let Some(longest) = longest {
+    let waited = u64::from(figures.blocked.unwrap_or(0));
+    let mut text = String::new();
+    if again > 0 {
+        let again = counted(again, "message");
+        text = format!("The link lost packets with {again}, and TCP sent those bytes again");
+    }
+    if let Some(longest) = figures.blocked_longest.filter(|_| waited > 0) {
         let lead = if text.is_empty() { "" } else { "; " };
         let waited = counted(waited, "message");
         let longest = unbroken(&duration(longest));
@@ -117,19 +124,18 @@ fn blocking(one: &Compared, figures: &Figures) -> Option<String> {
     Some(text + ".")
 }
 
-fn is_whole(one: &Compared, figures: &Figures) -> bool {
+fn is_whole(figures: &Figures) -> bool {
     let arrivals = figures.arrivals;
     let troubles = [
         arrivals.duplicated,
         arrivals.out_of_order,
         arrivals.corrupted,
     ];
-    figures.lost == 0 && troubles == [0; 3] && late(one).is_none()
+    figures.lost == 0 && troubles == [0; 3] && late(figures).is_none()
 }
 
-/// Datagrams that did not all come once, in order and in time; why so is
-/// explained only once.
-fn datagrams(one: &Compared, figures: &Figures, is_explained: bool) -> String {
+/// Datagrams that did not all come once, in order and in time.
+fn datagrams(one: &Compared, figures: &Figures, explained: &mut Explained) -> String {
     let name = name(one.column.variant);
     let sent = counted(figures.sent.into(), "message");
     let mut text = match u64::from(figures.lost) {
@@ -140,19 +146,24 @@ fn datagrams(one: &Compared, figures: &Figures, is_explained: bool) -> String {
             format!("{name} lost {} of {sent} ({share}){causes}", grouped(lost))
         }
     };
-    if figures.lost > 0 && !is_explained {
+    if figures.lost > 0 && !std::mem::replace(&mut explained.loss, true) {
         text += "; nobody sent those again, and no other message waited for them";
     }
     text.push('.');
-    let troubles: Vec<_> = troubles(one, figures).collect();
+    let troubles: Vec<_> = troubles(figures).collect();
     if !troubles.is_empty() {
-        text = format!("{text} {}.", listed(&troubles));
+        text = format!("{text} {}", listed(&troubles));
+        let is_unsorted = figures.arrivals.out_of_order > 0;
+        if is_unsorted && !std::mem::replace(&mut explained.order, true) {
+            text += ": packets overtook each other, and nobody sorts datagrams";
+        }
+        text.push('.');
     }
     text
 }
 
 /// What else happened to datagrams.
-fn troubles(one: &Compared, figures: &Figures) -> impl Iterator<Item = String> {
+fn troubles(figures: &Figures) -> impl Iterator<Item = String> {
     let arrivals = figures.arrivals;
     let counts = [
         (
@@ -161,12 +172,7 @@ fn troubles(one: &Compared, figures: &Figures) -> impl Iterator<Item = String> {
             "copies came",
             "beside the first",
         ),
-        (
-            arrivals.out_of_order,
-            "came",
-            "came",
-            "after a later one, because packets overtook and datagrams are not sorted",
-        ),
+        (arrivals.out_of_order, "came", "came", "after a later one"),
         (
             arrivals.corrupted,
             "came",
@@ -179,7 +185,7 @@ fn troubles(one: &Compared, figures: &Figures) -> impl Iterator<Item = String> {
         let words = counted_of(count, one, several);
         format!("{words} {how}")
     });
-    said.chain(late(one))
+    said.chain(late(figures))
 }
 
 fn counted_of(count: u32, one: &str, several: &str) -> String {
@@ -189,7 +195,7 @@ fn counted_of(count: u32, one: &str, several: &str) -> String {
 
 /// Where the lost ones died: `, 4 on the link and 1 in …`.
 fn causes(one: &Compared, figures: &Figures) -> String {
-    let confirmed = wire::lost(figures, &one.column);
+    let confirmed = confirm::lost(figures, &one.column).filter(|confirmed| confirmed.agrees);
     let died: Vec<_> = [
         (
             confirmed.map_or(0, |confirmed| confirmed.wire),
@@ -226,10 +232,12 @@ fn listed(items: &[impl AsRef<str>]) -> String {
 }
 
 /// `1,234 came later than the deadline`.
-fn late(one: &Compared) -> Option<String> {
-    let late = one.column.messages.iter().filter(|message| message.late);
-    let late = late.count() as u64;
-    (late > 0).then(|| format!("{} came later than the deadline", grouped(late)))
+fn late(figures: &Figures) -> Option<String> {
+    let late = figures.late.filter(|late| *late > 0)?;
+    Some(format!(
+        "{} came later than the deadline",
+        grouped(late.into())
+    ))
 }
 
 /// A figure that no line breaks apart from its unit.
@@ -240,7 +248,7 @@ fn unbroken(figure: &str) -> String {
 /// The datagram kinds that lost nothing, which they do not promise.
 fn lucky(took_part: &[(&Compared, &Figures)]) -> Option<String> {
     let is_lucky = |(one, figures): &&(&Compared, &Figures)| {
-        !one.column.variant.is_stream() && is_whole(one, figures) && figures.sent > 0
+        !one.column.variant.is_stream() && is_whole(figures) && figures.sent > 0
     };
     let lucky = took_part.iter().filter(is_lucky);
     let names: Vec<_> = lucky.map(|(one, _)| name(one.column.variant)).collect();

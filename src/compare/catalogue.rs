@@ -133,6 +133,12 @@ pub const FIGURES: &[Figure] = &[
         read: |f, _| count(f.arrivals.out_of_order),
     },
     Figure {
+        name: "extent",
+        unit: Unit::Count,
+        about: "the most places by which one was late (RFC 4737)",
+        read: |f, _| count(f.reordering.extent_max),
+    },
+    Figure {
         name: "corrupted",
         unit: Unit::Messages,
         about: "messages with a wrong checksum",
@@ -141,30 +147,20 @@ pub const FIGURES: &[Figure] = &[
     Figure {
         name: "late",
         unit: Unit::Messages,
-        about: "messages later than the deadline",
-        read: |_, c| {
-            count(
-                c.column
-                    .messages
-                    .iter()
-                    .filter(|message| message.late)
-                    .count() as u64,
-            )
-        },
+        about: "messages later than `--deadline`",
+        read: |f, _| count(f.late?),
     },
     Figure {
         name: "waited",
         unit: Unit::Messages,
         about: "messages that waited for an earlier one: head-of-line blocking",
-        read: |_, c| {
-            count(
-                c.column
-                    .messages
-                    .iter()
-                    .filter(|message| message.waited.is_some())
-                    .count() as u64,
-            )
-        },
+        read: |f, _| count(f.blocked?),
+    },
+    Figure {
+        name: "waited-max",
+        unit: Unit::Time,
+        about: "the longest that one of those waited",
+        read: |f, _| time(f.blocked_longest?),
     },
     Figure {
         name: "dropped",
@@ -203,10 +199,40 @@ pub const FIGURES: &[Figure] = &[
         read: |f, _| time(f.latency?.max),
     },
     Figure {
+        name: "jitter",
+        unit: Unit::Time,
+        about: "interarrival jitter (RFC 3550)",
+        read: |f, _| time(f.jitter?),
+    },
+    Figure {
+        name: "stall",
+        unit: Unit::Time,
+        about: "the longest time in which nothing arrived, beyond the schedule's",
+        read: |f, _| time(f.longest_stall),
+    },
+    Figure {
+        name: "goodput",
+        unit: Unit::Rate,
+        about: "bits of message that arrived in a second",
+        read: |f, _| Some(Measured::Rate(Rate(f.goodput?))),
+    },
+    Figure {
         name: "set-up",
         unit: Unit::Time,
         about: "until the first message could be sent",
         read: |f, _| time(f.set_up),
+    },
+    Figure {
+        name: "closing",
+        unit: Unit::Time,
+        about: "until a stream had ended at both ends",
+        read: |f, _| time(f.closing?),
+    },
+    Figure {
+        name: "retransmissions",
+        unit: Unit::Count,
+        about: "segments that TCP sent again, by TCP_INFO",
+        read: |f, _| count(f.retransmitted?),
     },
     Figure {
         name: "writes",

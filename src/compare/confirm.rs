@@ -1,26 +1,26 @@
-//! The wire's own account of what became of each message, to stand beside the
-//! program's figures.
+//! The wire's own account of what became of each message, held against the
+//! program's figures. Pure.
 //!
 //! For datagrams the two must be equal: a message that the wire handed over
 //! whole reached the program, unless the receiving kernel dropped it. A stream
 //! repairs what the wire did, so nothing is said of it here.
 
-use crate::compare::{Column, Figures, Message, OnWire};
+use super::{Column, Compared, Figures, Message, OnWire};
 
 /// A figure as the wire has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Confirmed {
+pub struct Confirmed {
     /// By the wire's doing.
-    pub(super) wire: u64,
+    pub wire: u64,
     /// By the receiving kernel's.
-    pub(super) kernel: u64,
+    pub kernel: u64,
     /// Whether that is the program's figure.
-    pub(super) agrees: bool,
+    pub agrees: bool,
 }
 
 impl Confirmed {
     /// Whether there was nothing to confirm.
-    pub(super) fn says_nothing(self) -> bool {
+    pub fn says_nothing(self) -> bool {
         let Self {
             wire,
             kernel,
@@ -45,7 +45,7 @@ fn seen(column: &Column) -> Option<Vec<(&Message, OnWire)>> {
 
 /// Messages that no packet of the wire carried whole, and those that one did
 /// and the program never had.
-pub(super) fn lost(figures: &Figures, column: &Column) -> Option<Confirmed> {
+pub fn lost(figures: &Figures, column: &Column) -> Option<Confirmed> {
     let seen = seen(column)?;
     let wire = seen.iter().filter(|(_, wire)| wire.intact == 0).count() as u64;
     let dropped = seen
@@ -63,7 +63,7 @@ pub(super) fn lost(figures: &Figures, column: &Column) -> Option<Confirmed> {
 
 /// Copies that the wire handed over after the first, and those that the kernel
 /// dropped of them.
-pub(super) fn duplicated(figures: &Figures, column: &Column) -> Option<Confirmed> {
+pub fn duplicated(figures: &Figures, column: &Column) -> Option<Confirmed> {
     let seen = seen(column)?;
     let further = |(_, wire): &(_, OnWire)| u64::from(wire.intact.saturating_sub(1));
     let wire: u64 = seen.iter().map(further).sum();
@@ -74,4 +74,38 @@ pub(super) fn duplicated(figures: &Figures, column: &Column) -> Option<Confirmed
         kernel: 0,
         agrees: came <= wire && wire - came <= known,
     })
+}
+
+/// A sentence for each figure that the wire has otherwise.
+pub fn unconfirmed(compared: &Compared) -> Vec<String> {
+    let Ok(figures) = &compared.column.result else {
+        return Vec::new();
+    };
+    let column = &compared.column;
+    let checked = [
+        ("lost", figures.lost, lost(figures, column)),
+        (
+            "duplicated",
+            figures.arrivals.duplicated,
+            duplicated(figures, column),
+        ),
+    ];
+    let wrong = checked
+        .into_iter()
+        .filter_map(|(name, count, confirmed)| Some((name, count, confirmed?)))
+        .filter(|(_, _, confirmed)| !confirmed.agrees);
+    let said = wrong.map(|(name, count, confirmed)| {
+        let (variant, unsent) = (column.variant, figures.not_sent);
+        let dropped = figures.dropped_at_receiver.unwrap_or(0);
+        let Confirmed { wire, kernel, .. } = confirmed;
+        let kernel = match kernel {
+            0 => String::new(),
+            missing => format!(" and {missing} are missing behind it"),
+        };
+        format!(
+            "{variant}.{name} is {count}, but the wire has {wire}{kernel}; {dropped} were dropped \
+             by the receiving kernel and {unsent} not sent"
+        )
+    });
+    said.collect()
 }
