@@ -81,10 +81,10 @@ impl Course {
                 let rtt = TimeUnit::for_up_to(self.longest());
                 let trips = panel(262.0, 90.0, rtt.of(self.longest()));
                 trips.axis_up(svg, &format!("smoothed round trip ({})", rtt.sign));
-                let line = self.line(&trips, unit, |sample| {
+                let smoothed = self.line(&trips, unit, |sample| {
                     (!sample.rtt.is_zero()).then(|| rtt.of(sample.rtt))
                 });
-                svg.void("path", &[("d", &line), ("class", &"line")]);
+                svg.void("path", &[("d", &smoothed), ("class", &"line")]);
                 trips.foot(svg);
                 self.limits(svg, &panel(386.0, 16.0, 1.0), unit);
             });
@@ -216,7 +216,7 @@ impl Course {
             let times = stretches
                 .iter()
                 .filter(is_it)
-                .map(|(from, to, _)| *to - *from);
+                .map(|(from, to, _)| to.saturating_sub(*from));
             let time: Duration = times.sum();
             if !time.is_zero() {
                 let _ = write!(
