@@ -360,7 +360,7 @@ fn expectations_are_held_against_the_figures() {
         "tcp.p99 < 200ms",
         "udp.p50 > 20ms",
         "udp.duplicated != 0",
-        "tcp.waited > 90",
+        "tcp.waited > 80",
         "udp.out-of-order == 2",
     ] {
         assert_eq!(said(&compared, text), None);
@@ -543,5 +543,25 @@ fn every_figure_is_in_the_readme() {
     let readme = include_str!("../README.md");
     for figure in FIGURES {
         assert!(readme.contains(&format!("`{}`", figure.name)), "{figure:?}");
+    }
+}
+
+#[test]
+fn every_name_of_a_result_is_documented() {
+    let documented = include_str!("../src/report/json.rs");
+    let column = column(Variant::Tcp, 3, fine);
+    let value = serde_json::to_value(&column).expect("it is JSON");
+    let kinds = [
+        &value,
+        &value["wire"],
+        &value["latency"],
+        &value["wire"]["messages"],
+    ];
+    for name in kinds
+        .iter()
+        .filter_map(|kind| kind.as_object())
+        .flat_map(|kind| kind.keys())
+    {
+        assert!(documented.contains(&format!("`{name}`")), "{name}");
     }
 }

@@ -125,7 +125,7 @@ fn delivery(rows: &mut Rows<'_>) {
     rows.add_any("out of order", |figures, _| {
         Some(grouped(figures.arrivals.out_of_order.into()))
     });
-    rows.add_any("  by places, at most", |figures, _| {
+    rows.add_any("  extent (RFC 4737)", |figures, _| {
         Some(grouped(figures.reordering.extent_max.into()))
     });
     rows.add_any("corrupted", |figures, _| {
@@ -160,7 +160,7 @@ fn latency(rows: &mut Rows<'_>) {
     rows.add_any("goodput", |figures, _| {
         Some(rate(figures.goodput?, Duration::from_secs(1), "bit"))
     });
-    rows.add_any("sent again (TCP_INFO)", |figures, _| {
+    rows.add_any("retransmissions", |figures, _| {
         Some(grouped(figures.retransmitted?.into()))
     });
 }
@@ -175,7 +175,13 @@ fn on_the_wire(rows: &mut Rows<'_>, size: u32) {
     rows.add_any("bytes a message", |figures, one| {
         Some(bytes_per_message(figures, one.wire?, size))
     });
-    rows.add_any("closing", |_, one| Some(packets(one.wire?.closing)));
+    rows.add_any("closing", |figures, one| {
+        let packets = one.wire.map(|wire| packets(wire.closing));
+        match (packets, figures.closing.map(duration)) {
+            (Some(packets), Some(time)) => Some(format!("{packets}, {time}")),
+            (packets, time) => packets.or(time),
+        }
+    });
 }
 
 /// A figure, and beside it the wire's own where it has one.
