@@ -4,6 +4,7 @@
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
 
+mod agreement;
 pub mod catalogue;
 pub mod confirm;
 pub mod expect;
@@ -12,6 +13,7 @@ mod lane;
 mod mark;
 mod message;
 mod play;
+pub mod remote;
 mod schedule;
 mod tally;
 mod variant;
@@ -25,7 +27,6 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Exit};
 use crate::flow::Family;
 use crate::flow::Kind;
-use crate::link::Account;
 use crate::probe::{self, HEADER};
 use crate::stage::Stage;
 
@@ -33,7 +34,7 @@ pub use figures::Figures;
 pub use mark::Mark;
 pub use message::{Message, OnWire, State};
 pub use schedule::{Extent, MOST_MESSAGES, NoSizes, Pace, Planned, Schedule, Sizes};
-pub use tally::{FirstPacket, Traffic, WireTally, WireUse};
+pub use tally::{FirstPacket, Observed, Split, Traffic, WireTally, WireUse};
 pub use variant::{NoVariant, Variant};
 
 /// What to send.
@@ -209,73 +210,33 @@ pub struct Compared {
     pub first: Option<FirstPacket>,
 }
 
-/// Sets the wire's account beside each column.
+/// Sets the wire's account beside each column, and beside each of its messages.
 pub fn with_wire(columns: Vec<Column>, tally: &WireTally) -> Vec<Compared> {
     columns
         .into_iter()
-        .map(|column| Compared {
-            wire: tally.of(column.variant),
-            first: tally.first(column.variant),
-            column,
+        .map(|mut column| {
+            tally.trace(column.variant, &mut column.messages);
+            column.count_waiting();
+            Compared {
+                wire: tally.of(column.variant),
+                first: tally.first(column.variant),
+                column,
+            }
         })
         .collect()
 }
 
-impl Compared {
-    /// Whether the network said no: the link let no connection come about, or a
-    /// stream did not deliver in time what it promises to deliver.
-    pub fn failed_on_the_network(&self) -> bool {
-        match &self.column.result {
-            Ok(figures) => self.column.kind() == Kind::Tcp && figures.lost > 0,
-            Err(refused) => refused.exit == Exit::Network,
-        }
-    }
-
-    /// Where the programs' figures, the wire's and the kernel's cannot all be
-    /// true. Empty on any healthy run. On a link, what was lost must be what the
-    /// kernel dropped and what the link lost on purpose: `link` is its account.
-    pub fn disagreements(&self, link: Option<&Account>) -> Vec<String> {
-        let Ok(figures) = &self.column.result else {
-            return Vec::new();
+impl Column {
+    /// Counts the messages that waited for earlier ones, where a wire could see.
+    fn count_waiting(&mut self) {
+        let Ok(figures) = &mut self.result else {
+            return;
         };
-        let name = self.column.variant.name();
-        let mut found = Vec::new();
-        if figures.arrivals.delivered + figures.lost != figures.sent {
-            found.push(format!(
-                "{name}: {} delivered and {} lost are not the {} sent",
-                figures.arrivals.delivered, figures.lost, figures.sent
-            ));
+        if self.variant.is_stream() && self.messages.iter().any(|one| one.wire.is_some()) {
+            let waited = || self.messages.iter().filter_map(|one| one.waited);
+            figures.blocked = Some(u32::try_from(waited().count()).unwrap_or(u32::MAX));
+            figures.blocked_longest = waited().max();
         }
-        // A datagram is one packet or several fragments, never less; a segment
-        // may carry several writes.
-        if let Some(wire) = self.wire
-            && self.column.kind() != Kind::Tcp
-            && wire.data_packets < figures.writes
-        {
-            found.push(format!(
-                "{name}: {} messages were sent, {} packets crossed the wire",
-                figures.writes, wire.data_packets
-            ));
-        }
-        if let (Some(link), Some(wire)) = (link, self.wire)
-            && wire.fragments == 0
-            && let Some(dropped) = figures.dropped_at_receiver
-        {
-            let known = figures.not_sent + dropped;
-            let lost = u64::from(figures.lost);
-            // What the kernel dropped may have been a copy; what it did not drop
-            // the link may have harmed.
-            let harmed = wire.data_packets_harmed;
-            let explained = known + harmed + link.unmodelled_loss();
-            if lost + wire.data_packets_copied < known || lost > explained {
-                found.push(format!(
-                    "{name}: {lost} messages are lost; the kernel dropped {known}, \
-                     the link harmed {harmed}"
-                ));
-            }
-        }
-        found.extend(confirm::unconfirmed(self));
-        found
     }
 }
 

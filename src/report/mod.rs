@@ -7,6 +7,7 @@
 
 pub mod account;
 mod chart;
+pub mod clocks;
 pub mod compare;
 pub mod dump;
 mod evidence;
