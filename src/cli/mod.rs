@@ -13,6 +13,7 @@ mod ping;
 mod place;
 mod tcp;
 mod udp;
+mod verdict;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,9 @@
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
 
+pub mod catalogue;
+pub mod confirm;
+pub mod expect;
 mod figures;
 mod lane;
 mod mark;
@@ -272,6 +275,7 @@ impl Compared {
                 ));
             }
         }
+        found.extend(confirm::unconfirmed(self));
         found
     }
 }
