@@ -57,11 +57,12 @@ pub(super) struct Args {
 
     /// Length of a message in bytes.
     #[arg(short, long, value_name = "BYTES", default_value = "100",
-          value_parser = bytes(SMALLEST, LARGEST))]
+          allow_negative_numbers = true, value_parser = bytes(SMALLEST, LARGEST))]
     size: usize,
 
     /// Milliseconds from one message to the next; fractions allowed.
-    #[arg(short, long, value_name = "MS", default_value = "1", value_parser = milliseconds)]
+    #[arg(short, long, value_name = "MS", default_value = "1",
+          allow_negative_numbers = true, value_parser = milliseconds)]
     interval: Duration,
 
     /// Give up a stream that stands still for this many seconds.
