@@ -1,6 +1,7 @@
 //! `socklab compare`: the same messages through TCP, UDP and raw sockets.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,17 +10,21 @@ use std::time::Duration;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::compare_remote::{self, Endpoint, RemoteArgs};
 use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
+use super::page::PageFile;
 use super::place::PlaceArgs;
 use super::verdict::{Checked, VerdictArgs};
+use crate::compare::remote::{self, Clocks};
 use crate::compare::{
     self, Compared, Config, LARGEST, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
 };
 use crate::error::Error;
+use crate::event::Place;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
-use crate::recorder::Clock;
+use crate::recorder::{Clock, Recorder};
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::{self, Style};
 
@@ -60,11 +65,19 @@ pub(super) struct Args {
           allow_negative_numbers = true, value_parser = whole(1_u64, 86_400))]
     timeout: u64,
 
+    /// Write one self-contained page to FILE: the figures, the pictures, the
+    /// packets.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     #[command(flatten)]
     verdict: VerdictArgs,
 
     #[command(flatten)]
     output: OutputArgs,
+
+    #[command(flatten)]
+    remote: RemoteArgs,
 
     // The last, so that its heading is over nothing else.
     #[command(flatten)]
@@ -84,18 +97,35 @@ struct Report<'a> {
     plan: Option<&'a str>,
     /// What was expected (`--expect`), and whether it is so.
     expectations: &'a [Checked],
+    /// How the clocks stand, between real machines.
+    clocks: Option<&'a Clocks>,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
+    if let Some(endpoint) = &args.remote.listen {
+        let family = args.place.asked_family();
+        args.place
+            .refuse_link("--listen is one end of a real network; leave one of the two")?;
+        compare_remote::listen(&args.remote, endpoint, (family, &stop_on_signals()?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(host) = &args.remote.host {
+        return run_remote(args, host, colour);
+    }
     let config = args.config();
     let lines = args.verdict.open(&config.variants, &args.output)?;
     let prepared = args.place.prepare()?;
     let clock = Clock::start();
     let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
+    let html = args.html.as_deref();
+    let page = html.map(|path| PageFile::create(path, clock)).transpose()?;
     let stop = stop_on_signals()?;
-    let stage = args.place.build(&prepared, clock, &sinks.tee()?)?;
+    let sink = sinks.tee()?;
+    let sink = page.as_ref().map_or(sink.clone(), |page| page.beside(sink));
+    let stage = args.place.build(&prepared, clock, &sink)?;
+    drop(sink);
     let described = prepared.plan();
     let outcome = compare::run(&config, &stage, &stop)?;
     let blind = stage.blind().map(ToString::to_string);
@@ -103,7 +133,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
     let interrupted = outcome.is_interrupted();
     if interrupted {
-        eprintln!("socklab: interrupted after {sent_messages} of {planned} messages");
+        note!("interrupted after {sent_messages} of {planned} messages");
     }
     let compared = compare::with_wire(outcome.columns, &tally);
     drop(tally);
@@ -117,25 +147,90 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         link: account.as_ref(),
         plan: described.as_deref(),
         expectations: &checked,
+        clocks: None,
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
     lines.write(&compared)?;
+    let shown = report::compare::Shown {
+        config: &config,
+        sent: sent_messages,
+        compared: &compared,
+        link: account.as_ref(),
+        blind: blind.as_deref(),
+    };
+    if let Some(page) = page {
+        page.write_comparison(shown, clock, described.as_deref())?;
+    }
     if finished.events.is_some() && !args.verdict.takes_standard_output() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
         describe(&mut out, described.as_deref())?;
-        let shown = report::compare::Shown {
-            config: &config,
-            sent: sent_messages,
-            compared: &compared,
-            link: account.as_ref(),
-            blind: blind.as_deref(),
-        };
         report::compare::render(&mut out, &shown, &style)?;
         first_packets(&mut out, &compared, &style)?;
     }
     finished.pcap?;
     let agrees = agrees(&compared, account.as_ref());
     Ok(if agrees && Checked::all_met(&checked) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The run against another machine.
+fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<ExitCode> {
+    let clock = Clock::start();
+    let sinks = args.output.open("compare", clock)?;
+    let stop = stop_on_signals()?;
+    let peer = host.resolve((args.place.asked_family(), args.place.port))?;
+    args.place
+        .refuse_link("the way to HOST is a real network; leave one of the two")?;
+    let config = Config {
+        family: crate::flow::Family::of(peer.ip()),
+        ..args.config()
+    };
+    let lines = args.verdict.open(&config.variants, &args.output)?;
+    let recorder = Recorder::new(Place::Client, clock, sinks.tee()?);
+    let ran = remote::run(&config, peer, &recorder, &stop)?;
+    drop(recorder);
+    let compared = compare::with_wire(ran.outcome.columns.clone(), &WireTally::new(&config));
+    let interrupted = ran.outcome.is_interrupted();
+    let (planned, sent_messages) = (ran.outcome.planned, ran.outcome.sent_messages);
+    if interrupted {
+        note!("interrupted after {sent_messages} of {planned} messages");
+    }
+    if let Some(why) = &ran.cut {
+        note!("the server ended the run: {why}");
+    }
+    let checked = args.verdict.check(&compared);
+    let result = Report {
+        planned,
+        sent_messages,
+        interrupted,
+        size_bytes: config.largest(),
+        kinds: &compared,
+        link: None,
+        plan: None,
+        expectations: &checked,
+        clocks: Some(&ran.clocks),
+    };
+    let finished = sinks
+        .played(format!("real network {host}"))
+        .conclude(&result, None)?;
+    lines.write(&compared)?;
+    if finished.events.is_some() && !args.verdict.takes_standard_output() {
+        let (mut out, style) = (std::io::stdout().lock(), colour.style());
+        let shown = report::compare::Shown {
+            config: &config,
+            sent: sent_messages,
+            compared: &compared,
+            link: None,
+            blind: None,
+        };
+        report::compare::render(&mut out, &shown, &style)?;
+        report::clocks::render(&mut out, &ran.clocks, &style)?;
+    }
+    finished.pcap?;
+    Ok(if agrees(&compared, None) && Checked::all_met(&checked) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

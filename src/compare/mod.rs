@@ -13,6 +13,7 @@ mod lane;
 mod mark;
 mod message;
 mod play;
+pub mod remote;
 mod schedule;
 mod tally;
 mod variant;

@@ -20,6 +20,7 @@ mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -113,6 +114,7 @@ pub struct Link {
     offload: Offload,
     plan: Option<String>,
     seed: u64,
+    interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl Link {
@@ -153,10 +155,20 @@ impl Link {
         self.device
     }
 
+    /// Makes [`settle`](Self::settle) end early, with `EINTR`, once `interrupt`
+    /// is set.
+    pub fn heed(&mut self, interrupt: Arc<AtomicBool>) {
+        self.interrupt = Some(interrupt);
+    }
+
     /// Waits until nothing is under way on the wire.
     pub fn settle(&self) -> Result<(), Error> {
+        let is_interrupted = || {
+            let interrupt = self.interrupt.as_ref();
+            interrupt.is_some_and(|came| came.load(Ordering::Relaxed))
+        };
         self.wire
-            .settle()
+            .settle(is_interrupted)
             .map_err(|error| Error::new("settle", "the wire", error))
     }
 
@@ -184,7 +196,7 @@ impl Link {
         if self.device == DeviceKind::Tun {
             // A TUN device counts what it was not handed as its own drops.
             for device in &mut drops {
-                let known = count.unreadable_at(device.host);
+                let known = count.refused_at(device.host);
                 device.receive_dropped = device.receive_dropped.saturating_sub(known);
             }
         }
@@ -251,6 +263,7 @@ impl Link {
             offload: config.offload,
             plan: (!config.plan.is_transparent()).then(|| config.plan.to_string()),
             seed: config.plan.seed,
+            interrupt: None,
         };
         // The wire's thread is up and waiting when this returns, so that the
         // first packet does not pay for its start.

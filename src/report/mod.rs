@@ -6,12 +6,14 @@
 
 pub mod account;
 mod chart;
+pub mod clocks;
 pub mod compare;
 pub mod dump;
 mod evidence;
 pub mod fates;
 mod figure;
 mod glyph;
+pub mod html;
 pub mod json;
 pub mod ladder;
 mod line;

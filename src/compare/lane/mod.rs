@@ -13,6 +13,7 @@ mod client;
 mod dispatch;
 mod draft;
 mod filter;
+mod introduce;
 mod listen;
 mod receiver;
 mod sender;
@@ -31,7 +32,7 @@ use crate::flow::{Family, Kind};
 pub(super) use client::Client;
 pub(super) use dispatch::{Dispatched, Sending, dispatch};
 pub(super) use listen::{Arrived, Ending, Heard, Over, Patience, listen};
-pub(super) use receiver::{Found, Receiver, expected};
+pub(super) use receiver::{Found, Receiver, drops, expected};
 pub(super) use sender::Sender;
 pub(super) use server::Server;
 

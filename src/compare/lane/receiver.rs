@@ -101,7 +101,7 @@ impl Receiver {
 }
 
 /// `SK_MEMINFO_DROPS` of `SO_MEMINFO`: the ninth of its numbers (sock_diag(7)).
-fn drops(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+pub(in crate::compare) fn drops(socket: BorrowedFd<'_>) -> io::Result<Option<u64>> {
     const SO_MEMINFO: i32 = 55;
     const DROPS: std::ops::Range<usize> = 32..36;
     let mut numbers = [0; 36];
