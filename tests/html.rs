@@ -55,7 +55,7 @@ fn page(what: &str) -> Option<(Made, Browser)> {
         return None;
     }
     let browser = Browser::start(what)?;
-    let made = Made::of(&Program::new(), &["-c", "60", "-s", "1200"])?;
+    let made = Made::of(&Program::new(), &["-c", "200", "-s", "1200"])?;
     Some((made, browser))
 }
 

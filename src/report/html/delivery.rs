@@ -256,3 +256,64 @@ fn description(lanes: &[Lane<'_>], each: usize) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::compare::Variant;
+
+    fn messages(count: u32, lost: &[u32]) -> Vec<Message> {
+        let message = |number| {
+            let sent_at = Duration::from_millis(u64::from(number));
+            let is_lost = lost.contains(&number);
+            Message {
+                number,
+                size: 100,
+                due_at: sent_at,
+                sent_at: Some(sent_at),
+                received_at: (!is_lost).then_some(sent_at),
+                arrivals: u16::from(!is_lost),
+                out_of_order: false,
+                late: false,
+                waited: None,
+                wire: None,
+            }
+        };
+        (1..=count).map(message).collect()
+    }
+
+    fn drawn(messages: &[Message]) -> String {
+        let lane = Lane {
+            variant: Variant::Udp,
+            client: None,
+            messages,
+        };
+        let mut out = Markup::default();
+        draw(&mut out, &[lane]);
+        out.into_text()
+    }
+
+    #[test]
+    fn a_cell_of_several_messages_shows_the_worst() {
+        let text = drawn(&messages(1500, &[7, 8, 700]));
+        let cells = |id: &str| text.matches(&format!("href=\"#{id}\"")).count();
+        // One of each in the legend; 7, 8 and 700 are in three groups of three.
+        assert_eq!(cells("cell-lost"), 1 + 2, "7, 8 and 9 share one");
+        assert_eq!(cells("cell-delivered"), 1 + 498);
+        assert!(text.contains("Each cell stands for 3 messages"));
+        assert!(
+            text.contains("1497 delivered (99.8 %), 3 lost (0.20 %)"),
+            "{text:.900}"
+        );
+    }
+
+    #[test]
+    fn every_message_has_a_cell_that_tells_its_story() {
+        let text = drawn(&messages(3, &[2]));
+        assert!(text.contains("<title>udp, message 2: lost</title>"));
+        assert!(text.contains("<title>udp, message 3: delivered, after 0.00 µs</title>"));
+        assert_eq!(drawn(&[]), "");
+    }
+}

@@ -55,7 +55,7 @@ pub(super) fn draw(out: &mut Markup, events: &[Event<'_>], seen: u64) {
             });
         },
     );
-    out.append(popovers);
+    out.append(&popovers);
 }
 
 /// The first events that fit.
@@ -119,13 +119,13 @@ fn row(
     }
     body.element("tr", &[], |tr| {
         tr.leaf("td", &[("class", &"at")], milliseconds(event.at));
-        tr.element("td", &[("class", &"call")], |cell| cell.append(left));
+        tr.element("td", &[("class", &"call")], |cell| cell.append(&left));
         tr.element("td", &[("class", &"wire")], |cell| {
             if let (Some(packet), Some(dissection)) = (packet, &dissection) {
                 wire(cell, packet, dissection, conversations);
             }
         });
-        tr.element("td", &[("class", &"call")], |cell| cell.append(right));
+        tr.element("td", &[("class", &"call")], |cell| cell.append(&right));
         tr.element("td", &[], |cell| {
             if let (Some(packet), Some(dissection)) = (packet, &dissection) {
                 hex::button(cell, packet.id);
