@@ -1,6 +1,7 @@
 //! `socklab compare`: the same messages through TCP, UDP and raw sockets.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,18 +11,19 @@ use std::time::Duration;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::compare_remote::{self, Endpoint, RemoteArgs};
+use super::compare_remote::{self, RemoteArgs};
 use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
 use super::page::PageFile;
-use super::place::PlaceArgs;
+use super::place::{PlaceArgs, Prepared};
 use super::verdict::{Checked, VerdictArgs};
 use crate::compare::remote::{self, Clocks};
 use crate::compare::{
-    self, Compared, Config, LARGEST, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
+    self, Compared, Config, LARGEST, Outcome, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
 };
 use crate::error::Error;
-use crate::event::Place;
+use crate::event::{Place, Sink};
+use crate::flow::Family;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
 use crate::recorder::{Clock, Recorder};
@@ -41,6 +43,8 @@ Examples:
   socklab compare                       100 messages of 100 bytes
   socklab compare -c 1000 -i 0 -s 1400  as fast as possible, nearly an MTU each
   socklab compare -6 --pcap c.pcapng    over IPv6, packets for Wireshark
+  socklab compare --listen              on one machine; then on another:
+  socklab compare lab.example           what the network between them does
   socklab compare --json | tail -n 1    every figure, for a program
   socklab compare --csv messages.csv    a line a message, for a spreadsheet
   socklab compare --loss 1% --expect \"udp.lost <= 3%\" --expect \"tcp.p99 < 1s\"
@@ -53,11 +57,12 @@ pub(super) struct Args {
 
     /// Length of a message in bytes.
     #[arg(short, long, value_name = "BYTES", default_value = "100",
-          value_parser = bytes(SMALLEST, LARGEST))]
+          allow_negative_numbers = true, value_parser = bytes(SMALLEST, LARGEST))]
     size: usize,
 
     /// Milliseconds from one message to the next; fractions allowed.
-    #[arg(short, long, value_name = "MS", default_value = "1", value_parser = milliseconds)]
+    #[arg(short, long, value_name = "MS", default_value = "1",
+          allow_negative_numbers = true, value_parser = milliseconds)]
     interval: Duration,
 
     /// Give up a stream that stands still for this many seconds.
@@ -97,39 +102,59 @@ struct Report<'a> {
     plan: Option<&'a str>,
     /// What was expected (`--expect`), and whether it is so.
     expectations: &'a [Checked],
-    /// How the clocks stand, between real machines.
+    /// How the two clocks stand, between real machines.
     clocks: Option<&'a Clocks>,
+}
+
+/// Where it is played.
+enum Ground {
+    Stage(Prepared),
+    Network(SocketAddr),
+}
+
+/// A run that has ended, wherever it was played.
+struct Played {
+    outcome: Outcome,
+    /// Why packets could not be seen, where they could not.
+    blind: Option<String>,
+    account: Option<Account>,
+    /// What the link did to packets.
+    described: Option<String>,
+    clocks: Option<Clocks>,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
-    if let Some(endpoint) = &args.remote.listen {
-        let family = args.place.asked_family();
-        args.place
-            .refuse_link("--listen is one end of a real network; leave one of the two")?;
-        compare_remote::listen(&args.remote, endpoint, (family, &stop_on_signals()?))?;
+    if args.remote.is_server() {
+        let stop = stop_on_signals()?;
+        compare_remote::listen(&args.remote, &args.place, &stop)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(host) = &args.remote.host {
-        return run_remote(args, host, colour);
-    }
-    let config = args.config();
+    let peer = args.remote.peer(&args.place)?;
+    let config = Config {
+        family: peer.map_or(args.place.family(), |peer| Family::of(peer.ip())),
+        ..args.config()
+    };
     let lines = args.verdict.open(&config.variants, &args.output)?;
-    let prepared = args.place.prepare()?;
+    let ground = match peer {
+        Some(peer) => Ground::Network(peer),
+        None => Ground::Stage(args.place.prepare()?),
+    };
     let clock = Clock::start();
     let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
+    let sinks = sinks.played_at(args.remote.place());
     let html = args.html.as_deref();
     let page = html.map(|path| PageFile::create(path, clock)).transpose()?;
-    let stop = stop_on_signals()?;
     let sink = sinks.tee()?;
     let sink = page.as_ref().map_or(sink.clone(), |page| page.beside(sink));
-    let stage = args.place.build(&prepared, clock, &sink)?;
-    drop(sink);
-    let described = prepared.plan();
-    let outcome = compare::run(&config, &stage, &stop)?;
-    let blind = stage.blind().map(ToString::to_string);
-    let account = ended(stage)?;
+    let Played {
+        outcome,
+        blind,
+        account,
+        described,
+        clocks,
+    } = args.play(&ground, &config, clock, sink)?;
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
     let interrupted = outcome.is_interrupted();
     if interrupted {
@@ -147,7 +172,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         link: account.as_ref(),
         plan: described.as_deref(),
         expectations: &checked,
-        clocks: None,
+        clocks: clocks.as_ref(),
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
     lines.write(&compared)?;
@@ -159,78 +184,21 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         blind: blind.as_deref(),
     };
     if let Some(page) = page {
-        page.write_comparison(shown, clock, described.as_deref())?;
+        let place = args.remote.place();
+        page.write_comparison(shown, clock, (described.as_deref(), place))?;
     }
     if finished.events.is_some() && !args.verdict.takes_standard_output() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
         describe(&mut out, described.as_deref())?;
         report::compare::render(&mut out, &shown, &style)?;
+        if let Some(clocks) = &clocks {
+            report::clocks::render(&mut out, clocks, &style)?;
+        }
         first_packets(&mut out, &compared, &style)?;
     }
     finished.pcap?;
     let agrees = agrees(&compared, account.as_ref());
     Ok(if agrees && Checked::all_met(&checked) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
-/// The run against another machine.
-fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<ExitCode> {
-    let clock = Clock::start();
-    let sinks = args.output.open("compare", clock)?;
-    let stop = stop_on_signals()?;
-    let peer = host.resolve((args.place.asked_family(), args.place.port))?;
-    args.place
-        .refuse_link("the way to HOST is a real network; leave one of the two")?;
-    let config = Config {
-        family: crate::flow::Family::of(peer.ip()),
-        ..args.config()
-    };
-    let lines = args.verdict.open(&config.variants, &args.output)?;
-    let recorder = Recorder::new(Place::Client, clock, sinks.tee()?);
-    let ran = remote::run(&config, peer, &recorder, &stop)?;
-    drop(recorder);
-    let compared = compare::with_wire(ran.outcome.columns.clone(), &WireTally::new(&config));
-    let interrupted = ran.outcome.is_interrupted();
-    let (planned, sent_messages) = (ran.outcome.planned, ran.outcome.sent_messages);
-    if interrupted {
-        note!("interrupted after {sent_messages} of {planned} messages");
-    }
-    if let Some(why) = &ran.cut {
-        note!("the server ended the run: {why}");
-    }
-    let checked = args.verdict.check(&compared);
-    let result = Report {
-        planned,
-        sent_messages,
-        interrupted,
-        size_bytes: config.largest(),
-        kinds: &compared,
-        link: None,
-        plan: None,
-        expectations: &checked,
-        clocks: Some(&ran.clocks),
-    };
-    let finished = sinks
-        .played(format!("real network {host}"))
-        .conclude(&result, None)?;
-    lines.write(&compared)?;
-    if finished.events.is_some() && !args.verdict.takes_standard_output() {
-        let (mut out, style) = (std::io::stdout().lock(), colour.style());
-        let shown = report::compare::Shown {
-            config: &config,
-            sent: sent_messages,
-            compared: &compared,
-            link: None,
-            blind: None,
-        };
-        report::compare::render(&mut out, &shown, &style)?;
-        report::clocks::render(&mut out, &ran.clocks, &style)?;
-    }
-    finished.pcap?;
-    Ok(if agrees(&compared, None) && Checked::all_met(&checked) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -288,6 +256,43 @@ fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
 }
 
 impl Args {
+    fn play(
+        &self,
+        ground: &Ground,
+        config: &Config,
+        clock: Clock,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Played, Error> {
+        let stop = stop_on_signals()?;
+        let prepared = match ground {
+            Ground::Stage(prepared) => prepared,
+            Ground::Network(peer) => {
+                let recorder = Recorder::new(Place::Client, clock, sink);
+                let ran = remote::run(config, *peer, &recorder, &stop)?;
+                if let Some(why) = &ran.cut {
+                    note!("the server ended the run: {why}");
+                }
+                return Ok(Played {
+                    outcome: ran.outcome,
+                    blind: Some("they crossed a real network".to_owned()),
+                    account: None,
+                    described: None,
+                    clocks: Some(ran.clocks),
+                });
+            }
+        };
+        let stage = self.place.build(prepared, clock, &sink)?;
+        drop(sink);
+        let outcome = compare::run(config, &stage, &stop)?;
+        Ok(Played {
+            outcome,
+            blind: stage.blind().map(ToString::to_string),
+            account: ended(stage)?,
+            described: prepared.plan(),
+            clocks: None,
+        })
+    }
+
     fn config(&self) -> Config {
         Config {
             family: self.place.family(),

@@ -66,7 +66,6 @@ enum Command {
     Tcp(tcp::Args),
     Udp(udp::Args),
     Ping(ping::Args),
-    #[command(allow_negative_numbers = true)]
     Compare(compare::Args),
     Lab(lab::Args),
 }

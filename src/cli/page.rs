@@ -50,15 +50,15 @@ impl PageFile {
         self,
         shown: Shown<'_>,
         clock: Clock,
-        plan: Option<&str>,
+        (plan, place): (Option<&str>, Option<String>),
     ) -> Result<(), Error> {
         let failed = |error| Error::new("write", self.path.display(), error);
         let packets = Arc::into_inner(self.packets).map(PcapFile::finish);
         let capture = packets.transpose().map_err(failed)?;
-        let stage = shown.link.map_or_else(
-            || "loopback".to_owned(),
-            |account| format!("link ({})", account.device),
-        );
+        let stage = place.unwrap_or_else(|| match shown.link {
+            Some(account) => format!("link ({})", account.device),
+            None => "loopback".to_owned(),
+        });
         let congestion_control = congestion_control();
         let source = Source {
             shown,
