@@ -39,7 +39,7 @@
 //! | `jitter_ns`, `longest_stall_ns` | RFC 3550's estimate; the longest time without an arrival, beyond the schedule's |
 //! | `goodput_bits_per_s` | bits of message that arrived, by the time that took |
 //! | `retransmitted` | segments sent again, as TCP_INFO counts them; null without a connection |
-//! | `wire` | null where no packet was seen, else `set_up`, `messages` and `closing` (each `packets_up`, `packets_down`, `bytes`), `data_packets`, `data_packets_harmed`, `data_packets_copied`, `fragments` |
+//! | `wire` | null where no packet was seen, else `set_up`, `messages` and `closing` (each `packets_up`, `packets_down`, `bytes`), `data_packets`, `data_packets_harmed`, `data_packets_copied`, `fragments`, `retransmitted`; of the bytes of `messages`, `payload_bytes`, `header_bytes`, `retransmitted_bytes`, `answer_bytes`; `reached`: datagrams handed to the receiving kernel `intact`, `damaged`, or so that it must drop them (`refused`) |
 //!
 //! Lines a message are `--csv`'s: [`csv`](super::compare::csv).
 //!

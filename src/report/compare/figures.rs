@@ -164,6 +164,14 @@ fn latency(rows: &mut Rows<'_>) {
     });
 }
 
+type Part = fn(&Split) -> u64;
+
+const PARTS: [(&str, Part); 3] = [
+    ("  headers", |bytes| bytes.headers),
+    ("  sent again", |bytes| bytes.retransmitted),
+    ("  ACKs and answers", |bytes| bytes.answers),
+];
+
 fn on_the_wire(rows: &mut Rows<'_>, size: u32) {
     rows.add_any("packets a message", |figures, one| {
         Some(packets_per_message(figures, one.wire?))
@@ -174,12 +182,6 @@ fn on_the_wire(rows: &mut Rows<'_>, size: u32) {
     rows.add_any("bytes a message", |figures, one| {
         Some(bytes_per_message(figures, one.wire?, size))
     });
-    type Part = fn(&Split) -> u64;
-    const PARTS: [(&str, Part); 3] = [
-        ("  headers", |bytes| bytes.headers),
-        ("  sent again", |bytes| bytes.retransmitted),
-        ("  ACKs and answers", |bytes| bytes.answers),
-    ];
     for (name, part) in PARTS {
         rows.add_any(name, |figures, one| {
             let bytes = part(&one.wire.as_ref()?.bytes);

@@ -47,7 +47,8 @@ fn blocking(one: &Compared, figures: &Figures) -> Option<String> {
     let mut text = String::new();
     if again > 0 {
         let again = counted(again, "message");
-        text = format!("The link lost packets with {again}, and TCP sent those bytes again");
+        text =
+            format!("The link lost packets that carried {again}, and TCP sent those bytes again");
     }
     if let Some(longest) = figures.blocked_longest.filter(|_| waited > 0) {
         let lead = if text.is_empty() { "" } else { "; " };
