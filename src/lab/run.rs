@@ -56,6 +56,7 @@ pub fn run(config: &Config, link: &Link, warden: &mut Warden) -> Result<u8, Erro
     {
         return Ok(code_of_signal(signal));
     }
+    link.start_schedule()?;
     let ending = run.attend(&config.errand)?;
     run.close()?;
     Ok(ending.code())

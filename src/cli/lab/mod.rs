@@ -19,6 +19,7 @@ use super::link::LinkArgs;
 use super::output::{Colour, unwritten};
 use crate::error::Error;
 use crate::event::Place;
+use crate::impair::Schedule;
 use crate::lab::{self, Errand, Ready, Server, Side, Warden, Words};
 use crate::link::{self, Link};
 use crate::recorder::Clock;
@@ -126,6 +127,8 @@ enum HostName {
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let mut link = args.link.config()?;
+    // What the server's program takes to be ready is no part of the experiment.
+    link.schedule = Schedule::WhenStarted;
     args.watch.configure(&mut link);
     if args.hosts {
         let mut out = io::stdout().lock();
