@@ -106,12 +106,9 @@ pub(super) struct Args {
     #[command(flatten)]
     watch: WatchArgs,
 
-    /// The program to run on the client host, and its arguments
-    #[arg(
-        value_name = "CMD",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    /// The program to run on the client host, and its arguments; -- before it
+    /// where it begins with -
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
@@ -366,8 +363,25 @@ mod tests {
             &["--server", "x", "--ready", "80", "true"],
             &["--server", "x", "--ready-timeout", "-1", "true"],
             &["--server", "x", "--ready-timeout", "nan", "true"],
+            &["-true"],
         ] {
             assert!(parse(words).is_err(), "{words:?}");
         }
+    }
+
+    /// An option that there is not is no program's name, unless it is said to
+    /// be one.
+    #[test]
+    fn a_mistyped_option_is_not_run() {
+        let error = parse(&["--dealy", "20ms", "--", "true"]).expect_err("no such option");
+        for part in ["unexpected argument '--dealy'", "similar", "'--delay'"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let errand = parse(&["--", "--dealy", "20ms"]).map(|config| config.errand);
+        let expected = Words {
+            program: "--dealy".into(),
+            arguments: vec!["20ms".into()],
+        };
+        assert_eq!(errand, Ok(Errand::Command(Place::Client, expected)));
     }
 }
