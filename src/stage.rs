@@ -188,6 +188,21 @@ impl<'a> Seat<'a> {
         }
     }
 
+    /// This machine itself: one end of a conversation with another machine, or
+    /// with itself. Only [`run`](Self::run), [`recorder`](Self::recorder) and
+    /// [`is_private`](Self::is_private) mean anything then.
+    pub fn here(recorder: &'a Recorder) -> Self {
+        Self {
+            host: None,
+            recorder,
+        }
+    }
+
+    /// Whether it is a private host, whose settings are nobody else's.
+    pub fn is_private(self) -> bool {
+        self.host.is_some()
+    }
+
     /// Runs `work` where sockets belong to this end.
     pub fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
         match self.host {

@@ -156,7 +156,7 @@ fn no_link_shows_packets_to_root_and_says_why_not_to_others() {
         text(&output.stderr)
     );
     let out = text(&output.stdout);
-    assert!(out.contains("raw: ") && out.contains("EPERM"), "{out}");
+    assert!(out.contains("raw-icmp: ") && out.contains("EPERM"), "{out}");
 }
 
 /// Every packet of real runs, read back by tshark, field by field.

@@ -29,7 +29,7 @@ fn started(
         .expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
-    while !line.contains("\"udp client\",\"name\":\"send\"") {
+    while !line.contains("\"udp client\",\"name\":\"sendto\"") {
         line.clear();
         assert!(
             lines.read_line(&mut line).expect("a line") > 0,

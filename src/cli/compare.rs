@@ -1,6 +1,8 @@
 //! `socklab compare`: the same messages through TCP, UDP and raw sockets.
 
 use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,14 +11,22 @@ use std::time::Duration;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::compare_remote::{self, RemoteArgs};
 use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
-use super::place::PlaceArgs;
-use crate::compare::{self, Compared, Config, LARGEST, SMALLEST, Variant, WireTally};
+use super::page::PageFile;
+use super::place::{PlaceArgs, Prepared};
+use super::verdict::{Checked, VerdictArgs};
+use crate::compare::remote::{self, Clocks};
+use crate::compare::{
+    self, Compared, Config, LARGEST, Outcome, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
+};
 use crate::error::Error;
+use crate::event::{Place, Sink};
+use crate::flow::Family;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
-use crate::recorder::Clock;
+use crate::recorder::{Clock, Recorder};
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::{self, Style};
 
@@ -33,7 +43,12 @@ Examples:
   socklab compare                       100 messages of 100 bytes
   socklab compare -c 1000 -i 0 -s 1400  as fast as possible, nearly an MTU each
   socklab compare -6 --pcap c.pcapng    over IPv6, packets for Wireshark
-  socklab compare --json | tail -n 1    every figure, for a program")]
+  socklab compare --listen              on one machine; then on another:
+  socklab compare lab.example           what the network between them does
+  socklab compare --json | tail -n 1    every figure, for a program
+  socklab compare --csv messages.csv    a line a message, for a spreadsheet
+  socklab compare --loss 1% --expect \"udp.lost <= 3%\" --expect \"tcp.p99 < 1s\"
+                                        ends with 1 where that is not so")]
 pub(super) struct Args {
     /// How many messages each kind of socket carries.
     #[arg(short, long, value_name = "COUNT", default_value_t = 100,
@@ -54,8 +69,19 @@ pub(super) struct Args {
           allow_negative_numbers = true, value_parser = whole(1_u64, 86_400))]
     timeout: u64,
 
+    /// Write one self-contained page to FILE: the figures, the pictures, the
+    /// packets.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    #[command(flatten)]
+    verdict: VerdictArgs,
+
     #[command(flatten)]
     output: OutputArgs,
+
+    #[command(flatten)]
+    remote: RemoteArgs,
 
     // The last, so that its heading is over nothing else.
     #[command(flatten)]
@@ -73,53 +99,105 @@ struct Report<'a> {
     link: Option<&'a Account>,
     /// What the link did to packets, as a description of it.
     plan: Option<&'a str>,
+    /// What was expected (`--expect`), and whether it is so.
+    expectations: &'a [Checked],
+    /// How the two clocks stand, between real machines.
+    clocks: Option<&'a Clocks>,
+}
+
+/// Where it is played.
+enum Ground {
+    Stage(Prepared),
+    Network(SocketAddr),
+}
+
+/// A run that has ended, wherever it was played.
+struct Played {
+    outcome: Outcome,
+    /// Why packets could not be seen, where they could not.
+    blind: Option<String>,
+    account: Option<Account>,
+    /// What the link did to packets.
+    described: Option<String>,
+    clocks: Option<Clocks>,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
-    let prepared = args.place.prepare()?;
+    if args.remote.is_server() {
+        let stop = stop_on_signals()?;
+        compare_remote::listen(&args.remote, &args.place, &stop)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let peer = args.remote.peer(&args.place)?;
+    let config = Config {
+        family: peer.map_or(args.place.family(), |peer| Family::of(peer.ip())),
+        ..args.config()
+    };
+    let lines = args.verdict.open(&config.variants, &args.output)?;
+    let ground = match peer {
+        Some(peer) => Ground::Network(peer),
+        None => Ground::Stage(args.place.prepare()?),
+    };
     let clock = Clock::start();
-    let config = args.config();
     let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
-    let stop = stop_on_signals()?;
-    let stage = args.place.build(&prepared, clock, &sinks.tee()?)?;
-    let described = prepared.plan();
-    let outcome = compare::run(&config, &stage, &stop)?;
-    let blind = stage.blind().map(ToString::to_string);
-    let account = ended(stage)?;
+    let sinks = sinks.played_at(args.remote.place());
+    let html = args.html.as_deref();
+    let page = html.map(|path| PageFile::create(path, clock)).transpose()?;
+    let sink = sinks.tee()?;
+    let sink = page.as_ref().map_or(sink.clone(), |page| page.beside(sink));
+    let Played {
+        outcome,
+        blind,
+        account,
+        described,
+        clocks,
+    } = args.play(&ground, &config, clock, sink)?;
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
     let interrupted = outcome.is_interrupted();
     if interrupted {
-        eprintln!("socklab: interrupted after {sent_messages} of {planned} messages");
+        note!("interrupted after {sent_messages} of {planned} messages");
     }
     let compared = compare::with_wire(outcome.columns, &tally);
     drop(tally);
+    let checked = args.verdict.check(&compared);
     let result = Report {
         planned,
         sent_messages,
         interrupted,
-        size_bytes: config.size,
+        size_bytes: config.largest(),
         kinds: &compared,
         link: account.as_ref(),
         plan: described.as_deref(),
+        expectations: &checked,
+        clocks: clocks.as_ref(),
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
-    if finished.events.is_some() {
+    lines.write(&compared)?;
+    let shown = report::compare::Shown {
+        config: &config,
+        sent: sent_messages,
+        compared: &compared,
+        link: account.as_ref(),
+        blind: blind.as_deref(),
+    };
+    if let Some(page) = page {
+        let place = args.remote.place();
+        page.write_comparison(shown, clock, (described.as_deref(), place))?;
+    }
+    if finished.events.is_some() && !args.verdict.takes_standard_output() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
         describe(&mut out, described.as_deref())?;
-        let shown = report::compare::Shown {
-            config: &config,
-            sent: sent_messages,
-            compared: &compared,
-            link: account.as_ref(),
-            blind: blind.as_deref(),
-        };
         report::compare::render(&mut out, &shown, &style)?;
+        if let Some(clocks) = &clocks {
+            report::clocks::render(&mut out, clocks, &style)?;
+        }
         first_packets(&mut out, &compared, &style)?;
     }
     finished.pcap?;
-    Ok(if agrees(&compared, account.as_ref()) {
+    let agrees = agrees(&compared, account.as_ref());
+    Ok(if agrees && Checked::all_met(&checked) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -177,15 +255,56 @@ fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
 }
 
 impl Args {
+    fn play(
+        &self,
+        ground: &Ground,
+        config: &Config,
+        clock: Clock,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Played, Error> {
+        let stop = stop_on_signals()?;
+        let prepared = match ground {
+            Ground::Stage(prepared) => prepared,
+            Ground::Network(peer) => {
+                let recorder = Recorder::new(Place::Client, clock, sink);
+                let ran = remote::run(config, *peer, &recorder, &stop)?;
+                if let Some(why) = &ran.cut {
+                    note!("the server ended the run: {why}");
+                }
+                return Ok(Played {
+                    outcome: ran.outcome,
+                    blind: Some("they crossed a real network".to_owned()),
+                    account: None,
+                    described: None,
+                    clocks: Some(ran.clocks),
+                });
+            }
+        };
+        let stage = self.place.build(prepared, clock, &sink)?;
+        drop(sink);
+        let outcome = compare::run(config, &stage, &stop)?;
+        Ok(Played {
+            outcome,
+            blind: stage.blind().map(ToString::to_string),
+            account: ended(stage)?,
+            described: prepared.plan(),
+            clocks: None,
+        })
+    }
+
     fn config(&self) -> Config {
         Config {
             family: self.place.family(),
             port: self.place.port,
             variants: Variant::USUAL.to_vec(),
             raw_protocol: compare::RAW_PROTOCOL,
-            count: self.count,
-            size: self.size,
-            interval: self.interval,
+            schedule: Schedule {
+                sizes: Sizes::Fixed(u32::try_from(self.size).unwrap_or(u32::MAX)),
+                pace: Pace::Every(self.interval),
+                extent: compare::Extent::Messages(self.count),
+                seed: 0,
+            },
+            deadline: None,
             patience: Config::default().patience + self.place.longest_way(self.size),
             timeout: Duration::from_secs(self.timeout),
         }

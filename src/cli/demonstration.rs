@@ -52,9 +52,7 @@ struct Report<'a, Outcome> {
 pub(super) fn ended(stage: Stage) -> Result<Option<Account>, Error> {
     let Ending { account, missed } = stage.finish()?;
     if missed > 0 {
-        eprintln!(
-            "socklab: the capture missed {missed} packets: figures counted from packets are too low"
-        );
+        note!("the capture missed {missed} packets: figures counted from packets are too low");
     }
     Ok(account)
 }
@@ -103,7 +101,7 @@ impl DemonstrationArgs {
                 }
                 finished.pcap?;
                 if interrupt.came() {
-                    eprintln!("socklab: interrupted");
+                    note!("interrupted");
                     return Ok(ExitCode::FAILURE);
                 }
                 return Err(error.into());

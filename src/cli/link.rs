@@ -171,7 +171,7 @@ impl LinkArgs {
     pub(super) fn config(&self) -> Result<link::Config, Error> {
         let (plan, warnings) = self.plan()?;
         for warning in warnings {
-            eprintln!("socklab: warning: {warning}");
+            note!("warning: {warning}");
         }
         let usual = link::Config::default();
         Ok(link::Config {

@@ -41,9 +41,7 @@ impl Colour {
     pub(super) fn style(self) -> Style {
         if let Some(columns) = Style::too_narrow(Stream::Out) {
             let needed = Style::NARROWEST;
-            eprintln!(
-                "socklab: the terminal has {columns} columns, and {needed} are needed: lines will break"
-            );
+            note!("the terminal has {columns} columns, and {needed} are needed: lines will break");
         }
         self.style_of(Stream::Out)
     }
@@ -133,6 +131,7 @@ pub(super) struct Sinks {
     json: Option<Arc<JsonLines<Stdout>>>,
     pcap: Option<Pcap>,
     own: Option<Arc<dyn Sink>>,
+    place: Option<String>,
 }
 
 impl OutputArgs {
@@ -153,6 +152,7 @@ impl OutputArgs {
             json: self.json.then(|| Arc::new(json)),
             pcap,
             own: None,
+            place: None,
         })
     }
 }
@@ -162,6 +162,13 @@ impl Sinks {
     #[must_use]
     pub(super) fn recording(mut self) -> Self {
         self.recording = self.json.is_none().then(|| Arc::new(Recording::new()));
+        self
+    }
+
+    /// Says where it was played, where that was neither link nor loopback.
+    #[must_use]
+    pub(super) fn played_at(mut self, place: Option<String>) -> Self {
+        self.place = place;
         self
     }
 
@@ -218,10 +225,11 @@ impl Sinks {
                 pcap,
             });
         };
-        let stage = account.map_or_else(
-            || "loopback".to_owned(),
-            |account| format!("link ({})", account.device),
-        );
+        let stage = match (self.place, account) {
+            (Some(place), _) => place,
+            (None, Some(account)) => format!("link ({})", account.device),
+            (None, None) => "loopback".to_owned(),
+        };
         json.result(self.command, &environment(self.clock, stage), result);
         if let Some(json) = Arc::into_inner(json) {
             json.into_result().map_err(unwritten)?;

@@ -47,6 +47,16 @@ impl PlaceArgs {
         if self.v6 { Family::Ipv6 } else { Family::Ipv4 }
     }
 
+    /// The address family, where one was asked for.
+    pub(super) fn asked_family(&self) -> Option<Family> {
+        (self.v4 || self.v6).then(|| self.family())
+    }
+
+    /// Refuses link options where there is no link, and says why.
+    pub(super) fn refuse_link(&self, why: &str) -> Result<(), Error> {
+        self.link.refused_without_link(why)
+    }
+
     /// Whether the link is asked to do anything to packets.
     pub(super) fn is_impaired(&self) -> bool {
         let plan = self.link.plan();
@@ -92,7 +102,7 @@ impl PlaceArgs {
         let closed = self.port.checked_add(1).unwrap_or(self.port - 1);
         let stage = Stage::loopback(&[self.port, closed], clock, Arc::clone(sink));
         if let Some(error) = stage.blind() {
-            eprintln!("socklab: packets are not shown: {error}");
+            note!("packets are not shown: {error}");
         }
         Ok(stage)
     }
@@ -102,7 +112,7 @@ impl PlaceArgs {
         if self.link.is_asked_for() {
             return Err(error);
         }
-        eprintln!("socklab: no private link, running on loopback: {error}");
+        note!("no private link, running on loopback: {error}");
         Ok(())
     }
 }

@@ -1,16 +1,20 @@
-//! The same numbered messages through all three kinds of socket, and what each
-//! kind made of them. One thread sends all, each message through every kind in
-//! turn before the next.
+//! The same numbered messages through several kinds of socket, and what each
+//! kind made of them. Each has a thread that sends and one that receives.
 //!
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
 
+mod agreement;
+pub mod catalogue;
+pub mod confirm;
+pub mod expect;
+mod figures;
 mod lane;
 mod mark;
 mod message;
-mod receiver;
+mod play;
+pub mod remote;
 mod schedule;
-mod sender;
 mod tally;
 mod variant;
 
@@ -23,15 +27,14 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Exit};
 use crate::flow::Family;
 use crate::flow::Kind;
-use crate::link::Account;
 use crate::probe::{self, HEADER};
 use crate::stage::Stage;
-use crate::stats::{Arrivals, LatencySummary};
-use crate::units::nanoseconds;
 
+pub use figures::Figures;
 pub use mark::Mark;
 pub use message::{Message, OnWire, State};
-pub use tally::{FirstPacket, Traffic, WireTally, WireUse};
+pub use schedule::{Extent, MOST_MESSAGES, NoSizes, Pace, Planned, Schedule, Sizes};
+pub use tally::{FirstPacket, Observed, Split, Traffic, WireTally, WireUse};
 pub use variant::{NoVariant, Variant};
 
 /// What to send.
@@ -47,12 +50,11 @@ pub struct Config {
     /// The IP protocol number of bare datagrams (RFC 3692: 253 and 254 are for
     /// experiments).
     pub raw_protocol: u8,
-    /// How many messages each kind carries.
-    pub count: u32,
-    /// The length of each message in bytes, at least [`SMALLEST`].
-    pub size: usize,
-    /// From one message to the next.
-    pub interval: Duration,
+    /// The messages that each kind carries; each is at least [`SMALLEST`] and at
+    /// most [`LARGEST`] bytes long.
+    pub schedule: Schedule,
+    /// A message that takes longer than this is late.
+    pub deadline: Option<Duration>,
     /// How long a receiver of datagrams waits after the last message before what
     /// is missing counts as lost: longer than a message may be under way.
     pub patience: Duration,
@@ -81,12 +83,18 @@ impl Default for Config {
             variants: Variant::USUAL.to_vec(),
             port: crate::DEFAULT_PORT,
             raw_protocol: RAW_PROTOCOL,
-            count: 100,
-            size: 100,
-            interval: Duration::from_millis(1),
+            schedule: Schedule::default(),
+            deadline: None,
             patience: Duration::from_secs(1),
             timeout: TIMEOUT,
         }
+    }
+}
+
+impl Config {
+    /// The length of the longest message in bytes.
+    pub fn largest(&self) -> usize {
+        self.schedule.sizes.largest() as usize
     }
 }
 
@@ -159,40 +167,6 @@ pub struct Refused {
     pub exit: Exit,
 }
 
-/// One kind's figures.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figures {
-    /// What tells the client from other peers.
-    pub client: Identity,
-    /// What tells the server from other peers.
-    pub server: Identity,
-    /// How long it took until the first message could be sent.
-    #[serde(rename = "set_up_ns", serialize_with = "nanoseconds")]
-    pub set_up: Duration,
-    /// Messages given to this kind.
-    pub sent: u32,
-    /// Messages that never arrived.
-    pub lost: u32,
-    /// Of those, messages that the sender's own queue had no room for.
-    pub not_sent: u64,
-    /// Messages that the receiving socket's full buffer dropped, as the kernel
-    /// counted them (`SO_MEMINFO`); `None` for a stream, which drops none.
-    pub dropped_at_receiver: Option<u64>,
-    /// How the others arrived.
-    #[serde(flatten)]
-    pub arrivals: Arrivals,
-    /// Calls that sent something.
-    pub writes: u64,
-    /// Calls that received something.
-    pub reads: u64,
-    /// Of the reads, those that gave exactly one message.
-    pub reads_of_one_message: u64,
-    /// Whether the kind promises that each receive gives exactly one message.
-    pub boundaries: Boundaries,
-    /// From the sender's call to the receiver's return.
-    pub latency: Option<LatencySummary>,
-}
-
 /// What names one end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Identity {
@@ -236,99 +210,49 @@ pub struct Compared {
     pub first: Option<FirstPacket>,
 }
 
-/// Sets the wire's account beside each column.
+/// Sets the wire's account beside each column, and beside each of its messages.
 pub fn with_wire(columns: Vec<Column>, tally: &WireTally) -> Vec<Compared> {
     columns
         .into_iter()
-        .map(|column| Compared {
-            wire: tally.of(column.variant),
-            first: tally.first(column.variant),
-            column,
+        .map(|mut column| {
+            tally.trace(column.variant, &mut column.messages);
+            column.count_waiting();
+            Compared {
+                wire: tally.of(column.variant),
+                first: tally.first(column.variant),
+                column,
+            }
         })
         .collect()
 }
 
-impl Compared {
-    /// Whether the network said no: the link let no connection come about, or a
-    /// stream did not deliver in time what it promises to deliver.
-    pub fn failed_on_the_network(&self) -> bool {
-        match &self.column.result {
-            Ok(figures) => self.column.kind() == Kind::Tcp && figures.lost > 0,
-            Err(refused) => refused.exit == Exit::Network,
-        }
-    }
-
-    /// Where the programs' figures, the wire's and the kernel's cannot all be
-    /// true. Empty on any healthy run. On a link, what was lost must be what the
-    /// kernel dropped and what the link lost on purpose: `link` is its account.
-    pub fn disagreements(&self, link: Option<&Account>) -> Vec<String> {
-        let Ok(figures) = &self.column.result else {
-            return Vec::new();
+impl Column {
+    /// Counts the messages that waited for earlier ones, where a wire could see.
+    fn count_waiting(&mut self) {
+        let Ok(figures) = &mut self.result else {
+            return;
         };
-        let name = self.column.variant.name();
-        let mut found = Vec::new();
-        if figures.arrivals.delivered + figures.lost != figures.sent {
-            found.push(format!(
-                "{name}: {} delivered and {} lost are not the {} sent",
-                figures.arrivals.delivered, figures.lost, figures.sent
-            ));
+        if self.variant.is_stream() && self.messages.iter().any(|one| one.wire.is_some()) {
+            let waited = || self.messages.iter().filter_map(|one| one.waited);
+            figures.blocked = Some(u32::try_from(waited().count()).unwrap_or(u32::MAX));
+            figures.blocked_longest = waited().max();
         }
-        // A datagram is one packet or several fragments, never less; a segment
-        // may carry several writes.
-        if let Some(wire) = self.wire
-            && self.column.kind() != Kind::Tcp
-            && wire.data_packets < figures.writes
-        {
-            found.push(format!(
-                "{name}: {} messages were sent, {} packets crossed the wire",
-                figures.writes, wire.data_packets
-            ));
-        }
-        if let (Some(link), Some(wire)) = (link, self.wire)
-            && wire.fragments == 0
-            && let Some(dropped) = figures.dropped_at_receiver
-        {
-            let known = figures.not_sent + dropped;
-            let lost = u64::from(figures.lost);
-            // What the kernel dropped may have been a copy; what it did not drop
-            // the link may have harmed.
-            let harmed = wire.data_packets_harmed;
-            let explained = known + harmed + link.unmodelled_loss();
-            if lost + wire.data_packets_copied < known || lost > explained {
-                found.push(format!(
-                    "{name}: {lost} messages are lost; the kernel dropped {known}, \
-                     the link harmed {harmed}"
-                ));
-            }
-        }
-        found
     }
 }
 
-/// Sends the messages through all three kinds and judges what arrives. `stop`
-/// ends the sending early; what was sent is judged all the same.
+/// Sends the messages through all variants at once and judges what arrives.
+/// `stop` ends the sending early; what was sent is judged all the same.
 pub fn run(config: &Config, stage: &Stage, stop: &AtomicBool) -> Result<Outcome, Error> {
-    let mut refused = Vec::new();
-    let mut lanes = Vec::new();
-    for &variant in &config.variants {
-        match lane::open(variant, config, stage) {
-            Ok(lane) => lanes.push(lane),
-            // A kind that this user may not open, or that this link lets nobody
-            // open, is a column that says so; the others still tell their story.
-            Err(lane::Failure::Refused(error)) => refused.push(Column {
-                variant,
-                privilege: lane::privilege(variant),
-                result: Err(Refused {
-                    refused: error.to_string(),
-                    exit: error.exit(),
-                }),
-                messages: Vec::new(),
-            }),
-            Err(lane::Failure::Other(error)) => return Err(error),
-        }
-    }
-    let mut outcome = schedule::play(config, stage, lanes, stop)?;
-    outcome.columns.extend(refused);
-    outcome.columns.sort_by_key(|column| column.variant);
-    Ok(outcome)
+    let (played, mut columns) = play::play(config, &config.variants, stage, stop)?;
+    let judged = played
+        .iter()
+        .map(|one| figures::column(one, config.deadline));
+    columns.extend(judged);
+    columns.sort_by_key(|column| column.variant);
+    let sent = |column: &Column| column.result.as_ref().map_or(0, |figures| figures.sent);
+    Ok(Outcome {
+        planned: config.schedule.count(),
+        sent_messages: columns.iter().map(sent).max().unwrap_or_default(),
+        columns,
+    })
 }

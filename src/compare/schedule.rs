@@ -1,285 +1,293 @@
-//! Plays the schedule: message by message through every lane, one thread that
-//! sends all and one a lane that receives.
+//! What is to be sent and when: the same for every kind of socket.
 //!
-//! The kinds take turns at being first, so that none always waits for the
-//! others' calls. Send times count from the start, so that being late once does
-//! not make all the rest late.
+//! Pure: a schedule is a value, and playing it twice gives the same messages.
 
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::time::Duration;
 
-use super::lane::{GLANCE, Lane, privilege};
-use super::receiver::{Inbox, Read, Receiver};
-use super::sender::Sender;
-use super::{Boundaries, Column, Config, Figures, Identity, Outcome, Variant};
-use crate::error::Error;
-use crate::flow::Kind;
-use crate::recorder::Clock;
-use crate::stage::Stage;
-use crate::stats::Judge;
+use crate::units::Rate;
 
-/// Sends all messages and judges what arrives.
-pub(super) fn play(
-    config: &Config,
-    stage: &Stage,
-    lanes: Vec<Lane>,
-    stop: &AtomicBool,
-) -> Result<Outcome, Error> {
-    let clock = stage.client().recorder().clock();
-    let ending = Ending::default();
-    let mut headings = Vec::new();
-    let mut senders = Vec::new();
-    let mut receivers = Vec::new();
-    for lane in lanes {
-        headings.push((lane.variant, lane.client, lane.server, lane.set_up));
-        senders.push(lane.sender);
-        receivers.push(lane.receiver);
+/// The most messages of a schedule.
+pub const MOST_MESSAGES: u32 = 1_000_000;
+
+/// Which messages are sent, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// How long the messages are.
+    pub sizes: Sizes,
+    /// When each is due.
+    pub pace: Pace,
+    /// When it ends.
+    pub extent: Extent,
+    /// The seed of the sizes that are drawn.
+    pub seed: u64,
+}
+
+/// How long messages are, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sizes {
+    /// All the same.
+    Fixed(u32),
+    /// These in turn, and again from the first.
+    Listed(Vec<u32>),
+    /// Evenly drawn from these and all between.
+    Uniform {
+        /// The shortest.
+        least: u32,
+        /// The longest.
+        most: u32,
+    },
+}
+
+/// When messages are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// One each time this has passed; zero is as fast as possible.
+    Every(Duration),
+    /// Each when the messages before it would have left at so many bits of
+    /// message per second.
+    Rate(Rate),
+}
+
+/// How much is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// So many messages.
+    Messages(u32),
+    /// All messages that are due before this has passed, at most
+    /// [`MOST_MESSAGES`].
+    Lasting(Duration),
+}
+
+/// One message of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it is to be sent, from the schedule's start.
+    pub due: Duration,
+    /// Its length in bytes.
+    pub size: u32,
+}
+
+/// 100 messages of 100 bytes, one a millisecond.
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            sizes: Sizes::Fixed(100),
+            pace: Pace::Every(Duration::from_millis(1)),
+            extent: Extent::Messages(100),
+            seed: 0,
+        }
     }
-    let (sent, received) = std::thread::scope(|scope| {
-        let readers: Vec<_> = receivers
-            .into_iter()
-            .map(|receiver| scope.spawn(|| listen(receiver, config, clock, &ending)))
-            .collect();
-        let sent = send_all(config, &mut senders, clock, stop);
-        // Whatever happened, the receivers learn that no more will come.
-        let finished = finish(&senders);
-        let sent = sent.and_then(|sent| finished.map(|()| sent));
-        ending.announce(match &sent {
-            Ok(sent) => Over::Sent(sent.messages, Instant::now()),
-            Err(_) => Over::Failed,
-        });
-        let received: Vec<_> = readers
-            .into_iter()
-            .map(|reader| {
-                reader
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl Schedule {
+    /// The messages in the order in which they are due.
+    pub fn plan(&self) -> impl Iterator<Item = Planned> + '_ {
+        let (most, end) = match self.extent {
+            Extent::Messages(count) => (count, None),
+            Extent::Lasting(time) => (MOST_MESSAGES, Some(time)),
+        };
+        let mut before = 0_u64;
+        (1..=most)
+            .map(move |number| {
+                let size = self.size(number);
+                let due = match self.pace {
+                    Pace::Every(interval) => interval.saturating_mul(number - 1),
+                    Pace::Rate(rate) => rate.time_for(before),
+                };
+                before += u64::from(size);
+                Planned { number, due, size }
             })
+            .take_while(move |planned| end.is_none_or(|end| planned.due < end))
+    }
+
+    /// How many messages those are.
+    pub fn count(&self) -> u32 {
+        match self.extent {
+            Extent::Messages(count) => count,
+            Extent::Lasting(_) => u32::try_from(self.plan().count()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// When the last message is due.
+    pub fn length(&self) -> Duration {
+        self.plan()
+            .last()
+            .map_or(Duration::ZERO, |planned| planned.due)
+    }
+
+    /// How many bits of message a second it offers; none where it is as fast as
+    /// possible.
+    pub fn offered(&self) -> Option<Rate> {
+        match self.pace {
+            Pace::Rate(rate) => Some(rate),
+            Pace::Every(interval) if interval.is_zero() => None,
+            Pace::Every(interval) => {
+                let bits = u128::from(self.sizes.mean()) * 8 * 1_000_000_000;
+                Some(Rate(
+                    u64::try_from(bits / interval.as_nanos()).unwrap_or(u64::MAX),
+                ))
+            }
+        }
+    }
+
+    /// The length of a message.
+    fn size(&self, number: u32) -> u32 {
+        match &self.sizes {
+            Sizes::Fixed(size) => *size,
+            Sizes::Listed(sizes) => {
+                let turn = (number as usize - 1) % sizes.len().max(1);
+                sizes.get(turn).copied().unwrap_or_default()
+            }
+            Sizes::Uniform { least, most } => {
+                let span = u64::from(most.saturating_sub(*least)) + 1;
+                let draw = (u128::from(drawn(self.seed, number)) * u128::from(span)) >> 64;
+                least + u32::try_from(draw).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// A draw for one message: SplitMix64 (Steele, Lea and Flood 2014) over the
+/// numbers, so that it depends on nothing else.
+fn drawn(seed: u64, number: u32) -> u64 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut z = seed.wrapping_add(u64::from(number).wrapping_mul(GOLDEN));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl Sizes {
+    /// The longest message.
+    pub fn largest(&self) -> u32 {
+        match self {
+            Self::Fixed(size) => *size,
+            Self::Listed(sizes) => sizes.iter().copied().max().unwrap_or_default(),
+            Self::Uniform { most, .. } => *most,
+        }
+    }
+
+    /// The shortest message.
+    pub fn smallest(&self) -> u32 {
+        match self {
+            Self::Fixed(size) => *size,
+            Self::Listed(sizes) => sizes.iter().copied().min().unwrap_or_default(),
+            Self::Uniform { least, .. } => *least,
+        }
+    }
+
+    /// The mean length, rounded down.
+    pub fn mean(&self) -> u32 {
+        match self {
+            Self::Fixed(size) => *size,
+            Self::Listed(sizes) => {
+                let sum: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
+                u32::try_from(sum / (sizes.len().max(1) as u64)).unwrap_or(u32::MAX)
+            }
+            Self::Uniform { least, most } => least.midpoint(*most),
+        }
+    }
+}
+
+/// As it is typed: `100`, `100,500,1400`, `50..1400`.
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(size) => write!(f, "{size}"),
+            Self::Listed(sizes) => {
+                let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
+                f.write_str(&sizes.join(","))
+            }
+            Self::Uniform { least, most } => write!(f, "{least}..{most}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Sizes {
+    type Err = NoSizes;
+
+    fn from_str(text: &str) -> Result<Self, NoSizes> {
+        let number = |text: &str| text.trim().parse().map_err(|_| NoSizes(text.to_owned()));
+        if let Some((least, most)) = text.split_once("..") {
+            let (least, most) = (number(least)?, number(most)?);
+            if least > most {
+                return Err(NoSizes(text.to_owned()));
+            }
+            return Ok(Self::Uniform { least, most });
+        }
+        let sizes: Vec<u32> = text.split(',').map(number).collect::<Result<_, _>>()?;
+        Ok(match sizes[..] {
+            [size] => Self::Fixed(size),
+            _ => Self::Listed(sizes),
+        })
+    }
+}
+
+/// These are no message lengths.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is no length in bytes, no list such as 100,500,1400 and no range such as 50..1400"
+)]
+pub struct NoSizes(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_makes_each_message_wait_for_those_before_it() {
+        let schedule = Schedule {
+            sizes: Sizes::Listed(vec![1000, 500]),
+            pace: Pace::Rate(Rate(8_000_000)),
+            extent: Extent::Lasting(Duration::from_micros(2600)),
+            seed: 1,
+        };
+        let plan: Vec<(u32, u128, u32)> = schedule
+            .plan()
+            .map(|one| (one.number, one.due.as_micros(), one.size))
             .collect();
-        (sent, received)
-    });
-    let sent = sent?;
-    let mut columns = Vec::new();
-    for ((heading, writes), heard) in headings.into_iter().zip(sent.writes).zip(received) {
-        let heard = heard.map_err(|error| Error::new("receive on", heading.0, error))?;
-        columns.push(column(heading, sent.messages, writes, &heard));
-    }
-    Ok(Outcome {
-        planned: config.count,
-        sent_messages: sent.messages,
-        columns,
-    })
-}
-
-type Heading = (Variant, Identity, Identity, Duration);
-
-fn column(heading: Heading, sent: u32, writes: u64, heard: &Heard) -> Column {
-    let (variant, client, server, set_up) = heading;
-    let arrivals = heard.judge.arrivals();
-    let (not_sent, boundaries) = match variant.kind() {
-        Kind::Tcp => (0, Boundaries::None),
-        Kind::Udp | Kind::Raw => (u64::from(sent).saturating_sub(writes), Boundaries::Kept),
-    };
-    let figures = Figures {
-        client,
-        server,
-        set_up,
-        sent,
-        lost: sent.saturating_sub(arrivals.delivered),
-        not_sent,
-        dropped_at_receiver: heard.drops,
-        arrivals,
-        writes,
-        reads: heard.reads,
-        reads_of_one_message: heard.whole,
-        boundaries,
-        latency: heard.judge.latency().summary(),
-    };
-    Column {
-        variant,
-        privilege: privilege(variant),
-        result: Ok(figures),
-        messages: Vec::new(),
-    }
-}
-
-/// Tells the receivers that no more will be sent.
-#[derive(Default)]
-struct Ending(Mutex<Option<Over>>);
-
-/// How the sending ended.
-#[derive(Clone, Copy)]
-enum Over {
-    /// So many messages were sent, the last one then.
-    Sent(u32, Instant),
-    /// With an error: nothing is worth waiting for.
-    Failed,
-}
-
-impl Ending {
-    fn announce(&self, over: Over) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(over);
+        assert_eq!(
+            plan,
+            [
+                (1, 0, 1000),
+                (2, 1000, 500),
+                (3, 1500, 1000),
+                (4, 2500, 500)
+            ]
+        );
+        assert_eq!(schedule.count(), 4);
+        assert_eq!(schedule.length(), Duration::from_micros(2500));
     }
 
-    fn seen(&self) -> Option<Over> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn drawn_sizes_follow_the_seed_and_reach_both_ends() {
+        let with = |seed| Schedule {
+            sizes: Sizes::Uniform {
+                least: 24,
+                most: 27,
+            },
+            extent: Extent::Messages(200),
+            seed,
+            ..Schedule::default()
+        };
+        let sizes = |seed| -> Vec<u32> { with(seed).plan().map(|one| one.size).collect() };
+        assert_eq!(sizes(7), sizes(7));
+        assert_ne!(sizes(7), sizes(8));
+        let distinct: std::collections::BTreeSet<u32> = sizes(7).into_iter().collect();
+        assert_eq!(distinct, (24..=27).collect());
     }
-}
 
-struct Sent {
-    messages: u32,
-    writes: Vec<u64>,
-}
-
-fn send_all(
-    config: &Config,
-    senders: &mut [Sender],
-    clock: Clock,
-    stop: &AtomicBool,
-) -> Result<Sent, Error> {
-    let mut writes = vec![0; senders.len()];
-    let mut messages = 0;
-    // A stream that stood still for too long carries no more: what is sent
-    // through it may be cut in the middle.
-    let mut abandoned = vec![false; senders.len()];
-    let start = Instant::now();
-    let give_up = |stuck: Duration| {
-        let is_interrupted = stop.load(Ordering::Relaxed);
-        stuck >= config.timeout || (is_interrupted && stuck >= config.patience)
-    };
-    while messages < config.count && wait_until(start + config.interval * messages, stop) {
-        messages += 1;
-        for turn in 0..senders.len() {
-            let lane = (messages as usize + turn) % senders.len();
-            if abandoned[lane] {
-                continue;
-            }
-            match senders[lane].send(messages, clock, &give_up) {
-                Ok(count) => writes[lane] += count,
-                // A full queue takes no datagram: that message is lost, as it
-                // would be further on.
-                Err(error) if is_full(&error) => {}
-                Err(error) if is_stuck(&error) => abandoned[lane] = true,
-                Err(error) => return Err(send_failure(config.size, error)),
-            }
+    #[test]
+    fn sizes_are_read_as_they_are_shown() {
+        for text in ["100", "100,500,1400", "50..1400"] {
+            let sizes: Sizes = text.parse().expect(text);
+            assert_eq!(sizes.to_string(), text);
         }
-    }
-    Ok(Sent { messages, writes })
-}
-
-/// Waits, and looks now and then whether to stop. Whether to go on.
-fn wait_until(due: Instant, stop: &AtomicBool) -> bool {
-    while !stop.load(Ordering::Relaxed) {
-        let left = due.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        std::thread::sleep(left.min(GLANCE));
-    }
-    false
-}
-
-/// Ends every stream, whatever becomes of one of them.
-fn finish(senders: &[Sender]) -> Result<(), Error> {
-    let ended = senders.iter().map(|sender| match sender.finish() {
-        // It was given up before.
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-        ended => ended,
-    });
-    ended
-        .fold(Ok(()), Result::and)
-        .map_err(|error| Error::new("shutdown", "TCP", error))
-}
-
-/// A stream that one of the kernels gave up: what is missing is lost.
-fn is_broken(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut
-    )
-}
-
-/// A stream that was given up, by us or by its kernel.
-fn is_stuck(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::libc::ETIMEDOUT)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::libc::ENOBUFS)
-}
-
-fn send_failure(size: usize, error: io::Error) -> Error {
-    let too_long = error.raw_os_error() == Some(nix::libc::EMSGSIZE);
-    let failure = Error::new("send", format!("a message of {size} bytes"), error);
-    if too_long {
-        failure.remedy("datagrams and echoes cannot be that long; try a smaller --size")
-    } else {
-        failure
-    }
-}
-
-struct Heard {
-    judge: Judge,
-    reads: u64,
-    whole: u64,
-    drops: Option<u64>,
-}
-
-fn listen(
-    mut receiver: Receiver,
-    config: &Config,
-    clock: Clock,
-    ending: &Ending,
-) -> io::Result<Heard> {
-    let mut inbox = Inbox::new();
-    let mut judge = Judge::new(config.count);
-    let (mut reads, mut whole) = (0, 0);
-    let mut last_arrival = Instant::now();
-    // A stream is whole unless it stands still.
-    let patience = match receiver {
-        Receiver::Tcp(_) => config.timeout,
-        Receiver::Udp(_) | Receiver::Raw { .. } => config.patience,
-    };
-    loop {
-        match receiver.receive(&mut inbox) {
-            Ok(Some(count)) => {
-                let now = clock.now();
-                let read = receiver.judge(&mut inbox, count, now, &mut judge);
-                if read != Read::Foreign {
-                    last_arrival = Instant::now();
-                    reads += 1;
-                    whole += u64::from(read == Read::Message);
-                }
-            }
-            Ok(None) => break,
-            Err(error) if is_broken(&error) => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if is_over(ending.seen(), &judge, last_arrival, patience) {
-                    break;
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Heard {
-        judge,
-        reads,
-        whole,
-        drops: receiver.drops()?,
-    })
-}
-
-/// Whether a receiver that heard nothing for a glance may stop: all is there,
-/// or patience has run out.
-fn is_over(ending: Option<Over>, judge: &Judge, last_arrival: Instant, patience: Duration) -> bool {
-    match ending {
-        None => false,
-        Some(Over::Failed) => true,
-        Some(Over::Sent(sent, at)) => {
-            judge.arrivals().delivered >= sent || at.max(last_arrival).elapsed() >= patience
+        for text in ["", "1400..50", "100,", "many"] {
+            assert!(text.parse::<Sizes>().is_err(), "{text}");
         }
     }
 }

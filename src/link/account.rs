@@ -203,15 +203,19 @@ pub struct WireCount {
 /// The cause of a loss whose packet the wire changed so that no device takes it.
 pub(super) const UNREADABLE: &str = "corrupted IP header";
 
+/// The cause of a loss whose packet no device takes as it was sent.
+pub(super) const NOT_IP: &str = "not an IP packet";
+
 impl WireCount {
-    /// Packets to a host that its device refused for what the wire did to them.
-    pub(super) fn unreadable_at(&self, host: Place) -> u64 {
+    /// Packets to a host that its device refused, as the wire knows.
+    pub(super) fn refused_at(&self, host: Place) -> u64 {
         let direction = match host {
             Place::Client => Direction::ServerToClient,
             _ => Direction::ClientToServer,
         };
-        let lost = &self.wire.towards(direction).lost;
-        lost.get(UNREADABLE).map_or(0, |amount| amount.packets)
+        let traffic = self.wire.towards(direction);
+        let lost = |cause| traffic.lost.get(cause).map_or(0, |amount| amount.packets);
+        lost(UNREADABLE) + lost(NOT_IP) + traffic.refused.packets
     }
 }
 

@@ -207,7 +207,7 @@ impl Link {
         if self.device == DeviceKind::Tun {
             // A TUN device counts what it was not handed as its own drops.
             for device in &mut drops {
-                let known = count.unreadable_at(device.host);
+                let known = count.refused_at(device.host);
                 device.receive_dropped = device.receive_dropped.saturating_sub(known);
             }
         }

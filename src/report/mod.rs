@@ -1,4 +1,5 @@
-//! Renderings of events: the ladder, tables, dumps, JSON Lines, pcapng.
+//! Renderings of events: the ladder, tables, dumps, JSON Lines, pcapng, the
+//! page.
 //!
 //! Every renderer is pure over an `impl io::Write` and a [`Style`]; only
 //! [`Style::detect`] looks at the environment. Nothing here opens a socket,
@@ -6,12 +7,14 @@
 
 pub mod account;
 mod chart;
+pub mod clocks;
 pub mod compare;
 pub mod dump;
 mod evidence;
 pub mod fates;
 mod figure;
 mod glyph;
+pub mod html;
 pub mod json;
 pub mod ladder;
 mod line;

@@ -35,7 +35,8 @@ pub(super) fn heading(text: &str, style: &Style) -> Vec<Line> {
     vec![Line::default(), line]
 }
 
-/// A table in lines, its head first.
+/// A table in lines, its head first. Cells do not break at a no-break space,
+/// which is written as any other.
 pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>], style: &Style) -> Vec<Line> {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
@@ -57,6 +58,7 @@ pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>], style: &Style)
         }
     }
     let painted = |(index, text): (usize, String)| {
+        let text = text.replace('\u{a0}', " ");
         if index == 0 {
             let mut line = Line::default();
             line.push_fit(Paint::Heading, text.trim_end(), style.columns());
@@ -80,7 +82,8 @@ pub(super) fn natural_width(head: &[(&str, Align)], rows: &[Vec<String>]) -> usi
     columns.saturating_sub(GAP)
 }
 
-/// A sentence in lines, its continuation indented.
+/// A sentence in lines, its continuation indented. Lines do not break at a
+/// no-break space, which is written as any other.
 pub(super) fn sentence(paint: Paint, text: &str, style: &Style) -> Vec<Line> {
     const INDENT: usize = 2;
     let text = glyph::clean(text);
@@ -89,7 +92,7 @@ pub(super) fn sentence(paint: Paint, text: &str, style: &Style) -> Vec<Line> {
     let indented = |(index, text): (usize, String)| {
         let mut line = Line::default();
         line.pad(if index == 0 { 0 } else { INDENT });
-        line.with(paint, &text)
+        line.with(paint, &text.replace('\u{a0}', " "))
     };
     lines.into_iter().enumerate().map(indented).collect()
 }

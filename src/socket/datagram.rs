@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg};
-use socket2::Type;
+use socket2::{Protocol, Type};
 
 use super::handle::{Handle, Shown, domain};
 use crate::event::SocketName;
@@ -44,6 +44,22 @@ impl Datagram {
         address: SocketAddr,
     ) -> io::Result<Self> {
         Handle::open(recorder, name, domain(address), (Type::DGRAM, None)).map(Self)
+    }
+
+    /// `socket(SOCK_DGRAM, ICMP or ICMPv6)` for addresses like `address`: echo
+    /// requests and replies whose identifier the kernel writes, that of
+    /// `bind()` (icmp(7)).
+    pub fn open_icmp(
+        recorder: &Recorder,
+        name: impl Into<SocketName>,
+        address: SocketAddr,
+    ) -> io::Result<Self> {
+        let protocol = match address {
+            SocketAddr::V4(_) => Protocol::ICMPV4,
+            SocketAddr::V6(_) => Protocol::ICMPV6,
+        };
+        let kind = (Type::DGRAM, Some(protocol));
+        Handle::open(recorder, name, domain(address), kind).map(Self)
     }
 
     /// `sendto(data, address)`.

@@ -176,7 +176,8 @@ fn described(domain: Domain, kind: Type, protocol: Option<Protocol>) -> String {
     match protocol {
         Some(Protocol::ICMPV4) => format!("{family}, {kind}, ICMP"),
         Some(Protocol::ICMPV6) => format!("{family}, {kind}, ICMPV6"),
-        _ => format!("{family}, {kind}"),
+        Some(other) => format!("{family}, {kind}, {}", i32::from(other)),
+        None => format!("{family}, {kind}"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Raw sockets for ICMP and ICMPv6 (raw(7), RFC 792, RFC 4443).
+//! Raw sockets: ICMP and ICMPv6 (raw(7), RFC 792, RFC 4443), and bare IP
+//! datagrams of any protocol.
 //!
 //! They send and receive whole messages like datagram sockets, but have no
 //! ports: every raw socket of a host gets a copy of every ICMP message. Needs
@@ -15,7 +16,7 @@ use super::handle::{Handle, domain};
 use crate::event::SocketName;
 use crate::recorder::Recorder;
 
-/// A raw socket for the ICMP of one address family.
+/// A raw socket for one IP protocol of one address family.
 pub struct Raw(Datagram);
 
 impl Raw {
@@ -26,11 +27,21 @@ impl Raw {
         address: SocketAddr,
     ) -> io::Result<Self> {
         let protocol = match address {
-            SocketAddr::V4(_) => Protocol::ICMPV4,
-            SocketAddr::V6(_) => Protocol::ICMPV6,
+            SocketAddr::V4(_) => 1,
+            SocketAddr::V6(_) => 58,
         };
-        Handle::open(recorder, name, domain(address), (Type::RAW, Some(protocol)))
-            .map(|handle| Self(Datagram(handle)))
+        Self::open_for(recorder, name, address, protocol)
+    }
+
+    /// `socket(SOCK_RAW, protocol)`: for IP datagrams of this protocol number.
+    pub fn open_for(
+        recorder: &Recorder,
+        name: impl Into<SocketName>,
+        address: SocketAddr,
+        protocol: u8,
+    ) -> io::Result<Self> {
+        let kind = (Type::RAW, Some(Protocol::from(i32::from(protocol))));
+        Handle::open(recorder, name, domain(address), kind).map(|handle| Self(Datagram(handle)))
     }
 
     /// `close()`.

@@ -23,7 +23,7 @@ use crate::error::errno_name;
 use crate::event::{Changes, Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
 use crate::impair::{Medium, Outcome, Parcel, Plan, Schedule, Verdict};
-use crate::link::account::{UNREADABLE, WireCount};
+use crate::link::account::{NOT_IP, UNREADABLE, WireCount};
 use crate::link::device::Port;
 use crate::link::netlink::QUEUE;
 use crate::packet::{Heading, LinkType, Transport};
@@ -219,7 +219,11 @@ impl Forwarder {
         let bytes = &self.buffer[filled - length..filled];
         let written = to.transmit(&self.buffer[..filled]);
         let is_taken = written.is_ok();
-        self.ledger.passed(direction, place, length, is_taken);
+        let fate = match written {
+            Ok(_) => Fate::Delivered,
+            Err(error) => refusal(&error, bytes),
+        };
+        self.ledger.passed(direction, place, length, &fate);
         if self.records_packets {
             let packet = Packet {
                 id,
@@ -227,7 +231,7 @@ impl Forwarder {
                 link: LinkType::Raw,
                 bytes: Cow::Borrowed(bytes),
                 sent_at,
-                fate: written.map_or_else(|error| refusal(&error), |_| Fate::Delivered),
+                fate,
                 changes: Changes::default(),
                 place: Some(place),
                 due_at: None,
@@ -292,8 +296,9 @@ impl Forwarder {
                 self.record(parcel, Fate::Lost { cause }, None);
             }
             Err(error) => {
-                self.ledger.refused(&parcel);
-                self.record(parcel, refusal(&error), None);
+                let fate = refusal(&error, parcel.bytes());
+                self.ledger.refused(&parcel, &fate);
+                self.record(parcel, fate, None);
             }
         }
     }
@@ -403,11 +408,15 @@ fn facing([client, server]: &mut [Port; 2], direction: Direction) -> [&mut Port;
     }
 }
 
-/// The fate of a packet that the receiving device refused.
-fn refusal(error: &io::Error) -> Fate {
-    Fate::Lost {
-        cause: Cow::Owned(format!("device: {}", errno_name(error))),
-    }
+/// The fate of a packet that the receiving device refused: none takes what is no
+/// IP packet.
+fn refusal(error: &io::Error, bytes: &[u8]) -> Fate {
+    let cause = if Heading::of(bytes).is_some() {
+        Cow::Owned(format!("device: {}", errno_name(error)))
+    } else {
+        Cow::Borrowed(NOT_IP)
+    };
+    Fate::Lost { cause }
 }
 
 /// The five-tuple of a TCP packet, as its sender names it.

@@ -1,0 +1,349 @@
+//! One connection at the server, from its first word to its last: a session's
+//! control connection, or a stream that carries its messages.
+
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Scope;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use super::agenda::{Agenda, GREETING, Refusal, Step};
+use super::control::{Control, Silence};
+use super::ear::{self, Ear};
+use super::frame::LONGEST_ASKED;
+use super::protocol::{Ask, ClientSays, Offer, Plan, ServerSays, Token};
+use super::registry::{Place, random_token};
+use super::server::Server;
+use super::session::Session;
+use crate::compare::lane::{self, Failure, Receiver, Terms};
+use crate::compare::{Mark, Variant};
+use crate::error::explain;
+use crate::flow::Kind;
+use crate::socket::Stream;
+use crate::stage::Seat;
+
+/// Why a connection was closed before its session was over.
+enum Trouble {
+    Silence(Silence),
+    Refusal(Refusal),
+    /// There is no room for it.
+    Busy(String),
+    /// It asked for something that it may not have.
+    Unknown(&'static str),
+    Io(std::io::Error),
+}
+
+impl Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silence(why) => why.fmt(f),
+            Self::Refusal(why) => why.fmt(f),
+            Self::Busy(why) => write!(f, "turned away: {why}"),
+            Self::Unknown(why) => f.write_str(why),
+            Self::Io(error) => f.write_str(&explain(error)),
+        }
+    }
+}
+
+impl From<Silence> for Trouble {
+    fn from(why: Silence) -> Self {
+        Self::Silence(why)
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Receives a connection and logs how it went, in one line.
+pub(super) fn receive<'scope>(
+    server: &'scope Server,
+    scope: &'scope Scope<'scope, '_>,
+    stop: &'scope AtomicBool,
+    (stream, peer): (Stream, SocketAddr),
+) {
+    let told = Control::new(stream, LONGEST_ASKED)
+        .map_err(Trouble::from)
+        .and_then(|mut control| {
+            let stopped = || stop.load(Ordering::Relaxed);
+            match control.hear(Instant::now() + GREETING, &stopped)? {
+                ClientSays::Attach { token, kind } => {
+                    attach(server, control, peer, (token, &kind)).map(|()| None)
+                }
+                first => Visit::new(server, scope, stop, (control, peer))
+                    .and_then(|visit| visit.lead(first).map(Some)),
+            }
+        });
+    match told {
+        Ok(None) => {}
+        Ok(Some(story)) => server.journal.say(format_args!("{peer}: {story}")),
+        Err(why) => server.journal.say(format_args!("{peer}: {why}; closed")),
+    }
+}
+
+/// A stream that carries messages: from its first word on, no frames.
+fn attach(
+    server: &Server,
+    control: Control,
+    peer: SocketAddr,
+    (token, kind): (Token, &str),
+) -> Result<(), Trouble> {
+    let found = server.registry.session(token, peer.ip());
+    let refuse = |control: &Control, why: &'static str| {
+        // Whether it hears that or not, it is closed.
+        let _ = control.say(&ServerSays::Refused { why: why.into() });
+        Err(Trouble::Unknown(why))
+    };
+    let Some(session) = found else {
+        return refuse(&control, "a wrong token");
+    };
+    let variant = kind.parse::<Variant>().ok();
+    let Some(variant) = variant.filter(|variant| variant.kind() == Kind::Tcp) else {
+        return refuse(&control, "a stream for what is none");
+    };
+    if !control.is_empty() || !session.attach(variant) {
+        return refuse(&control, "a stream that was not agreed on");
+    }
+    if let Err(error) = control.say(&ServerSays::Attached) {
+        session.detach(variant, None);
+        return Err(error.into());
+    }
+    let ear = Ear::Stream(control.into_stream());
+    ear::listen(&ear, variant, &session, server.recorder.clock());
+    Ok(())
+}
+
+/// A session's control connection.
+struct Visit<'scope, 'env> {
+    server: &'scope Server,
+    scope: &'scope Scope<'scope, 'env>,
+    stop: &'scope AtomicBool,
+    control: Control,
+    local: SocketAddr,
+    peer: SocketAddr,
+    agenda: Agenda,
+    place: Option<Place>,
+}
+
+impl<'scope, 'env> Visit<'scope, 'env> {
+    fn new(
+        server: &'scope Server,
+        scope: &'scope Scope<'scope, 'env>,
+        stop: &'scope AtomicBool,
+        (control, peer): (Control, SocketAddr),
+    ) -> Result<Self, Trouble> {
+        Ok(Self {
+            server,
+            scope,
+            stop,
+            local: control.stream().local_address()?,
+            control,
+            peer,
+            agenda: Agenda::new(server.limits),
+            place: None,
+        })
+    }
+
+    /// Leads the session to its end; what became of it, for the log.
+    fn lead(mut self, first: ClientSays) -> Result<String, Trouble> {
+        let mut story = "left before anything was sent".to_owned();
+        let mut said = first;
+        let mut until = Instant::now() + self.agenda.patience();
+        loop {
+            let step = self.agenda.handle(said).map_err(|why| {
+                let told = why.to_string();
+                let _ = self.control.say(&ServerSays::Refused { why: told });
+                Trouble::Refusal(why)
+            })?;
+            let is_errand = matches!(step, Step::Pong(_));
+            match step {
+                Step::Close => return Ok(story),
+                Step::Report(sent) => story = self.report(Some(sent), None)?,
+                step => self.take(step)?,
+            }
+            if !is_errand {
+                until = Instant::now() + self.agenda.patience();
+            }
+            let stopped = || self.stop.load(Ordering::Relaxed);
+            said = match self.control.hear(until, &stopped) {
+                Ok(said) => said,
+                Err(why @ (Silence::Stopped | Silence::Late)) if self.agenda.is_running() => {
+                    let cut = match why {
+                        Silence::Stopped => "the server was stopped",
+                        _ => "the session took longer than was planned",
+                    };
+                    return self.report(None, Some(cut));
+                }
+                Err(why) => return Err(why.into()),
+            };
+        }
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), Trouble> {
+        let answer = match step {
+            Step::Welcome => self.welcome()?,
+            Step::Pong(number) => {
+                let received_at_ns = self.now_ns();
+                ServerSays::Pong {
+                    number,
+                    received_at_ns,
+                    sent_at_ns: self.now_ns(),
+                }
+            }
+            Step::Prepare(plan) => self.prepare(plan),
+            Step::Start => ServerSays::Started,
+            Step::Report(_) | Step::Close => return Ok(()),
+        };
+        Ok(self.control.say(&answer)?)
+    }
+
+    fn welcome(&mut self) -> Result<ServerSays, Trouble> {
+        let token = random_token()?;
+        let session = Session::new(token, self.peer.ip(), self.local);
+        match self.server.registry.open(session) {
+            Ok(place) => self.place = Some(place),
+            Err(why) => {
+                // Whether it hears that or not, it is closed.
+                let _ = self.control.say(&ServerSays::Busy { why: why.clone() });
+                return Err(Trouble::Busy(why));
+            }
+        }
+        let origin = self.server.recorder.clock().wall_origin();
+        let since = origin.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(ServerSays::Welcome {
+            token,
+            limits: self.server.limits,
+            wall_origin_ns: nanoseconds(since),
+        })
+    }
+
+    fn prepare(&mut self, plan: Plan) -> ServerSays {
+        let asks = plan.kinds.clone();
+        if let Some(place) = &self.place {
+            place.session.set_plan(plan);
+        }
+        let kinds = asks.iter().map(|ask| self.offer(ask)).collect();
+        ServerSays::Ready { kinds }
+    }
+
+    fn offer(&self, ask: &Ask) -> Offer {
+        let variant = ask.kind.parse::<Variant>();
+        let (port, refused) = match variant.as_ref().map(|variant| variant.kind()) {
+            Ok(Kind::Tcp | Kind::Udp) => (Some(self.local.port()), None),
+            Ok(Kind::Raw) => (None, self.open_raw(ask).err()),
+            Err(_) => (None, Some("this server does not know this kind".into())),
+        };
+        Offer {
+            kind: ask.kind.clone(),
+            port,
+            refused,
+        }
+    }
+
+    /// Listens for a raw kind's messages; why not, as the client reads it.
+    fn open_raw(&self, ask: &Ask) -> Result<(), String> {
+        let (Some(place), Ok(variant)) = (&self.place, ask.kind.parse::<Variant>()) else {
+            return Err("there is no session".into());
+        };
+        let mark = mark(ask)?;
+        let terms = Terms {
+            variant,
+            server: SocketAddr::new(self.local.ip(), 0),
+            client: None,
+            mark,
+            largest: 0,
+            timeout: GREETING,
+        };
+        let opened = lane::Server::open(Seat::here(&self.server.recorder), &terms);
+        let socket = match opened.and_then(lane::Server::accept) {
+            Ok(Receiver::Raw { socket, .. }) => socket,
+            Ok(_) => return Err("this kind is not raw".into()),
+            Err(failure) => return Err(unopened(failure)),
+        };
+        let session = Arc::clone(&place.session);
+        if !session.attach(variant) {
+            return Err("this kind is there already".into());
+        }
+        let clock = self.server.recorder.clock();
+        let listening = Arc::clone(&session);
+        let read = move || ear::listen(&Ear::Raw(socket, mark), variant, &listening, clock);
+        let reader = std::thread::Builder::new().name("echoes".into());
+        reader
+            .spawn_scoped(self.scope, read)
+            .map(drop)
+            .map_err(|error| {
+                session.detach(variant, None);
+                explain(&error)
+            })
+    }
+
+    /// Tells what arrived; a summary for the log.
+    fn report(&self, sent: Option<u32>, cut: Option<&str>) -> Result<String, Trouble> {
+        let Some(session) = self.place.as_ref().map(|place| &place.session) else {
+            return Ok(String::new());
+        };
+        session.end(sent);
+        let waits = session
+            .plan()
+            .map_or(0, |plan| plan.patience_ns.max(plan.timeout_ns));
+        let heard = session.collect(Duration::from_nanos(waits) + Duration::from_secs(1));
+        let over = ServerSays::Over {
+            cut: cut.map(str::to_owned),
+        };
+        self.control.say(&over)?;
+        let mut story = Vec::new();
+        for heard in &heard {
+            let kind = heard.variant.name().to_owned();
+            for messages in heard.ledger.chunks() {
+                let (kind, messages) = (kind.clone(), messages.to_vec());
+                self.control.say(&ServerSays::Arrivals { kind, messages })?;
+            }
+            story.push(format!("{kind} {}", heard.ledger.arrived()));
+            let heard = heard.reads;
+            self.control.say(&ServerSays::Heard { kind, heard })?;
+        }
+        self.control.say(&ServerSays::Done)?;
+        let sent = match (sent, cut) {
+            (Some(sent), _) => format!("{sent} messages sent"),
+            (None, cut) => cut.unwrap_or_default().to_owned(),
+        };
+        Ok(format!("{sent}; arrived: {}", story.join(", ")))
+    }
+
+    fn now_ns(&self) -> u64 {
+        nanoseconds(self.server.recorder.clock().now())
+    }
+}
+
+/// What tells a raw kind's datagrams from all others that come to this host.
+fn mark(ask: &Ask) -> Result<Mark, String> {
+    /// ICMP, IP-in-IP, TCP, UDP, IPv6, ICMPv6: the kernel's own, of which a raw
+    /// socket would get a copy of everything.
+    const BUSY: [u8; 6] = [1, 4, 6, 17, 41, 58];
+    match (ask.echo, ask.protocol) {
+        (Some(identifier), _) => Ok(Mark::Echo(identifier)),
+        (None, Some(protocol)) if BUSY.contains(&protocol) => {
+            Err(format!("protocol {protocol} is the kernel's own; try 253"))
+        }
+        (None, Some(protocol)) => Ok(Mark::Protocol(protocol)),
+        (None, None) => Err("the plan says neither identifier nor protocol".into()),
+    }
+}
+
+fn unopened(failure: Failure) -> String {
+    let (Failure::Refused(error) | Failure::Other(error)) = failure;
+    match error.errno() {
+        Some(errno @ (nix::errno::Errno::EPERM | nix::errno::Errno::EACCES)) => {
+            let why = explain(&errno.into());
+            format!("open a raw socket: {why}; --listen needs CAP_NET_RAW for it")
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
