@@ -10,36 +10,39 @@ use std::time::Duration;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::compare_remote::{self, Endpoint, RemoteArgs};
-use super::demonstration::{describe, ended};
+use super::compare_remote::{self, RemoteArgs};
+use super::demonstration::describe;
+use super::ground::{Equipment, Ground, Played};
 use super::output::{Colour, OutputArgs, whole};
 use super::page::PageFile;
 use super::place::PlaceArgs;
 use super::schedule::ScheduleArgs;
 use super::verdict::{Checked, VerdictArgs};
-use crate::compare::remote::{self, Clocks};
-use crate::compare::{self, Compared, Config, Order, Outcome, WireTally};
+use crate::compare::remote::Clocks;
+use crate::compare::{self, Compared, Config, Order, WireTally};
 use crate::error::Error;
-use crate::event::Place;
+use crate::flow::Family;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
-use crate::recorder::{Clock, Recorder};
+use crate::recorder::Clock;
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::{self, Style};
-use crate::stage::Stage;
 
 /// Send the same messages through TCP, UDP and raw sockets, side by side.
 ///
 /// Numbered, timestamped, checksummed messages go from the client to the server
-/// through a stream socket, a datagram socket and a raw ICMP socket, or what
-/// --kinds says, over the same private link. What arrives is judged by the
-/// receiving program and held against what crossed the wire.
+/// through a stream socket, a datagram socket and a raw ICMP socket, over the
+/// same private link. One thread sends them all; the kinds take turns at being
+/// first. What arrives is judged by the receiving program
+/// and held against what crossed the wire.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   socklab compare                       100 messages of 100 bytes
   socklab compare -c 1000 -i 0 -s 1400  as fast as possible, nearly an MTU each
   socklab compare -6 --pcap c.pcapng    over IPv6, packets for Wireshark
+  socklab compare --listen              on one machine; then on another:
+  socklab compare lab.example           what the network between them does
   socklab compare --json | tail -n 1    every figure, for a program
   socklab compare --csv messages.csv    a line a message, for a spreadsheet
   socklab compare --loss 1% --expect \"udp.lost <= 3%\" --expect \"tcp.p99 < 1s\"
@@ -87,55 +90,49 @@ struct Report<'a> {
     plan: Option<&'a str>,
     /// What was expected (`--expect`), and whether it is so.
     expectations: &'a [Checked],
-    /// How the clocks stand, between real machines.
+    /// How the two clocks stand, between real machines.
     clocks: Option<&'a Clocks>,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
-    match (&args.remote.listen, &args.remote.host) {
-        (Some(endpoint), _) => listen(args, endpoint),
-        (None, Some(host)) => run_remote(args, host, colour),
-        (None, None) => run_here(args, colour),
+    if args.remote.is_server() {
+        let stop = stop_on_signals()?;
+        compare_remote::listen(&args.remote, &args.place, &stop)?;
+        return Ok(ExitCode::SUCCESS);
     }
-}
-
-/// The other machine of a run against one.
-fn listen(args: &Args, endpoint: &Endpoint) -> anyhow::Result<ExitCode> {
-    let family = args.place.asked_family();
-    args.place
-        .refuse_link("--listen is one end of a real network; leave one of the two")?;
-    compare_remote::listen(&args.remote, endpoint, (family, &stop_on_signals()?))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The run on this machine.
-fn run_here(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
-    let prepared = args.place.prepare()?;
-    let config = args.config(prepared.seed());
+    let peer = args.remote.peer(&args.place)?;
+    let ground = match peer {
+        Some(peer) => Ground::Network(peer),
+        None => Ground::Stage(args.place.prepare()?),
+    };
+    let config = Config {
+        family: peer.map_or(args.place.family(), |peer| Family::of(peer.ip())),
+        ..args.config(ground.seed())
+    };
     let lines = args.verdict.open(&config.variants, &args.output)?;
     let clock = Clock::start();
     let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
+    let sinks = sinks.played_at(args.remote.place());
     let html = args.html.as_deref();
     let page = html.map(|path| PageFile::create(path, clock)).transpose()?;
-    let stop = stop_on_signals()?;
     let sink = sinks.tee()?;
     let sink = page.as_ref().map_or(sink.clone(), |page| page.beside(sink));
-    let described = prepared.plan();
-    let mut build = || {
-        let prepared = match config.order {
-            Order::AtOnce => &prepared,
-            Order::InTurn => &prepared.starting_at(clock.now()),
-        };
-        args.place.build(prepared, clock, &sink)
+    let stop = stop_on_signals()?;
+    let equipment = Equipment {
+        place: &args.place,
+        clock,
+        sink,
+        stop: &stop,
     };
     let Played {
         outcome,
         blind,
         account,
-    } = play(&config, &mut build, &stop)?;
-    drop(sink);
+        described,
+        clocks,
+    } = ground.play(&config, equipment)?;
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
     let interrupted = said_to_be_interrupted(&outcome);
     let compared = compare::with_wire(outcome.columns, &tally);
@@ -145,13 +142,13 @@ fn run_here(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         planned,
         sent_messages,
         interrupted,
+        order: config.order,
         size_bytes: config.largest(),
         kinds: &compared,
         link: account.as_ref(),
         plan: described.as_deref(),
         expectations: &checked,
-        order: config.order,
-        clocks: None,
+        clocks: clocks.as_ref(),
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
     lines.write(&compared)?;
@@ -163,10 +160,11 @@ fn run_here(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         blind: blind.as_deref(),
     };
     if let Some(page) = page {
-        page.write_comparison(shown, clock, described.as_deref())?;
+        let place = args.remote.place();
+        page.write_comparison(shown, clock, (described.as_deref(), place))?;
     }
     if finished.events.is_some() && !args.verdict.takes_standard_output() {
-        show(&shown, described.as_deref(), colour)?;
+        show(&shown, (described.as_deref(), clocks.as_ref()), colour)?;
     }
     finished.pcap?;
     let agrees = agrees(&compared, account.as_ref());
@@ -174,7 +172,7 @@ fn run_here(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
 }
 
 /// Says on standard error where the sending was ended early, and whether it was.
-fn said_to_be_interrupted(outcome: &Outcome) -> bool {
+fn said_to_be_interrupted(outcome: &compare::Outcome) -> bool {
     let (planned, sent) = (outcome.planned, outcome.sent_messages);
     if outcome.is_interrupted() {
         note!("interrupted after {sent} of {planned} messages");
@@ -184,12 +182,15 @@ fn said_to_be_interrupted(outcome: &Outcome) -> bool {
 
 fn show(
     shown: &report::compare::Shown<'_>,
-    described: Option<&str>,
+    (described, clocks): (Option<&str>, Option<&Clocks>),
     colour: Colour,
 ) -> std::io::Result<()> {
     let (mut out, style) = (std::io::stdout().lock(), colour.style());
     describe(&mut out, described)?;
     report::compare::render(&mut out, shown, &style)?;
+    if let Some(clocks) = clocks {
+        report::clocks::render(&mut out, clocks, &style)?;
+    }
     first_packets(&mut out, shown.compared, &style)
 }
 
@@ -199,115 +200,6 @@ fn ended_as(is_good: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// What a run on this machine gave.
-struct Played {
-    outcome: Outcome,
-    /// Why no packets could be seen, where none could.
-    blind: Option<String>,
-    account: Option<Account>,
-}
-
-/// Sends at once, or through one kind after another: then each over a link of
-/// its own, so that none meets what another left behind.
-fn play(
-    config: &Config,
-    build: &mut dyn FnMut() -> Result<Stage, Error>,
-    stop: &AtomicBool,
-) -> Result<Played, Error> {
-    let mut runs = match config.order {
-        Order::AtOnce => vec![config.clone()],
-        Order::InTurn => config
-            .variants
-            .iter()
-            .map(|one| config.alone(*one))
-            .collect(),
-    }
-    .into_iter();
-    let mut stage = build()?;
-    let mut outcome = Outcome::default();
-    let mut accounts: Option<Account> = None;
-    let mut run = runs.next();
-    while let Some(config) = run {
-        outcome.add(compare::run(&config, &stage, stop)?);
-        run = runs.next();
-        if run.is_some() && stage.as_link().is_some() {
-            let account = ended(stage)?;
-            accounts = merged(accounts, account);
-            stage = build()?;
-        }
-    }
-    let blind = stage.blind().map(ToString::to_string);
-    let account = merged(accounts, ended(stage)?);
-    Ok(Played {
-        outcome,
-        blind,
-        account,
-    })
-}
-
-fn merged(before: Option<Account>, last: Option<Account>) -> Option<Account> {
-    match (before, last) {
-        (Some(before), Some(last)) => Some(before.and(last)),
-        (before, last) => before.or(last),
-    }
-}
-
-/// The run against another machine.
-fn run_remote(args: &Args, host: &Endpoint, colour: Colour) -> anyhow::Result<ExitCode> {
-    let clock = Clock::start();
-    let sinks = args.output.open("compare", clock)?;
-    let stop = stop_on_signals()?;
-    let peer = host.resolve((args.place.asked_family(), args.place.port))?;
-    args.place
-        .refuse_link("the way to HOST is a real network; leave one of the two")?;
-    let config = Config {
-        family: crate::flow::Family::of(peer.ip()),
-        ..args.config(0)
-    };
-    let lines = args.verdict.open(&config.variants, &args.output)?;
-    let recorder = Recorder::new(Place::Client, clock, sinks.tee()?);
-    let ran = remote::run(&config, peer, &recorder, &stop)?;
-    drop(recorder);
-    let compared = compare::with_wire(ran.outcome.columns.clone(), &WireTally::new(&config));
-    let interrupted = said_to_be_interrupted(&ran.outcome);
-    let (planned, sent_messages) = (ran.outcome.planned, ran.outcome.sent_messages);
-    if let Some(why) = &ran.cut {
-        note!("the server ended the run: {why}");
-    }
-    let checked = args.verdict.check(&compared);
-    let result = Report {
-        planned,
-        sent_messages,
-        interrupted,
-        size_bytes: config.largest(),
-        kinds: &compared,
-        link: None,
-        plan: None,
-        expectations: &checked,
-        order: config.order,
-        clocks: Some(&ran.clocks),
-    };
-    let finished = sinks
-        .played(format!("real network {host}"))
-        .conclude(&result, None)?;
-    lines.write(&compared)?;
-    if finished.events.is_some() && !args.verdict.takes_standard_output() {
-        let (mut out, style) = (std::io::stdout().lock(), colour.style());
-        let shown = report::compare::Shown {
-            config: &config,
-            sent: sent_messages,
-            compared: &compared,
-            link: None,
-            blind: None,
-        };
-        report::compare::render(&mut out, &shown, &style)?;
-        report::clocks::render(&mut out, &ran.clocks, &style)?;
-    }
-    finished.pcap?;
-    let is_good = agrees(&compared, None) && Checked::all_met(&checked);
-    Ok(ended_as(is_good))
 }
 
 /// Ctrl-C ends the sending; what was sent is judged and shown all the same.

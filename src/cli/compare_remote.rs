@@ -3,13 +3,13 @@
 
 use std::fmt;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::output::whole;
-use crate::DEFAULT_PORT;
+use super::place::PlaceArgs;
 use crate::compare::remote::{Journal, Limits, Server};
 use crate::error::{Error, Exit};
 use crate::event::{Place, Silence};
@@ -23,13 +23,13 @@ pub(super) struct RemoteArgs {
     /// Compare on the way to another machine, where `socklab compare --listen`
     /// runs, instead of on a private link.
     #[arg(value_name = "HOST[:PORT]")]
-    pub(super) host: Option<Endpoint>,
+    host: Option<Endpoint>,
 
     /// Be the other machine: wait for clients on this address and port, for all
     /// addresses and port 5073 where none is given.
     #[arg(long, value_name = "[ADDR][:PORT]", num_args = 0..=1, default_missing_value = "",
           conflicts_with = "host", help_heading = "Between real machines")]
-    pub(super) listen: Option<Endpoint>,
+    listen: Option<Endpoint>,
 
     /// Sessions that --listen holds at once; one more client is told "busy".
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().sessions,
@@ -69,7 +69,7 @@ pub(super) struct RemoteArgs {
 /// A host and perhaps a port, as typed: `name`, `name:port`, `10.0.0.1:port`,
 /// `::1`, `[::1]:port`, `:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Endpoint {
+struct Endpoint {
     host: String,
     port: Option<u16>,
 }
@@ -120,10 +120,7 @@ impl fmt::Display for Endpoint {
 
 impl Endpoint {
     /// Its first address of this family, or of any.
-    pub(super) fn resolve(
-        &self,
-        (family, port): (Option<Family>, u16),
-    ) -> Result<SocketAddr, Error> {
+    fn resolve(&self, family: Option<Family>, port: u16) -> Result<SocketAddr, Error> {
         let port = self.port.unwrap_or(port);
         let failed = |why: String| {
             Error::new("resolve", &self.host, why)
@@ -141,17 +138,17 @@ impl Endpoint {
 }
 
 /// Serves clients until a signal.
-pub(super) fn listen(
-    args: &RemoteArgs,
-    endpoint: &Endpoint,
-    (family, stop): (Option<Family>, &Arc<AtomicBool>),
-) -> Result<(), Error> {
-    let port = endpoint.port.unwrap_or(DEFAULT_PORT);
-    let address = match (endpoint.host.as_str(), family) {
-        ("", None) => Err(port),
-        ("", Some(Family::Ipv4)) => Ok(([0, 0, 0, 0], port).into()),
-        ("", Some(Family::Ipv6)) => Ok(([0_u16; 8], port).into()),
-        _ => Ok(endpoint.resolve((family, port))?),
+pub(super) fn listen(args: &RemoteArgs, place: &PlaceArgs, stop: &AtomicBool) -> Result<(), Error> {
+    place.refuse_link("--listen is one end of a real network; leave one of the two")?;
+    let typed = args.listen.as_ref();
+    let host = typed.map_or("", |endpoint| &endpoint.host);
+    let port = typed.and_then(|endpoint| endpoint.port);
+    let port = port.unwrap_or(place.port);
+    let address = match (typed, place.asked_family()) {
+        (Some(endpoint), family) if !host.is_empty() => Ok(endpoint.resolve(family, port)?),
+        (_, None) => Err(port),
+        (_, Some(Family::Ipv4)) => Ok((Ipv4Addr::UNSPECIFIED, port).into()),
+        (_, Some(Family::Ipv6)) => Ok((Ipv6Addr::UNSPECIFIED, port).into()),
     };
     let recorder = Recorder::new(Place::Server, Clock::start(), Arc::new(Silence));
     let server = Server::bind(address, args.limits(), (recorder, Journal::new(say)))?;
@@ -167,6 +164,26 @@ fn say(line: &str) {
 }
 
 impl RemoteArgs {
+    /// Whether this is the other machine.
+    pub(super) fn is_server(&self) -> bool {
+        self.listen.is_some()
+    }
+
+    /// Where the other machine is, if there is one.
+    pub(super) fn peer(&self, place: &PlaceArgs) -> Result<Option<SocketAddr>, Error> {
+        let Some(host) = &self.host else {
+            return Ok(None);
+        };
+        place.refuse_link("the way to HOST is a real network; leave one of the two")?;
+        host.resolve(place.asked_family(), place.port).map(Some)
+    }
+
+    /// What JSON says of where it was played.
+    pub(super) fn place(&self) -> Option<String> {
+        let host = self.host.as_ref()?;
+        Some(format!("real network {host}"))
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             sessions: self.max_sessions,

@@ -14,6 +14,7 @@ macro_rules! note {
 mod compare;
 mod compare_remote;
 mod demonstration;
+mod ground;
 mod interrupt;
 mod lab;
 mod link;

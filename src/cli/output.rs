@@ -167,8 +167,8 @@ impl Sinks {
 
     /// Says where it was played, where that was neither link nor loopback.
     #[must_use]
-    pub(super) fn played(mut self, place: String) -> Self {
-        self.place = Some(place);
+    pub(super) fn played_at(mut self, place: Option<String>) -> Self {
+        self.place = place;
         self
     }
 

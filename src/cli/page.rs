@@ -50,28 +50,37 @@ impl PageFile {
         self,
         shown: Shown<'_>,
         clock: Clock,
-        plan: Option<&str>,
+        (plan, place): (Option<&str>, Option<String>),
     ) -> Result<(), Error> {
         let failed = |error| Error::new("write", self.path.display(), error);
         let packets = Arc::into_inner(self.packets).map(PcapFile::finish);
         let capture = packets.transpose().map_err(failed)?;
-        let stage = shown.link.map_or_else(
-            || "loopback".to_owned(),
-            |account| format!("link ({})", account.device),
-        );
+        let stage = place.unwrap_or_else(|| match shown.link {
+            Some(account) => format!("link ({})", account.device),
+            None => "loopback".to_owned(),
+        });
+        let congestion_control = congestion_control();
         let source = Source {
             shown,
             kept: &self.excerpt.take(),
             capture: capture.as_ref(),
             environment: &environment(clock, stage),
             plan,
-            congestion_control: None,
+            congestion_control: congestion_control.as_deref(),
             command: &command(shown.link.map(|link| link.seed)),
         };
         let mut out = BufWriter::new(self.file);
         html::write(&mut out, &source).map_err(failed)?;
         out.flush().map_err(failed)
     }
+}
+
+/// The congestion control that a stream has unless it asks for another
+/// (tcp(7)).
+fn congestion_control() -> Option<String> {
+    const PATH: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+    let name = std::fs::read_to_string(PATH).ok()?;
+    Some(name.trim().to_owned())
 }
 
 /// The command that started this process, as a shell reads it; `seed` is added

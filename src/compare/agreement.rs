@@ -1,8 +1,7 @@
 //! Whether the programs' figures, the wire's and the kernels' can all be true:
 //! they are counted independently, and what does not add up is an error.
 
-use super::confirm;
-use super::{Compared, Figures, Observed, WireUse};
+use super::{Compared, Figures, Observed, WireUse, confirm};
 use crate::error::Exit;
 use crate::flow::Kind;
 use crate::link::Account;
@@ -35,6 +34,9 @@ impl Compared {
         if self.column.kind() != Kind::Tcp {
             say(unseen(figures, wire));
         }
+        for text in confirm::unconfirmed(self) {
+            say(Some(text));
+        }
         if link.is_none() {
             return found;
         }
@@ -42,7 +44,6 @@ impl Compared {
         say(reached.and_then(|reached| misjudged(figures, reached)));
         say(self.conjured());
         say(resent(figures, wire));
-        found.extend(confirm::unconfirmed(self));
         found
     }
 

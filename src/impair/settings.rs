@@ -77,12 +77,23 @@ impl Plan {
     }
 }
 
+/// From when the times of a plan's changes count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// From when the link is built.
+    #[default]
+    AtOnce,
+    /// From when it is started; until then each direction keeps its first
+    /// settings.
+    WhenStarted,
+}
+
 /// One direction's settings over time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Course {
     /// From the start.
     pub first: Settings,
-    /// Each whole, from its time on (counted from the link's start); times
+    /// Each whole, from its time on (counted from the schedule's start); times
     /// ascend.
     pub changes: Vec<(Duration, Settings)>,
 }

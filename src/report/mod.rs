@@ -1,4 +1,5 @@
-//! Renderings of events: the ladder, tables, dumps, JSON Lines, pcapng.
+//! Renderings of events: the ladder, tables, dumps, JSON Lines, pcapng, the
+//! page.
 //!
 //! Every renderer is pure over an `impl io::Write` and a [`Style`]; only
 //! [`Style::detect`] looks at the environment. Nothing here opens a socket,

@@ -11,6 +11,7 @@ mod strip;
 mod words;
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use self::histogram::Subject;
 use crate::compare::{Compared, Config, Message, Pace, Variant};
@@ -84,7 +85,10 @@ pub(in crate::report) fn headline(shown: &Shown<'_>) -> String {
     let Shown { config, sent, .. } = *shown;
     let place = match shown.link {
         Some(account) => format!("a private link ({})", account.device),
-        None => "the loopback interface".to_owned(),
+        None => match server(shown) {
+            Some(server) if !server.is_loopback() => format!("the network to {server}"),
+            _ => "the loopback interface".to_owned(),
+        },
     };
     let planned = config.schedule.count();
     let messages = if sent == planned {
@@ -100,6 +104,12 @@ pub(in crate::report) fn headline(shown: &Shown<'_>) -> String {
     };
     let size = &config.schedule.sizes;
     format!("{messages} of {size} bytes, {rhythm}, through each kind of socket, over {place}")
+}
+
+/// Where the messages went to, where any kind took part.
+fn server(shown: &Shown<'_>) -> Option<IpAddr> {
+    let mut results = shown.compared.iter().map(|one| &one.column.result);
+    results.find_map(|result| Some(result.as_ref().ok()?.server.address))
 }
 
 fn failures(shown: &Shown<'_>, style: &Style) -> Vec<Line> {

@@ -32,31 +32,25 @@ pub(super) fn layer(protocol: Protocol) -> &'static str {
 /// The marker as a path around a point, `size` from its middle to its edge.
 /// Markers of one path may follow one another.
 pub(super) fn marker(variant: Variant, x: f64, y: f64, size: f64) -> String {
-    let at = |dx: f64, dy: f64| format!("{} {}", Px(x + dx), Px(y + dy));
-    let s = size;
+    let to = |across: f64, down: f64| {
+        let (x, y) = (x + across * size, y + down * size);
+        format!("{} {}", Px(x), Px(y))
+    };
+    let closed = |corners: &[(f64, f64)]| {
+        let corners = corners.iter().map(|(across, down)| to(*across, *down));
+        format!("M{}Z", corners.collect::<Vec<_>>().join("L"))
+    };
     match variant {
         Variant::Tcp | Variant::TcpNodelay => {
-            let (left, right, r) = (at(-s, 0.0), at(s, 0.0), Px(s));
-            format!("M{left}A{r} {r} 0 1 1 {right}A{r} {r} 0 1 1 {left}Z")
+            let (left, right, radius) = (to(-1.0, 0.0), to(1.0, 0.0), Px(size));
+            let half = format!("A{radius} {radius} 0 1 1 ");
+            format!("M{left}{half}{right}{half}{left}Z")
         }
         Variant::Udp | Variant::UdpConnected => {
-            let s = s * 0.88;
-            let (a, b, c, d) = (at(-s, -s), at(s, -s), at(s, s), at(-s, s));
-            format!("M{a}L{b}L{c}L{d}Z")
+            closed(&[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)])
         }
-        Variant::RawIcmp | Variant::RawIp => {
-            let (a, b, c) = (
-                at(0.0, -s * 1.15),
-                at(s * 1.1, s * 0.85),
-                at(-s * 1.1, s * 0.85),
-            );
-            format!("M{a}L{b}L{c}Z")
-        }
-        Variant::IcmpDatagram => {
-            let s = s * 1.15;
-            let (a, b, c, d) = (at(0.0, -s), at(s, 0.0), at(0.0, s), at(-s, 0.0));
-            format!("M{a}L{b}L{c}L{d}Z")
-        }
+        Variant::RawIcmp | Variant::RawIp => closed(&[(0.0, -1.15), (1.1, 0.85), (-1.1, 0.85)]),
+        Variant::IcmpDatagram => closed(&[(0.0, -1.15), (1.15, 0.0), (0.0, 1.15), (-1.15, 0.0)]),
     }
 }
 

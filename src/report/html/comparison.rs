@@ -116,7 +116,7 @@ fn facts(source: &Source<'_>) -> Vec<(&'static str, String)> {
             link.map(|link| link.seed.to_string()),
         ),
         (
-            "congestion control",
+            "congestion control of TCP",
             source.congestion_control.map(ToOwned::to_owned),
         ),
         ("address family", Some(family)),

@@ -150,3 +150,120 @@ impl Connection {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Changes, Place};
+    use crate::packet::LinkType;
+
+    const ACK: u8 = 0x10;
+    const SYN: u8 = 0x02;
+
+    /// A segment between 10.77.0.1:1000 and 10.77.0.2:5073.
+    fn packet(
+        id: u64,
+        direction: Direction,
+        flags: u8,
+        numbers: (u32, u32),
+        data: &[u8],
+    ) -> Packet<'static> {
+        let (ports, ends) = match direction {
+            Direction::ClientToServer => ([1000_u16, 5073], [1, 2]),
+            Direction::ServerToClient => ([5073, 1000], [2, 1]),
+        };
+        let length = u16::try_from(40 + data.len()).expect("short");
+        let mut bytes = vec![0x45, 0];
+        bytes.extend(length.to_be_bytes());
+        bytes.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+        bytes.extend(ends.iter().flat_map(|end| [10, 77, 0, *end]));
+        bytes.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+        bytes.extend(numbers.0.to_be_bytes());
+        bytes.extend(numbers.1.to_be_bytes());
+        bytes.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        bytes.extend(data);
+        let sent_at = Duration::from_millis(id);
+        Packet {
+            id,
+            direction,
+            link: LinkType::Raw,
+            bytes: bytes.into(),
+            sent_at,
+            fate: Fate::Delivered,
+            changes: Changes::default(),
+            place: None,
+            due_at: None,
+            delivered_at: Some(sent_at + Duration::from_millis(5)),
+        }
+    }
+
+    fn events(packets: Vec<Packet<'static>>) -> Vec<Event<'static>> {
+        let event = |packet: Packet<'static>| Event {
+            at: packet.sent_at,
+            host: Place::Wire,
+            what: What::Packet(packet),
+        };
+        packets.into_iter().map(event).collect()
+    }
+
+    #[test]
+    fn a_segment_that_was_lost_is_sent_again_and_then_acknowledged() {
+        use Direction::{ClientToServer as Up, ServerToClient as Down};
+        // Numbers that wrap within the connection.
+        let start = u32::MAX - 3;
+        let first = start.wrapping_add(1);
+        let lost = Packet {
+            fate: Fate::Lost {
+                cause: "loss".into(),
+            },
+            delivered_at: None,
+            ..packet(4, Up, ACK, (first, 701), b"12345678")
+        };
+        let copy = Packet {
+            changes: Changes {
+                copy_of: Some(5),
+                ..Changes::default()
+            },
+            ..packet(6, Up, ACK, (first, 701), b"12345678")
+        };
+        let found = connections(&events(vec![
+            packet(1, Up, SYN, (start, 0), b""),
+            packet(2, Down, SYN | ACK, (700, first), b""),
+            packet(3, Up, ACK, (first, 701), b""),
+            lost,
+            packet(5, Up, ACK, (first, 701), b"12345678"),
+            copy,
+            packet(7, Down, ACK, (701, first.wrapping_add(8)), b""),
+            packet(8, Down, ACK, (701, first.wrapping_add(8)), b""),
+        ]));
+        let [connection] = &found[..] else {
+            panic!("one connection, not {found:?}");
+        };
+        assert_eq!(
+            connection.client,
+            "10.77.0.1:1000".parse().expect("an address")
+        );
+        let told: Vec<_> = connection
+            .segments
+            .iter()
+            .map(|one| (one.from, one.to, one.again, one.lost))
+            .collect();
+        let expected = [
+            (0, 1, false, false),
+            (1, 9, false, true),
+            (1, 9, true, false),
+        ];
+        assert_eq!(told, expected);
+        let at = Duration::from_millis;
+        assert_eq!(
+            connection.acknowledged,
+            [(at(7), 1), (at(12), 9)],
+            "only what grew"
+        );
+        assert_eq!(
+            (connection.repeats(), connection.losses(), connection.end()),
+            (1, 1, 9)
+        );
+        assert_eq!(connection.span(), Some((at(1), at(12))));
+    }
+}

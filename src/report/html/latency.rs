@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::accent;
 use super::markup::Markup;
 use super::plot::{Panel, Picture, cross, words};
-use super::ticks::{Scale, TimeUnit, number};
+use super::ticks::{Scale, TimeUnit, number, typical};
 use super::{Lane, caption};
 use crate::compare::Message;
 use crate::report::figure::duration;
@@ -86,16 +86,18 @@ impl Axes {
         let latencies = || messages().filter_map(Message::latency);
         let (least, most) = (latencies().min()?, latencies().max()?);
         let sent = || messages().filter_map(|message| message.sent_at);
-        let (first, last) = (sent().min()?, sent().max()?);
-        let (across, up) = (TimeUnit::for_up_to(last), TimeUnit::for_up_to(most));
+        let each = |lane: &Lane<'_>| lane.messages.iter().filter_map(Message::latency).collect();
+        let typical = typical(lanes.iter().map(each))?;
+        let (begin, end) = (sent().min()?, sent().max()?);
+        let (across, up) = (TimeUnit::for_up_to(end), TimeUnit::for_up_to(most));
         Some(Self {
             across,
             up,
             x: Scale::Linear {
-                from: across.of(first),
-                to: across.of(last.max(first + Duration::from_nanos(1))),
+                from: across.of(begin),
+                to: across.of(end.max(begin + Duration::from_nanos(1))),
             },
-            y: Scale::of_spread(up.of(least), up.of(most)),
+            y: Scale::of_spread(up.of(least), up.of(typical), up.of(most)),
         })
     }
 
@@ -186,7 +188,7 @@ mod tests {
         let points = thinned(&messages);
         assert!(points.len() <= MOST_POINTS, "{}", points.len());
         let took: Vec<Duration> = points.iter().map(|point| point.1).collect();
-        assert_eq!(took.iter().max(), Some(&Duration::from_micros(90_000)));
+        assert_eq!(took.iter().max(), Some(&Duration::from_millis(90)));
         assert_eq!(took.iter().min(), Some(&Duration::from_micros(3)));
     }
 

@@ -63,7 +63,7 @@ impl Markup {
     }
 
     /// What was written apart from it.
-    pub(super) fn append(&mut self, other: Self) {
+    pub(super) fn append(&mut self, other: &Self) {
         self.0.push_str(&other.0);
     }
 
@@ -110,8 +110,13 @@ impl fmt::Write for Escaping<'_> {
 /// forbids; what reorders or hides text; noncharacters.
 fn is_hidden(glyph: char) -> bool {
     match glyph {
-        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => true,
-        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fdd0}'..='\u{fdef}' => true,
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fdd0}'..='\u{fdef}' => true,
         _ => glyph.is_control() || u32::from(glyph) & 0xfffe == 0xfffe,
     }
 }

@@ -243,7 +243,12 @@ fn caption(start: &str, parts: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::event::{Call, Changes, Event, Fate, Outcome, Packet, Place, What};
+    use crate::flow::Direction;
+    use crate::packet::LinkType;
 
     /// A hash would not be that of the text between the tags otherwise.
     #[test]
@@ -256,6 +261,43 @@ mod tests {
             );
             assert!(!source.contains("url("));
         }
+    }
+
+    /// A packet whose bytes, and a call whose arguments, are what they should
+    /// not be.
+    fn hostile_events(hostile: &'static str) -> Kept {
+        let packet = Packet {
+            id: 1,
+            direction: Direction::ClientToServer,
+            link: LinkType::Raw,
+            bytes: hostile.as_bytes().into(),
+            sent_at: Duration::ZERO,
+            fate: Fate::Lost {
+                cause: hostile.to_owned().into(),
+            },
+            changes: Changes::default(),
+            place: None,
+            due_at: None,
+            delivered_at: None,
+        };
+        let call = Call {
+            socket: "socket".into(),
+            name: "send",
+            arguments: hostile.to_owned(),
+            outcome: Outcome::Failed {
+                errno: hostile.to_owned(),
+            },
+            took: Duration::ZERO,
+        };
+        let event = |what| Event {
+            at: Duration::ZERO,
+            host: Place::Client,
+            what,
+        };
+        let mut kept = Kept::default();
+        kept.events = vec![event(What::Call(call)), event(What::Packet(packet))];
+        kept.packets = 1;
+        kept
     }
 
     #[test]
@@ -283,7 +325,7 @@ mod tests {
             failures: &words,
             table: &table,
             lanes: &[],
-            kept: &Kept::default(),
+            kept: &hostile_events(HOSTILE),
             facts: &[("seed", HOSTILE.to_owned())],
             command: HOSTILE,
             capture: None,
@@ -294,6 +336,6 @@ mod tests {
         assert_eq!(text.matches("<script").count(), 1, "the page's own");
         assert!(!text.contains("<img"));
         assert!(!text.contains("onerror=\""));
-        assert!(text.contains("&lt;script&gt;alert(&#39;1&#39;)"));
+        assert!(text.contains("lost: &lt;/title&gt;&lt;script&gt;alert(&#39;1&#39;)"));
     }
 }

@@ -81,10 +81,10 @@ impl Course {
                 let rtt = TimeUnit::for_up_to(self.longest());
                 let trips = panel(262.0, 90.0, rtt.of(self.longest()));
                 trips.axis_up(svg, &format!("smoothed round trip ({})", rtt.sign));
-                let line = self.line(&trips, unit, |sample| {
+                let smoothed = self.line(&trips, unit, |sample| {
                     (!sample.rtt.is_zero()).then(|| rtt.of(sample.rtt))
                 });
-                svg.void("path", &[("d", &line), ("class", &"line")]);
+                svg.void("path", &[("d", &smoothed), ("class", &"line")]);
                 trips.foot(svg);
                 self.limits(svg, &panel(386.0, 16.0, 1.0), unit);
             });
@@ -216,7 +216,7 @@ impl Course {
             let times = stretches
                 .iter()
                 .filter(is_it)
-                .map(|(from, to, _)| *to - *from);
+                .map(|(from, to, _)| to.saturating_sub(*from));
             let time: Duration = times.sum();
             if !time.is_zero() {
                 let _ = write!(
@@ -242,5 +242,66 @@ fn name(limit: Limit) -> (&'static str, &'static str) {
         Limit::ReceiveWindow => ("by-receiver", "R"),
         Limit::SendBuffer => ("by-buffer", "B"),
         Limit::Application => ("by-program", "A"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::CongestionState;
+    use crate::flow::{FiveTuple, Kind};
+
+    fn course(samples: &[(u64, u32, Option<Limit>)]) -> Course {
+        let address = "10.77.0.1:1000".parse().expect("an address");
+        let sample = |&(at, window, limited_by)| {
+            let sample = Sample {
+                connection: FiveTuple {
+                    protocol: Kind::Tcp,
+                    local: address,
+                    remote: address,
+                },
+                congestion_window: window,
+                slow_start_threshold: None,
+                rtt: Duration::from_millis(20),
+                rtt_variation: Duration::ZERO,
+                in_flight: 1,
+                retransmits: 0,
+                congestion_state: CongestionState::Open,
+                limited_by,
+            };
+            (Duration::from_millis(at), sample)
+        };
+        Course(samples.iter().map(sample).collect())
+    }
+
+    #[test]
+    fn equal_limits_in_a_row_are_one_stretch() {
+        use Limit::{Application, CongestionWindow};
+        let course = course(&[
+            (100, 10, Some(CongestionWindow)),
+            (110, 12, Some(CongestionWindow)),
+            (150, 20, None),
+            (160, 20, Some(Application)),
+            (200, 18, Some(Application)),
+        ]);
+        let at = Duration::from_millis;
+        let expected = [
+            (at(100), at(150), CongestionWindow),
+            (at(160), at(200), Application),
+        ];
+        assert_eq!(course.stretches(), expected);
+        let said = course.description();
+        assert!(
+            said.contains("congestion window 10 to 20 segments"),
+            "{said}"
+        );
+        assert!(
+            said.contains("the congestion window 50.0 % of the time"),
+            "{said}"
+        );
+        assert!(
+            said.contains("the application 40.0 % of the time"),
+            "{said}"
+        );
     }
 }
