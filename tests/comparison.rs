@@ -572,3 +572,18 @@ fn every_name_of_a_result_is_documented() {
         assert!(documented.contains(&format!("`{name}`")), "{name}");
     }
 }
+
+#[test]
+fn a_stream_that_was_given_up() {
+    let lot = |number| match number {
+        0..12 => Lot::Fine,
+        12..20 => Lot::Dropped,
+        _ => Lot::Unsent,
+    };
+    let compared = [column(Variant::Tcp, 30, lot)];
+    assert!(compared[0].failed_on_the_network());
+    let text = shown(&compared, 30, 80, Charset::Unicode);
+    assert!(text.contains("▇▇▇▇▇▇▇▇▇▇▇✗✗✗✗✗✗✗✗···········\n"), "{text}");
+    let said = "TCP stood still until it was given up: 19 of 30 messages never came.";
+    assert!(text.contains(said), "{text}");
+}
