@@ -9,7 +9,7 @@ use super::markup::{Attribute, Markup, Px};
 use super::plot::{Picture, words};
 use super::ticks::number;
 use super::{Lane, caption};
-use crate::compare::{Message, State};
+use crate::compare::{Message, OnWire, State, Variant};
 use crate::report::figure::{counted, duration, percent};
 
 /// Cells in a row.
@@ -31,6 +31,7 @@ const LEGEND: f64 = 34.0;
 enum Cell {
     Delivered,
     Waited,
+    Again,
     Late,
     Duplicated,
     OutOfOrder,
@@ -39,9 +40,10 @@ enum Cell {
 }
 
 impl Cell {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Delivered,
         Self::Waited,
+        Self::Again,
         Self::Late,
         Self::Duplicated,
         Self::OutOfOrder,
@@ -49,9 +51,12 @@ impl Cell {
         Self::Lost,
     ];
 
-    fn of(message: &Message) -> Self {
+    fn of(variant: Variant, message: &Message) -> Self {
+        let harmed = |wire: OnWire| wire.lost + wire.damaged > 0;
+        let is_again = variant.is_stream() && message.wire.is_some_and(harmed);
         match message.state() {
             State::Delivered if message.waited.is_some() => Self::Waited,
+            State::Delivered if is_again => Self::Again,
             State::Delivered => Self::Delivered,
             State::Late => Self::Late,
             State::Duplicated => Self::Duplicated,
@@ -65,6 +70,7 @@ impl Cell {
     fn sign(self) -> &'static str {
         match self {
             Self::Delivered | Self::Waited => "",
+            Self::Again => "R",
             Self::Late => "L",
             Self::Duplicated => "2",
             Self::OutOfOrder => "↷",
@@ -77,6 +83,7 @@ impl Cell {
         match self {
             Self::Delivered => "delivered",
             Self::Waited => "waited for an earlier one",
+            Self::Again => "lost on the way and sent again",
             Self::Late => "late",
             Self::Duplicated => "duplicated",
             Self::OutOfOrder => "out of order",
@@ -89,7 +96,7 @@ impl Cell {
         match self {
             Self::Delivered => "cell full",
             Self::Waited => "cell half",
-            Self::Late | Self::Duplicated | Self::OutOfOrder => "cell odd",
+            Self::Again | Self::Late | Self::Duplicated | Self::OutOfOrder => "cell odd",
             Self::NotSent | Self::Lost => "cell gone",
         }
     }
@@ -98,6 +105,7 @@ impl Cell {
         match self {
             Self::Delivered => "cell-delivered",
             Self::Waited => "cell-waited",
+            Self::Again => "cell-again",
             Self::Late => "cell-late",
             Self::Duplicated => "cell-duplicated",
             Self::OutOfOrder => "cell-out-of-order",
@@ -187,7 +195,7 @@ fn legend(out: &mut Markup) {
             &[("href", &href), ("x", &Px(x)), ("class", &"k-plain")],
         );
         words(out, "label", (x + 22.0, 12.5), cell.name());
-        x += 46.0 + 7.0 * number(cell.name().chars().count());
+        x += 42.0 + 6.4 * number(cell.name().chars().count());
     }
 }
 
@@ -200,10 +208,12 @@ fn numbers(out: &mut Markup, before: usize, each: usize, count: usize, y: f64) {
 
 fn strip(out: &mut Markup, lane: &Lane<'_>, each: usize, at: impl Fn(usize) -> (f64, f64)) {
     for (place, together) in lane.messages.chunks(each).enumerate() {
-        let worst = together.iter().max_by_key(|message| Cell::of(message));
+        let worst = together
+            .iter()
+            .max_by_key(|message| Cell::of(lane.variant, message));
         let Some(worst) = worst else { continue };
         let (x, y) = at(place);
-        let href = format!("#{}", Cell::of(worst).id());
+        let href = format!("#{}", Cell::of(lane.variant, worst).id());
         out.element(
             "use",
             &[("href", &href), ("x", &Px(x)), ("y", &Px(y))],
@@ -216,7 +226,7 @@ fn strip(out: &mut Markup, lane: &Lane<'_>, each: usize, at: impl Fn(usize) -> (
 
 /// One message's story, for whoever points at its cell.
 fn story(lane: &Lane<'_>, message: &Message) -> String {
-    let (number, name) = (message.number, Cell::of(message).name());
+    let (number, name) = (message.number, Cell::of(lane.variant, message).name());
     let mut text = format!("{}, message {number}: {name}", lane.variant);
     if let Some(latency) = message.latency() {
         let _ = write!(text, ", after {}", duration(latency));
@@ -233,7 +243,7 @@ fn story(lane: &Lane<'_>, message: &Message) -> String {
 fn description(lanes: &[Lane<'_>], each: usize) -> String {
     let told = lanes.iter().map(|lane| {
         let counts = Cell::ALL.map(|cell| {
-            let is_it = |message: &&Message| Cell::of(message) == cell;
+            let is_it = |message: &&Message| Cell::of(lane.variant, message) == cell;
             (cell, lane.messages.iter().filter(is_it).count())
         });
         let all = lane.messages.len() as u64;
@@ -262,7 +272,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::compare::Variant;
 
     fn messages(count: u32, lost: &[u32]) -> Vec<Message> {
         let message = |number| {

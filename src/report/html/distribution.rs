@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::accent;
 use super::markup::{Markup, Px};
 use super::plot::{Panel, Picture, words};
-use super::ticks::{Scale, TimeUnit, number};
+use super::ticks::{Scale, TimeUnit, number, typical};
 use super::{Lane, caption};
 use crate::compare::Message;
 use crate::report::figure::{duration, percent};
@@ -20,7 +20,8 @@ pub(super) fn draw(out: &mut Markup, lanes: &[Lane<'_>]) {
     let curves: Vec<Curve<'_>> = lanes.iter().map(Curve::of).collect();
     let least = curves.iter().filter_map(|curve| curve.sorted.first()).min();
     let most = curves.iter().filter_map(|curve| curve.sorted.last()).max();
-    let (Some(least), Some(most)) = (least, most) else {
+    let typical = typical(curves.iter().map(|curve| curve.sorted.clone()));
+    let (Some(least), Some(typical), Some(most)) = (least, typical, most) else {
         return;
     };
     let unit = TimeUnit::for_up_to(*most);
@@ -29,7 +30,7 @@ pub(super) fn draw(out: &mut Markup, lanes: &[Lane<'_>]) {
         top: 30.0,
         width: 990.0 - 150.0,
         height: 260.0,
-        across: Scale::of_spread(unit.of(*least), unit.of(*most)),
+        across: Scale::of_spread(unit.of(*least), unit.of(typical), unit.of(*most)),
         up: Scale::Linear {
             from: 0.0,
             to: 100.0,

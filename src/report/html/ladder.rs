@@ -15,16 +15,14 @@ use crate::report::figure::{counted, duration};
 /// So many packets are shown.
 pub(super) const MOST_PACKETS: usize = 200;
 
-/// So many rows, calls and states included.
-const MOST_ROWS: usize = 800;
+/// So many calls and states beside them.
+const MOST_CALLS: usize = 300;
 
 /// The ladder of `events`, which are sorted by time; nothing where no packet
 /// was seen.
 pub(super) fn draw(out: &mut Markup, events: &[Event<'_>], seen: u64) {
     let shown = first(events);
-    let is_packet = |event: &&Event<'_>| matches!(event.what, What::Packet(_));
-    let packets = shown.iter().filter(is_packet).count() as u64;
-    if packets == 0 {
+    if !shown.iter().any(|event| is_packet(event)) {
         return;
     }
     let mut conversations = Conversations::new();
@@ -34,7 +32,7 @@ pub(super) fn draw(out: &mut Markup, events: &[Event<'_>], seen: u64) {
         &[("aria-labelledby", &"ladder"), ("class", &"ladder")],
         |section| {
             section.leaf("h2", &[("id", &"ladder")], "The first packets");
-            section.leaf("p", &[], told(packets, seen));
+            section.leaf("p", &[], told(&shown, seen));
             let scroll: [Attribute<'_>; 4] = [
                 ("class", &"scroll"),
                 ("role", &"region"),
@@ -47,7 +45,7 @@ pub(super) fn draw(out: &mut Markup, events: &[Event<'_>], seen: u64) {
                     table.leaf("caption", &[("class", &"unseen")], caption);
                     head(table);
                     table.element("tbody", &[], |body| {
-                        for event in shown {
+                        for event in &shown {
                             row(body, &mut popovers, &mut conversations, event);
                         }
                     });
@@ -58,26 +56,37 @@ pub(super) fn draw(out: &mut Markup, events: &[Event<'_>], seen: u64) {
     out.append(&popovers);
 }
 
-/// The first events that fit.
-fn first<'a, 'b>(events: &'a [Event<'b>]) -> &'a [Event<'b>] {
-    let mut packets = 0;
-    let end = events.iter().take(MOST_ROWS).position(|event| {
-        packets += usize::from(matches!(event.what, What::Packet(_)));
-        packets > MOST_PACKETS
+/// The first packets, and the first calls and states before the last of them.
+fn first<'a, 'b>(events: &'a [Event<'b>]) -> Vec<&'a Event<'b>> {
+    let (mut packets, mut calls) = (0, 0);
+    let until_full = events.iter().take_while(|event| {
+        packets += usize::from(is_packet(event));
+        packets <= MOST_PACKETS
     });
-    events
-        .get(..end.unwrap_or(events.len().min(MOST_ROWS)))
-        .unwrap_or_default()
+    let fitting = until_full.filter(|event| {
+        calls += usize::from(!is_packet(event));
+        is_packet(event) || calls <= MOST_CALLS
+    });
+    fitting.collect()
 }
 
-fn told(shown: u64, seen: u64) -> String {
+fn is_packet(event: &Event<'_>) -> bool {
+    matches!(event.what, What::Packet(_))
+}
+
+fn told(shown: &[&Event<'_>], seen: u64) -> String {
+    let packets = shown.iter().filter(|event| is_packet(event)).count();
+    let calls = shown.len() - packets;
     let mut text = match seen {
-        _ if seen > shown => format!("The first {shown} of {}", counted(seen, "packet")),
-        _ => format!("All {}", counted(shown, "packet")),
+        _ if seen > packets as u64 => format!("The first {packets} of {}", counted(seen, "packet")),
+        _ => format!("All {}", counted(seen, "packet")),
     };
-    text += ", with the calls around them. The button in the last column opens a packet’s bytes, \
-             field by field.";
-    text
+    text += if calls < MOST_CALLS {
+        ", with the calls and states around them."
+    } else {
+        ", with the first of the calls around them."
+    };
+    text + " The button in the last column opens a packet’s bytes, field by field."
 }
 
 fn head(table: &mut Markup) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::accent;
 use super::markup::Markup;
 use super::plot::{Panel, Picture, cross, words};
-use super::ticks::{Scale, TimeUnit, number};
+use super::ticks::{Scale, TimeUnit, number, typical};
 use super::{Lane, caption};
 use crate::compare::Message;
 use crate::report::figure::duration;
@@ -86,6 +86,8 @@ impl Axes {
         let latencies = || messages().filter_map(Message::latency);
         let (least, most) = (latencies().min()?, latencies().max()?);
         let sent = || messages().filter_map(|message| message.sent_at);
+        let each = |lane: &Lane<'_>| lane.messages.iter().filter_map(Message::latency).collect();
+        let typical = typical(lanes.iter().map(each))?;
         let (begin, end) = (sent().min()?, sent().max()?);
         let (across, up) = (TimeUnit::for_up_to(end), TimeUnit::for_up_to(most));
         Some(Self {
@@ -95,7 +97,7 @@ impl Axes {
                 from: across.of(begin),
                 to: across.of(end.max(begin + Duration::from_nanos(1))),
             },
-            y: Scale::of_spread(up.of(least), up.of(most)),
+            y: Scale::of_spread(up.of(least), up.of(typical), up.of(most)),
         })
     }
 

@@ -34,11 +34,11 @@ impl Scale {
     }
 
     /// For values from `least` to `most`: linear from zero, or by powers of ten
-    /// where the one is far below the other.
-    pub(super) fn of_spread(least: f64, most: f64) -> Self {
-        /// So far apart, and small values would be one line on a linear axis.
-        const FAR: f64 = 30.0;
-        if least > 0.0 && most / least > FAR {
+    /// where the `typical` value would lie at the foot of a linear axis.
+    pub(super) fn of_spread(least: f64, typical: f64, most: f64) -> Self {
+        /// So far above the typical value is too far.
+        const FAR: f64 = 20.0;
+        if least > 0.0 && most > least && most / typical > FAR {
             Self::Log {
                 from: 10_f64.powf(least.log10().floor()),
                 to: 10_f64.powf(most.log10().ceil()),
@@ -161,6 +161,15 @@ fn trimmed(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// The least of several groups' medians, without the empty ones.
+pub(super) fn typical(groups: impl Iterator<Item = Vec<Duration>>) -> Option<Duration> {
+    let median = |mut group: Vec<Duration>| {
+        group.sort_unstable();
+        group.get(group.len() / 2).copied()
+    };
+    groups.filter_map(median).min()
+}
+
 /// A count as a number to draw with.
 #[expect(clippy::cast_precision_loss, reason = "drawn, not counted")]
 pub(super) fn number(count: usize) -> f64 {
@@ -195,11 +204,15 @@ mod tests {
 
     #[test]
     fn a_wide_spread_is_told_in_powers_of_ten() {
-        let wide = Scale::of_spread(0.04, 210.0);
+        let wide = Scale::of_spread(0.04, 2.0, 210.0);
         assert!(wide.is_log());
         assert_eq!(labelled(wide), "0.01 0.1 1 10 100 1000");
-        assert!(!Scale::of_spread(20.0, 60.0).is_log());
-        assert!(!Scale::of_spread(0.0, 60.0).is_log());
+        assert!(!Scale::of_spread(20.0, 30.0, 60.0).is_log());
+        assert!(
+            !Scale::of_spread(0.01, 20.0, 60.0).is_log(),
+            "a few short ones"
+        );
+        assert!(!Scale::of_spread(0.0, 0.1, 60.0).is_log());
         let place = wide.place(1.0);
         assert!((place - 0.4).abs() < 1e-9, "{place}");
     }
@@ -218,7 +231,7 @@ mod tests {
         fn every_axis_has_two_to_a_dozen_ticks_and_every_value_a_place(
             from in -1e9..1e9_f64, span in 0.0..1e12_f64, value in any::<f64>(),
         ) {
-            for scale in [Scale::linear(from, from + span), Scale::of_spread(span / 1e4, span)] {
+            for scale in [Scale::linear(from, from + span), Scale::of_spread(span / 1e4, span / 1e3, span)] {
                 let ticks = scale.ticks();
                 prop_assert!((2..=12).contains(&ticks.len()), "{ticks:?}");
                 prop_assert!(ticks.windows(2).all(|pair| pair[0] < pair[1]));
