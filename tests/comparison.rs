@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use socklab::compare::catalogue::FIGURES;
 use socklab::compare::expect::{Expectation, Unmet};
 use socklab::compare::{
-    Boundaries, Column, Compared, Config, Extent, Figures, Identity, Message, OnWire, Refused,
-    Schedule, Split, State, Traffic, Variant, WireUse,
+    Boundaries, Column, Compared, Config, Extent, Figures, Identity, Message, OnWire, Order,
+    Refused, Schedule, Split, State, Traffic, Variant, WireUse,
 };
 use socklab::error::Exit;
 use socklab::flow::Kind;
@@ -570,5 +570,45 @@ fn every_name_of_a_result_is_documented() {
         .flat_map(|kind| kind.keys())
     {
         assert!(documented.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn a_stream_that_was_given_up() {
+    let lot = |number| match number {
+        0..12 => Lot::Fine,
+        12..20 => Lot::Dropped,
+        _ => Lot::Unsent,
+    };
+    let compared = [column(Variant::Tcp, 30, lot)];
+    assert!(compared[0].failed_on_the_network());
+    let text = shown(&compared, 30, 80, Charset::Unicode);
+    assert!(text.contains("▇▇▇▇▇▇▇▇▇▇▇✗✗✗✗✗✗✗✗···········\n"), "{text}");
+    let said = "TCP stood still until it was given up: 19 of 30 messages never came.";
+    assert!(text.contains(said), "{text}");
+}
+
+#[test]
+fn the_headline_says_whether_the_kinds_took_turns() {
+    let compared = usual(3, fine);
+    for (order, says) in [
+        (Order::AtOnce, "socket, over"),
+        (Order::InTurn, "one kind after another"),
+    ] {
+        let config = Config {
+            order,
+            ..Config::default()
+        };
+        let shown = Shown {
+            config: &config,
+            sent: 3,
+            compared: &compared,
+            link: None,
+            blind: None,
+        };
+        let mut out = Vec::new();
+        compare::render(&mut out, &shown, &Style::default()).expect("memory takes it");
+        let text = String::from_utf8(out).expect("UTF-8").replace("\n ", "");
+        assert!(text.contains(says), "{text}");
     }
 }

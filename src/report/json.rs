@@ -18,8 +18,10 @@
 //! # What `compare` results in
 //!
 //! The result holds `planned` and `sent_messages` (how many each kind was to
-//! carry and was given), `interrupted`, `size_bytes` (of the longest message),
-//! `plan` (the link's orders), `link` (its account), `expectations` (each with
+//! carry and was given), `interrupted`, `order` (`at_once` or `in_turn`),
+//! `size_bytes` (of the longest message),
+//! `plan` (the link's orders), `link` (its account), `clocks` (how the two clocks
+//! stand, between real machines, else null), `expectations` (each with
 //! `expected`, `met`, `reason`), and `kinds`, an object a kind:
 //!
 //! | field | what it is |

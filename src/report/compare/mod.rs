@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use self::histogram::Subject;
-use crate::compare::{Compared, Config, Message, Pace, Variant};
+use crate::compare::{Compared, Config, Message, Order, Pace, Variant};
 use crate::link::Account;
 use crate::report::evidence::Evidence;
 use crate::report::figure::{counted, duration, grouped};
@@ -103,7 +103,13 @@ pub(in crate::report) fn headline(shown: &Shown<'_>) -> String {
         Pace::Rate(rate) => format!("{rate} of messages"),
     };
     let size = &config.schedule.sizes;
-    format!("{messages} of {size} bytes, {rhythm}, through each kind of socket, over {place}")
+    let turns = match config.order {
+        Order::AtOnce => "",
+        Order::InTurn => ", one kind after another",
+    };
+    format!(
+        "{messages} of {size} bytes, {rhythm}, through each kind of socket{turns}, over {place}"
+    )
 }
 
 /// Where the messages went to, where any kind took part.

@@ -34,9 +34,11 @@ pub(super) fn closing(shown: &Shown<'_>) -> Vec<String> {
 }
 
 /// What was said once and need not be said of the next kind.
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own")]
 #[derive(Debug, Default)]
 struct Explained {
     boundaries: bool,
+    gathering: bool,
     loss: bool,
     order: bool,
 }

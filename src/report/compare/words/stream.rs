@@ -2,7 +2,7 @@
 //! waited for that.
 
 use super::{Explained, late, name, unbroken};
-use crate::compare::{Compared, Figures, OnWire};
+use crate::compare::{Compared, Figures, OnWire, Variant};
 use crate::report::figure::{counted, duration, grouped};
 
 /// A stream's sentences.
@@ -30,9 +30,22 @@ pub(super) fn said(one: &Compared, figures: &Figures, explained: &mut Explained)
     let mut said = vec![format!(
         "{name} delivered all {sent} once and in order; {became} came out of {reads}{because}."
     )];
+    said.extend(gathering(one, figures, explained));
     said.extend(blocking(one, figures));
     said.extend(late(figures).map(|late| format!("{late}.")));
     said.join(" ")
+}
+
+/// Why there are fewer packets than writes (RFC 896).
+fn gathering(one: &Compared, figures: &Figures, explained: &mut Explained) -> Option<String> {
+    let packets = one.wire?.data_packets;
+    let is_gathered = one.column.variant == Variant::Tcp && packets * 2 <= figures.writes;
+    if !is_gathered || std::mem::replace(&mut explained.gathering, true) {
+        return None;
+    }
+    let text = "Small writes wait until what was sent before is acknowledged, and leave together: \
+                Nagle's algorithm, which tcp-nodelay does without.";
+    Some(text.to_owned())
 }
 
 /// What the stream repaired, and who waited for it.
