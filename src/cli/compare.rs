@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::compare_remote::{self, RemoteArgs};
 use super::demonstration::{describe, ended};
 use super::output::{Colour, OutputArgs, bytes, whole};
-use super::page::PageFile;
+use super::page::{PageFile, Setting};
 use super::place::{PlaceArgs, Prepared};
 use super::verdict::{Checked, VerdictArgs};
 use crate::compare::remote::{self, Clocks};
@@ -184,8 +184,12 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         blind: blind.as_deref(),
     };
     if let Some(page) = page {
-        let place = args.remote.place();
-        page.write_comparison(shown, clock, (described.as_deref(), place))?;
+        let setting = Setting {
+            plan: described.as_deref(),
+            place: args.remote.place(),
+            clocks: clocks.as_ref(),
+        };
+        page.write_comparison(shown, clock, setting)?;
     }
     if finished.events.is_some() && !args.verdict.takes_standard_output() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
