@@ -134,6 +134,23 @@ fn it_fits_every_window_and_can_be_read_in_both_colours() {
     }
 }
 
+#[test]
+fn on_paper_nothing_is_cut_off_or_printed_over() {
+    let Some((made, mut browser)) = page("a page on paper") else {
+        return;
+    };
+    browser.open(&made.path());
+    browser.show(800, "dark");
+    browser.call("Emulation.setEmulatedMedia", &json!({"media": "print"}));
+    let cut = browser.value(
+        "[...document.querySelectorAll('.scroll')]
+            .filter(one => one.checkVisibility())
+            .filter(one => one.scrollHeight > one.clientHeight + 1 || one.scrollWidth > one.clientWidth + 1)
+            .map(one => one.ariaLabel)",
+    );
+    assert_eq!(cut, json!([]));
+}
+
 /// Texts whose contrast with what is behind them is below 4.5 (WCAG 2.2, 1.4.3).
 const FAINT: &str = r"(() => {
     const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
