@@ -14,6 +14,7 @@ macro_rules! note {
 mod compare;
 mod compare_remote;
 mod demonstration;
+mod ground;
 mod interrupt;
 mod lab;
 mod link;
@@ -21,6 +22,7 @@ mod output;
 mod page;
 mod ping;
 mod place;
+mod schedule;
 mod tcp;
 mod udp;
 mod verdict;

@@ -7,11 +7,13 @@
 mod agreement;
 pub mod catalogue;
 pub mod confirm;
+mod deliveries;
 pub mod expect;
 mod figures;
 mod lane;
 mod mark;
 mod message;
+mod order;
 mod play;
 pub mod remote;
 mod schedule;
@@ -33,6 +35,7 @@ use crate::stage::Stage;
 pub use figures::Figures;
 pub use mark::Mark;
 pub use message::{Message, OnWire, State};
+pub use order::Order;
 pub use schedule::{Extent, MOST_MESSAGES, NoSizes, Pace, Planned, Schedule, Sizes};
 pub use tally::{FirstPacket, Observed, Split, Traffic, WireTally, WireUse};
 pub use variant::{NoVariant, Variant};
@@ -53,6 +56,9 @@ pub struct Config {
     /// The messages that each kind carries; each is at least [`SMALLEST`] and at
     /// most [`LARGEST`] bytes long.
     pub schedule: Schedule,
+    /// In what order the kinds send; [`run`] sends through all at once, whatever
+    /// this says.
+    pub order: Order,
     /// A message that takes longer than this is late.
     pub deadline: Option<Duration>,
     /// How long a receiver of datagrams waits after the last message before what
@@ -84,6 +90,7 @@ impl Default for Config {
             port: crate::DEFAULT_PORT,
             raw_protocol: RAW_PROTOCOL,
             schedule: Schedule::default(),
+            order: Order::AtOnce,
             deadline: None,
             patience: Duration::from_secs(1),
             timeout: TIMEOUT,
@@ -141,7 +148,7 @@ fn figures_or_refusal<S: Serializer>(
 }
 
 /// Everything that was sent, and what became of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     /// How many messages each kind was to carry.
     pub planned: u32,
@@ -152,6 +159,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Adds what another run of the same schedule made, in turn.
+    pub fn add(&mut self, other: Self) {
+        self.planned = self.planned.max(other.planned);
+        self.sent_messages = self.sent_messages.max(other.sent_messages);
+        self.columns.extend(other.columns);
+        self.columns.sort_by_key(|column| column.variant);
+    }
+
     /// Whether the sending was ended early.
     pub fn is_interrupted(&self) -> bool {
         self.sent_messages < self.planned

@@ -68,6 +68,7 @@ pub fn run(config: &Config, link: &Link, warden: &mut Warden) -> Result<Ended, E
             server: None,
         });
     }
+    link.start_schedule()?;
     let ending = run.attend(&config.errand)?;
     let server = run.server.as_ref().and_then(|server| server.ended);
     run.close()?;

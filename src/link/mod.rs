@@ -28,7 +28,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::event::{Place, Sink, Topic};
 use crate::flow::Family;
-use crate::impair::Plan;
+use crate::impair::{Plan, Schedule};
 use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub device: Option<DeviceKind>,
     /// What the wire does to packets.
     pub plan: Plan,
+    /// From when the plan's times count.
+    pub schedule: Schedule,
     /// How long before a packet is due the wire stops sleeping and watches the
     /// clock: punctual to the microsecond, at the price of a busy processor.
     pub spin: Duration,
@@ -94,6 +96,7 @@ impl Default for Config {
             mtu: 1500,
             device: None,
             plan: Plan::default(),
+            schedule: Schedule::default(),
             spin: Duration::ZERO,
             offload: Offload::Off,
         }
@@ -170,6 +173,14 @@ impl Link {
         self.wire
             .settle(is_interrupted)
             .map_err(|error| Error::new("settle", "the wire", error))
+    }
+
+    /// Counts the times of the plan's changes from now, where the link was built
+    /// to wait for it ([`Schedule::WhenStarted`]).
+    pub fn start_schedule(&self) -> Result<(), Error> {
+        self.wire
+            .start_schedule()
+            .map_err(|error| Error::new("start the schedule of", "the wire", error))
     }
 
     /// What was carried so far.
@@ -250,6 +261,7 @@ impl Link {
         };
         let manner = Manner {
             plan: config.plan.clone(),
+            schedule: config.schedule,
             spin: config.spin,
         };
         let ports = [client_port?, server_port?];

@@ -19,6 +19,7 @@ use super::link::LinkArgs;
 use super::output::{Colour, unwritten};
 use crate::error::Error;
 use crate::event::Place;
+use crate::impair::Schedule;
 use crate::lab::{self, Errand, Ready, Server, Side, Warden, Words};
 use crate::link::{self, Link};
 use crate::recorder::Clock;
@@ -112,12 +113,9 @@ pub(super) struct Args {
     #[command(flatten)]
     watch: WatchArgs,
 
-    /// The program to run on the client host, and its arguments
-    #[arg(
-        value_name = "CMD",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    /// The program to run on the client host, and its arguments; -- before it
+    /// where it begins with -
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
@@ -133,6 +131,8 @@ enum HostName {
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let mut link = args.link.config()?;
+    // What the server's program takes to be ready is no part of the experiment.
+    link.schedule = Schedule::WhenStarted;
     args.watch.configure(&mut link);
     if args.hosts {
         let mut out = io::stdout().lock();
@@ -383,8 +383,25 @@ mod tests {
             &["--server", "x", "--ready", "80", "true"],
             &["--server", "x", "--ready-timeout", "-1", "true"],
             &["--server", "x", "--ready-timeout", "nan", "true"],
+            &["-true"],
         ] {
             assert!(parse(words).is_err(), "{words:?}");
         }
+    }
+
+    /// An option that there is not is no program's name, unless it is said to
+    /// be one.
+    #[test]
+    fn a_mistyped_option_is_not_run() {
+        let error = parse(&["--dealy", "20ms", "--", "true"]).expect_err("no such option");
+        for part in ["unexpected argument '--dealy'", "similar", "'--delay'"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let errand = parse(&["--", "--dealy", "20ms"]).map(|config| config.errand);
+        let expected = Words {
+            program: "--dealy".into(),
+            arguments: vec!["20ms".into()],
+        };
+        assert_eq!(errand, Ok(Errand::Command(Place::Client, expected)));
     }
 }

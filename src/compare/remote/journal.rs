@@ -33,7 +33,12 @@ impl Journal {
         }
     }
 
-    /// One line.
+    /// One line of which there are few: what became of a session.
+    pub(super) fn tell(&self, line: impl Display) {
+        (self.write)(&line.to_string());
+    }
+
+    /// One line, of which a hostile client could cause any number.
     pub(super) fn say(&self, line: impl Display) {
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
         if second.began.elapsed() >= Duration::from_secs(1) {

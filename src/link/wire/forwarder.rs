@@ -22,7 +22,7 @@ use super::orders::{Order, Orders};
 use crate::error::errno_name;
 use crate::event::{Changes, Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
-use crate::impair::{Medium, Outcome, Parcel, Plan, Verdict};
+use crate::impair::{Medium, Outcome, Parcel, Plan, Schedule, Verdict};
 use crate::link::account::{NOT_IP, UNREADABLE, WireCount};
 use crate::link::device::Port;
 use crate::link::netlink::QUEUE;
@@ -35,6 +35,8 @@ use crate::socket::watch::StateWatch;
 pub(in crate::link) struct Manner {
     /// What is done to packets.
     pub(in crate::link) plan: Plan,
+    /// From when the plan's times count.
+    pub(in crate::link) schedule: Schedule,
     /// How long before a packet is due the wire stops sleeping and watches the
     /// clock.
     pub(in crate::link) spin: Duration,
@@ -92,7 +94,10 @@ impl Forwarder {
                 .filter(|[client, _]| client.is_sampling())
                 .map(|_| SAMPLING),
             watch,
-            medium: Medium::new(manner.plan),
+            medium: match manner.schedule {
+                Schedule::AtOnce => Medium::new(manner.plan),
+                Schedule::WhenStarted => Medium::waiting(manner.plan),
+            },
             spin: manner.spin,
             ledger: Ledger::new(),
             buffer: vec![0; LARGEST],
@@ -123,6 +128,10 @@ impl Forwarder {
                     generations: ANSWERS,
                 }),
                 // Whoever asked may have gone; then nobody listens.
+                Some(Order::StartSchedule(done)) => {
+                    self.medium.start_schedule(self.clock());
+                    let _ = done.send(());
+                }
                 Some(Order::Count(answer)) => drop(answer.send(self.count())),
                 Some(Order::Stop) => return self.stop(ports),
             }

@@ -74,6 +74,15 @@ impl Wire {
         }
     }
 
+    /// Counts the times of the plan's changes from now, where they wait for it.
+    pub(super) fn start_schedule(&self) -> io::Result<()> {
+        let (done, started) = channel();
+        self.control.send(Order::StartSchedule(done))?;
+        // A wire that has stopped has nothing to change.
+        let _ = started.recv();
+        Ok(())
+    }
+
     /// What was carried so far.
     pub(super) fn count(&self) -> io::Result<WireCount> {
         let (answer, count) = channel();
