@@ -318,6 +318,31 @@ fn the_packets_in_it_are_a_whole_file() {
     assert!(lost.count() > 0, "the link lost some, and says which");
 }
 
+/// Kinds that take turns each have a link of their own, whose packets are
+/// numbered from 1.
+#[test]
+fn kinds_in_turn_are_one_page() {
+    if !support::may_make_namespaces("the page of kinds in turn") {
+        return;
+    }
+    let Some(made) = Made::of(&Program::new(), &["-c", "20", "--sequential"]) else {
+        return;
+    };
+    let page = std::fs::read_to_string(made.path()).expect("UTF-8");
+    let mut ids: Vec<&str> = page.split(" id=\"").skip(1).collect();
+    for id in &mut ids {
+        *id = id.split('"').next().expect("an end");
+    }
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "every name stands once");
+    let data = page.split("base64,").nth(1).expect("the packets");
+    let data = data.split('"').next().expect("an end");
+    let file = STANDARD.decode(data).expect("base64");
+    assert_eq!(capture_file::parse(&file).len(), made.packets());
+}
+
 /// A page stays small however long the run is, and says what it left out.
 #[test]
 fn a_long_run_is_a_bounded_page_that_says_so() {
