@@ -134,6 +134,23 @@ fn it_fits_every_window_and_can_be_read_in_both_colours() {
     }
 }
 
+#[test]
+fn on_paper_nothing_is_cut_off_or_printed_over() {
+    let Some((made, mut browser)) = page("a page on paper") else {
+        return;
+    };
+    browser.open(&made.path());
+    browser.show(800, "dark");
+    browser.call("Emulation.setEmulatedMedia", &json!({"media": "print"}));
+    let cut = browser.value(
+        "[...document.querySelectorAll('.scroll')]
+            .filter(one => one.checkVisibility())
+            .filter(one => one.scrollHeight > one.clientHeight + 1 || one.scrollWidth > one.clientWidth + 1)
+            .map(one => one.ariaLabel)",
+    );
+    assert_eq!(cut, json!([]));
+}
+
 /// Texts whose contrast with what is behind them is below 4.5 (WCAG 2.2, 1.4.3).
 const FAINT: &str = r"(() => {
     const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
@@ -299,6 +316,31 @@ fn the_packets_in_it_are_a_whole_file() {
         .iter()
         .filter(|packet| packet.comment.starts_with("lost: "));
     assert!(lost.count() > 0, "the link lost some, and says which");
+}
+
+/// Kinds that take turns each have a link of their own, whose packets are
+/// numbered from 1.
+#[test]
+fn kinds_in_turn_are_one_page() {
+    if !support::may_make_namespaces("the page of kinds in turn") {
+        return;
+    }
+    let Some(made) = Made::of(&Program::new(), &["-c", "20", "--sequential"]) else {
+        return;
+    };
+    let page = std::fs::read_to_string(made.path()).expect("UTF-8");
+    let mut ids: Vec<&str> = page.split(" id=\"").skip(1).collect();
+    for id in &mut ids {
+        *id = id.split('"').next().expect("an end");
+    }
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "every name stands once");
+    let data = page.split("base64,").nth(1).expect("the packets");
+    let data = data.split('"').next().expect("an end");
+    let file = STANDARD.decode(data).expect("base64");
+    assert_eq!(capture_file::parse(&file).len(), made.packets());
 }
 
 /// A page stays small however long the run is, and says what it left out.

@@ -14,7 +14,7 @@ use super::compare_remote::{self, RemoteArgs};
 use super::demonstration::describe;
 use super::ground::{Equipment, Ground, Played};
 use super::output::{Colour, OutputArgs, whole};
-use super::page::PageFile;
+use super::page::{PageFile, Setting};
 use super::place::PlaceArgs;
 use super::schedule::ScheduleArgs;
 use super::verdict::{Checked, VerdictArgs};
@@ -160,8 +160,12 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         blind: blind.as_deref(),
     };
     if let Some(page) = page {
-        let place = args.remote.place();
-        page.write_comparison(shown, clock, (described.as_deref(), place))?;
+        let setting = Setting {
+            plan: described.as_deref(),
+            place: args.remote.place(),
+            clocks: clocks.as_ref(),
+        };
+        page.write_comparison(shown, clock, setting)?;
     }
     if finished.events.is_some() && !args.verdict.takes_standard_output() {
         show(&shown, (described.as_deref(), clocks.as_ref()), colour)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::output::environment;
+use crate::compare::remote::Clocks;
 use crate::error::Error;
 use crate::event::{Sink, Tee};
 use crate::recorder::Clock;
@@ -20,6 +21,16 @@ pub(super) struct PageFile {
     file: File,
     excerpt: Arc<Excerpt>,
     packets: Arc<PcapFile<Capture>>,
+}
+
+/// Where a run was played, as far as its events do not tell.
+pub(super) struct Setting<'a> {
+    /// What the link did to packets.
+    pub(super) plan: Option<&'a str>,
+    /// Where, if not on the link or on loopback.
+    pub(super) place: Option<String>,
+    /// How the clocks stand, between real machines.
+    pub(super) clocks: Option<&'a Clocks>,
 }
 
 impl PageFile {
@@ -45,17 +56,17 @@ impl PageFile {
     }
 
     /// Writes the page of a comparison. Every stage that feeds the sinks must
-    /// have ended; `plan` is what the link did to packets.
+    /// have ended.
     pub(super) fn write_comparison(
         self,
         shown: Shown<'_>,
         clock: Clock,
-        (plan, place): (Option<&str>, Option<String>),
+        setting: Setting<'_>,
     ) -> Result<(), Error> {
         let failed = |error| Error::new("write", self.path.display(), error);
         let packets = Arc::into_inner(self.packets).map(PcapFile::finish);
         let capture = packets.transpose().map_err(failed)?;
-        let stage = place.unwrap_or_else(|| match shown.link {
+        let stage = setting.place.unwrap_or_else(|| match shown.link {
             Some(account) => format!("link ({})", account.device),
             None => "loopback".to_owned(),
         });
@@ -65,7 +76,8 @@ impl PageFile {
             kept: &self.excerpt.take(),
             capture: capture.as_ref(),
             environment: &environment(clock, stage),
-            plan,
+            plan: setting.plan,
+            clocks: setting.clocks,
             congestion_control: congestion_control.as_deref(),
             command: &command(shown.link.map(|link| link.seed)),
         };

@@ -21,7 +21,8 @@ pub fn render(out: &mut impl Write, clocks: &Clocks, style: &Style) -> io::Resul
         .try_for_each(|line| line.write(out, style))
 }
 
-fn sentences(clocks: &Clocks) -> Vec<String> {
+/// The same as sentences.
+pub(super) fn sentences(clocks: &Clocks) -> Vec<String> {
     let mut sentences = vec![offset(clocks)];
     let withheld: Vec<_> = clocks
         .without_latency

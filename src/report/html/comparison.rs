@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use super::{Capture, Kept, Lane, Page, figures, render};
+use crate::compare::remote::Clocks;
 use crate::compare::{Compared, Variant};
+use crate::report::clocks::sentences;
 use crate::report::compare::{Shown, closing, found_wrong, headline};
 use crate::report::json::Environment;
 
@@ -23,6 +25,8 @@ pub struct Source<'a> {
     pub environment: &'a Environment,
     /// What the link did to packets, as a description of it.
     pub plan: Option<&'a str>,
+    /// How the two clocks stand, between real machines.
+    pub clocks: Option<&'a Clocks>,
     /// The congestion control of the streams, where it is known.
     pub congestion_control: Option<&'a str>,
     /// The command that does the same again.
@@ -36,16 +40,31 @@ pub fn write(out: &mut impl Write, source: &Source<'_>) -> io::Result<()> {
     let page = Page {
         question: &question(&lanes),
         setting: &(headline(shown) + "."),
-        words: &closing(shown),
+        words: &words(source),
         failures: &found_wrong(shown),
         table: &figures::table(shown.compared),
         lanes: &lanes,
         kept: source.kept,
         facts: &facts(source),
         command: source.command,
-        capture: source.capture,
+        // A file of no packets is no use.
+        capture: source.capture.filter(|_| source.kept.packets > 0),
     };
     render(out, &page)
+}
+
+/// What the figures say, and what the reader must know to read them.
+fn words(source: &Source<'_>) -> Vec<String> {
+    let mut words = closing(&source.shown);
+    words.extend(source.clocks.map(sentences).unwrap_or_default());
+    if source.kept.packets == 0 {
+        let why = source.shown.blind.map(|why| format!(" ({why})"));
+        let why = why.unwrap_or_default();
+        words.push(format!(
+            "No packets could be seen{why}, so nothing is drawn or counted from packets."
+        ));
+    }
+    words
 }
 
 /// A kind that took part.

@@ -10,9 +10,10 @@ use crate::packet::hexdump::{self, Layout, Mode, Row};
 /// How much data is shown; the rest is counted.
 const MOST_DATA: usize = 64;
 
-/// The button that opens packet `id`'s bytes.
-pub(super) fn button(out: &mut Markup, id: u64) {
-    let target = format!("hex-{id}");
+/// The button that opens packet `id`'s bytes, in popover `number`: ids begin
+/// anew with each link.
+pub(super) fn button(out: &mut Markup, number: usize, id: u64) {
+    let target = format!("hex-{number}");
     let label = format!("bytes of packet {id}");
     let attributes: [Attribute<'_>; 4] = [
         ("type", &"button"),
@@ -23,10 +24,10 @@ pub(super) fn button(out: &mut Markup, id: u64) {
     out.leaf("button", &attributes, "hex");
 }
 
-/// The popover itself. `dissection` must be of the same `bytes`.
-pub(super) fn popover(out: &mut Markup, id: u64, title: &str, of: (&Dissection, &[u8])) {
+/// The popover itself, unlike any other by its `number`. `dissection` must be of the same `bytes`.
+pub(super) fn popover(out: &mut Markup, number: usize, title: &str, of: (&Dissection, &[u8])) {
     let (dissection, bytes) = of;
-    let (own, heading) = (format!("hex-{id}"), format!("hex-{id}-title"));
+    let (own, heading) = (format!("hex-{number}"), format!("hex-{number}-title"));
     let attributes: [Attribute<'_>; 5] = [
         ("id", &own),
         ("class", &"bytes"),

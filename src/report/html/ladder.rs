@@ -45,8 +45,8 @@ pub(super) fn draw(out: &mut Markup, events: &[Event<'_>], seen: u64) {
                     table.leaf("caption", &[("class", &"unseen")], caption);
                     head(table);
                     table.element("tbody", &[], |body| {
-                        for event in &shown {
-                            row(body, &mut popovers, &mut conversations, event);
+                        for (number, event) in shown.iter().enumerate() {
+                            row(body, &mut popovers, &mut conversations, (number, event));
                         }
                     });
                 });
@@ -103,7 +103,7 @@ fn row(
     body: &mut Markup,
     popovers: &mut Markup,
     conversations: &mut Conversations,
-    event: &Event<'_>,
+    (number, event): (usize, &Event<'_>),
 ) {
     let (mut left, mut right) = (Markup::default(), Markup::default());
     let side = match event.host {
@@ -137,10 +137,10 @@ fn row(
         tr.element("td", &[("class", &"call")], |cell| cell.append(&right));
         tr.element("td", &[], |cell| {
             if let (Some(packet), Some(dissection)) = (packet, &dissection) {
-                hex::button(cell, packet.id);
+                hex::button(cell, number, packet.id);
                 let line = summary::line(dissection, conversations, summary::Style::default());
                 let title = format!("Packet {}: {line}", packet.id);
-                hex::popover(popovers, packet.id, &title, (dissection, &packet.bytes));
+                hex::popover(popovers, number, &title, (dissection, &packet.bytes));
             }
         });
     });
