@@ -450,7 +450,7 @@ fn either_side_may_stop_and_what_is_known_is_told() {
     let (result, said) = ended(child, lines);
     assert!(said.contains("interrupted after 1 of 1000"), "{said}");
     assert_eq!(kind(&result, "udp")["delivered"], 1, "{result}");
-    server.says("1 messages sent");
+    server.says("1 message sent");
     let (child, lines) = started(&program, server.address);
     let log = server.stop();
     assert!(log.contains("the server was stopped"), "{log}");

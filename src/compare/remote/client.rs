@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::caller::{Caller, Report};
 use super::clocks::Clocks;
 use super::offset::{Estimate, Offset};
-use super::protocol::{Arrival, Ask, Plan, Reads};
+use super::protocol::{Arrival, Ask, Plan, Receipts};
 use super::way::{self, Way};
 use crate::compare::lane::{Arrived, Dispatched, GLANCE, Heard, Sending, dispatch, privilege};
 use crate::compare::play::Played;
@@ -47,10 +47,16 @@ pub fn run(
     let offers = caller.plan(plan.clone())?;
     let mut refused = Vec::new();
     let mut ways = Vec::new();
-    for offer in &offers {
-        match way::open(offer, config, &caller, recorder) {
+    // What the server offers beyond the plan is nobody's.
+    for &variant in &config.variants {
+        let offer = offers.iter().find(|offer| offer.kind == variant.name());
+        let opened = match offer {
+            Some(offer) => way::open((variant, offer), config, &caller, recorder),
+            None => Err("the server says nothing of it".to_owned()),
+        };
+        match opened {
             Ok(way) => ways.push(way),
-            Err(why) => refused.extend(refusal(&offer.kind, why)),
+            Err(why) => refused.push(silent(variant, why)),
         }
     }
     caller.go()?;
@@ -247,7 +253,7 @@ fn judge(config: &Config, sent: Vec<Sent>, mut report: Report, offset: &Offset) 
 }
 
 /// What a receiver on this machine would have heard.
-fn heard(sent: &Sent, arrivals: &[Arrival], reads: Reads, offset: &Offset) -> Heard {
+fn heard(sent: &Sent, arrivals: &[Arrival], reads: Receipts, offset: &Offset) -> Heard {
     let arrived = arrivals.iter().filter_map(|arrival| {
         let index = (arrival.number as usize).checked_sub(1)?;
         // The server cannot have what was never sent.
@@ -278,9 +284,4 @@ fn silent(variant: Variant, refused: String) -> Column {
         }),
         messages: Vec::new(),
     }
-}
-
-fn refusal(kind: &str, why: Refused) -> Option<Column> {
-    let variant = kind.parse::<Variant>().ok()?;
-    Some(silent(variant, why.refused))
 }

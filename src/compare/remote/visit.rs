@@ -70,17 +70,13 @@ pub(super) fn receive<'scope>(
         .and_then(|mut control| {
             let stopped = || stop.load(Ordering::Relaxed);
             match control.hear(Instant::now() + GREETING, &stopped)? {
-                ClientSays::Attach { token, kind } => {
-                    attach(server, control, peer, (token, &kind)).map(|()| None)
-                }
+                ClientSays::Attach { token, kind } => attach(server, control, peer, (token, &kind)),
                 first => Visit::new(server, scope, stop, (control, peer))
-                    .and_then(|visit| visit.lead(first).map(Some)),
+                    .and_then(|visit| visit.lead(first)),
             }
         });
-    match told {
-        Ok(None) => {}
-        Ok(Some(story)) => server.journal.say(format_args!("{peer}: {story}")),
-        Err(why) => server.journal.say(format_args!("{peer}: {why}; closed")),
+    if let Err(why) = told {
+        server.journal.say(format_args!("{peer}: {why}; closed"));
     }
 }
 
@@ -126,6 +122,7 @@ struct Visit<'scope, 'env> {
     peer: SocketAddr,
     agenda: Agenda,
     place: Option<Place>,
+    is_reported: bool,
 }
 
 impl<'scope, 'env> Visit<'scope, 'env> {
@@ -144,12 +141,13 @@ impl<'scope, 'env> Visit<'scope, 'env> {
             peer,
             agenda: Agenda::new(server.limits),
             place: None,
+            is_reported: false,
         })
     }
 
-    /// Leads the session to its end; what became of it, for the log.
-    fn lead(mut self, first: ClientSays) -> Result<String, Trouble> {
-        let mut story = "left before anything was sent".to_owned();
+    /// Leads the session to its end. What came of it is in the log once it has
+    /// been told to the client; what happens after that is no trouble.
+    fn lead(mut self, first: ClientSays) -> Result<(), Trouble> {
         let mut said = first;
         let mut until = Instant::now() + self.agenda.patience();
         loop {
@@ -160,8 +158,8 @@ impl<'scope, 'env> Visit<'scope, 'env> {
             })?;
             let is_errand = matches!(step, Step::Pong(_));
             match step {
-                Step::Close => return Ok(story),
-                Step::Report(sent) => story = self.report(Some(sent), None)?,
+                Step::Close => return Ok(()),
+                Step::Report(sent) => self.report(Some(sent), None)?,
                 step => self.take(step)?,
             }
             if !is_errand {
@@ -177,6 +175,7 @@ impl<'scope, 'env> Visit<'scope, 'env> {
                     };
                     return self.report(None, Some(cut));
                 }
+                Err(_) if self.is_reported => return Ok(()),
                 Err(why) => return Err(why.into()),
             };
         }
@@ -280,37 +279,42 @@ impl<'scope, 'env> Visit<'scope, 'env> {
             })
     }
 
-    /// Tells what arrived; a summary for the log.
-    fn report(&self, sent: Option<u32>, cut: Option<&str>) -> Result<String, Trouble> {
+    /// Tells what arrived, to the client and to the log.
+    fn report(&mut self, sent: Option<u32>, cut: Option<&str>) -> Result<(), Trouble> {
         let Some(session) = self.place.as_ref().map(|place| &place.session) else {
-            return Ok(String::new());
+            return Ok(());
         };
         session.end(sent);
         let waits = session
             .plan()
             .map_or(0, |plan| plan.patience_ns.max(plan.timeout_ns));
         let heard = session.collect(Duration::from_nanos(waits) + Duration::from_secs(1));
-        let over = ServerSays::Over {
-            cut: cut.map(str::to_owned),
+        let arrived: Vec<_> = heard
+            .iter()
+            .map(|heard| format!("{} {}", heard.variant, heard.ledger.arrived()))
+            .collect();
+        let peer = self.peer;
+        let ended = match (sent, cut) {
+            (Some(1), _) => "1 message sent".to_owned(),
+            (Some(sent), _) => format!("{sent} messages sent"),
+            (None, cut) => cut.unwrap_or_default().to_owned(),
         };
-        self.control.say(&over)?;
-        let mut story = Vec::new();
+        let story = format_args!("{peer}: {ended}; arrived: {}", arrived.join(", ")).to_string();
+        self.server.journal.tell(story);
+        self.is_reported = true;
+        self.control.say(&ServerSays::Over {
+            cut: cut.map(str::to_owned),
+        })?;
         for heard in &heard {
             let kind = heard.variant.name().to_owned();
             for messages in heard.ledger.chunks() {
                 let (kind, messages) = (kind.clone(), messages.to_vec());
                 self.control.say(&ServerSays::Arrivals { kind, messages })?;
             }
-            story.push(format!("{kind} {}", heard.ledger.arrived()));
             let heard = heard.reads;
             self.control.say(&ServerSays::Heard { kind, heard })?;
         }
-        self.control.say(&ServerSays::Done)?;
-        let sent = match (sent, cut) {
-            (Some(sent), _) => format!("{sent} messages sent"),
-            (None, cut) => cut.unwrap_or_default().to_owned(),
-        };
-        Ok(format!("{sent}; arrived: {}", story.join(", ")))
+        Ok(self.control.say(&ServerSays::Done)?)
     }
 
     fn now_ns(&self) -> u64 {
