@@ -154,7 +154,9 @@ impl Error {
     /// Whether the failure is a closed pipe on standard output, which is how
     /// `| head` says that it has seen enough.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(&self.cause, Cause::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        let is_closed =
+            matches!(&self.cause, Cause::Io(error) if error.kind() == io::ErrorKind::BrokenPipe);
+        is_closed && self.target == "standard output"
     }
 }
 

@@ -26,7 +26,7 @@
 //! | [`tcp`], [`udp`], [`ping`] | one engine each | |
 //! | [`lab`] | any program on the two hosts, and no orphan left |
 //! | [`compare`] | the same messages through all three kinds of socket | |
-//! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng: renderings of events | |
+//! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng, the page: renderings of events | |
 //! | [`cli`] | what was typed → what it means; the only room that knows clap | |
 //!
 //! # The import law

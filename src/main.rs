@@ -26,6 +26,6 @@ fn report(error: anyhow::Error) -> ExitCode {
     if known.is_some_and(Error::is_broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("socklab: {error:#}");
+    cli::note(format_args!("{error:#}"));
     ExitCode::from(known.map_or(Exit::Other, Error::exit).code())
 }

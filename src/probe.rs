@@ -98,6 +98,13 @@ impl Probe {
         buffer[CHECKSUM].copy_from_slice(&checksum.finalize().to_be_bytes());
     }
 
+    /// The number of the message that begins with `bytes`, where its header
+    /// begins: all that a first fragment can tell.
+    pub fn number_of(bytes: &[u8]) -> Option<u32> {
+        let number = number_at(bytes.strip_prefix(MAGIC)?, 0, 4)?;
+        u32::try_from(number).ok()
+    }
+
     /// Reads the message at the start of `bytes`.
     pub fn parse(bytes: &[u8]) -> Parsed {
         if !bytes.iter().zip(MAGIC).all(|(found, magic)| found == magic) {

@@ -7,6 +7,7 @@
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -140,17 +141,63 @@ impl Recorder {
 /// them does not wait for that sink's output: a wire that writes JSON between
 /// two packets would be a slower wire.
 ///
-/// The queue is bounded; a run that outpaces the output by this much waits.
-/// Dropping the relay waits until all has been handed over.
+/// The queue is bounded; a run that outpaces the output by this much waits, or
+/// leaves events out and counts them. Dropping the relay waits until all has been
+/// handed over.
 pub struct Relay {
     sink: Arc<dyn Sink>,
     queue: Option<SyncSender<Event<'static>>>,
     thread: Option<JoinHandle<()>>,
+    when_full: WhenFull,
+    missed: AtomicU64,
+}
+
+/// What a relay does with an event that finds its queue full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    Wait,
+    Miss,
 }
 
 impl Relay {
-    /// A relay to `sink`.
+    /// A relay to `sink` that loses nothing: who records may have to wait.
     pub fn to(sink: Arc<dyn Sink>) -> io::Result<Self> {
+        Self::start(sink, WhenFull::Wait)
+    }
+
+    /// A relay to `sink` that nobody waits for: what finds no room is
+    /// [missed](Self::missed).
+    pub fn without_waiting(sink: Arc<dyn Sink>) -> io::Result<Self> {
+        Self::start(sink, WhenFull::Miss)
+    }
+
+    /// How many events found no room.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more events, and waits for those that were taken to be handed
+    /// over, but no longer than `patience`. Whether they have been.
+    pub fn end_within(&mut self, patience: Duration) -> bool {
+        /// How often to look.
+        const GLANCE: Duration = Duration::from_millis(5);
+        self.queue = None;
+        let deadline = Instant::now() + patience;
+        while let Some(thread) = &self.thread {
+            if thread.is_finished() {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                // Whoever drops the relay does not wait for it either.
+                self.thread = None;
+                return false;
+            }
+            std::thread::sleep(GLANCE);
+        }
+        true
+    }
+
+    fn start(sink: Arc<dyn Sink>, when_full: WhenFull) -> io::Result<Self> {
         const LONGEST: usize = 100_000;
         let (queue, events) = sync_channel::<Event<'static>>(LONGEST);
         let target = Arc::clone(&sink);
@@ -161,6 +208,8 @@ impl Relay {
             sink,
             queue: Some(queue),
             thread: Some(thread),
+            when_full,
+            missed: AtomicU64::new(0),
         })
     }
 }
@@ -172,8 +221,15 @@ impl Sink for Relay {
 
     fn record(&self, event: &Event<'_>) {
         if let Some(queue) = &self.queue {
+            let event = event.clone().into_owned();
             // The thread takes events as long as there is a queue.
-            let _ = queue.send(event.clone().into_owned());
+            let is_full = match self.when_full {
+                WhenFull::Wait => queue.send(event).is_err(),
+                WhenFull::Miss => queue.try_send(event).is_err(),
+            };
+            if is_full {
+                self.missed.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }

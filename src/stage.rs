@@ -7,6 +7,7 @@
 //! after each step.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::capture::Capture;
@@ -124,6 +125,16 @@ impl Stage {
         match self {
             Stage::Link(_) => None,
             Stage::Loopback(loopback) => loopback.blind.as_ref(),
+        }
+    }
+
+    /// Makes [`settle`](Self::settle) end early, with `EINTR`, once `interrupt`
+    /// is set.
+    pub fn heed(&mut self, interrupt: Arc<AtomicBool>) {
+        match self {
+            Stage::Link(link) => link.heed(interrupt),
+            // There is nothing to wait for.
+            Stage::Loopback(_) => {}
         }
     }
 

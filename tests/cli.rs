@@ -156,7 +156,7 @@ fn no_link_shows_packets_to_root_and_says_why_not_to_others() {
         text(&output.stderr)
     );
     let out = text(&output.stdout);
-    assert!(out.contains("raw: ") && out.contains("EPERM"), "{out}");
+    assert!(out.contains("raw-icmp: ") && out.contains("EPERM"), "{out}");
 }
 
 /// Every packet of real runs, read back by tshark, field by field.
@@ -594,4 +594,37 @@ fn masked_ports(text: &str) -> String {
         out.push(letter);
     }
     out
+}
+
+/// However long the link holds what is waited for.
+#[test]
+fn an_interrupt_ends_a_demonstration_that_waits() {
+    let program = Program::new();
+    for arguments in [
+        ["tcp", "--loss", "100%", "--json"],
+        ["udp", "--delay", "1000s", "--json"],
+    ] {
+        let Some(mut command) = program.command(As::Myself, &arguments) else {
+            return;
+        };
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains("SO_SNDTIMEO") && !line.contains("\"sendto\"") {
+            line.clear();
+            let length = lines.read_line(&mut line).expect("a line");
+            assert!(length > 0, "{arguments:?} ended early");
+        }
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+        kill(pid, Signal::SIGINT).expect("kill");
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).expect("the output ends");
+        let output = child.wait_with_output().expect("it ended");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).contains("socklab: interrupted"));
+    }
 }

@@ -12,7 +12,7 @@ use socklab::compare::catalogue::FIGURES;
 use socklab::compare::expect::{Expectation, Unmet};
 use socklab::compare::{
     Boundaries, Column, Compared, Config, Extent, Figures, Identity, Message, OnWire, Refused,
-    Schedule, State, Traffic, Variant, WireUse,
+    Schedule, Split, State, Traffic, Variant, WireUse,
 };
 use socklab::error::Exit;
 use socklab::flow::Kind;
@@ -197,6 +197,13 @@ fn wire_use(count: u32) -> WireUse {
         messages: traffic(count, count),
         closing: traffic(2, 2),
         data_packets: count.into(),
+        bytes: Split {
+            payload: u64::from(count) * 100,
+            headers: u64::from(count) * 28,
+            retransmitted: 0,
+            answers: u64::from(count) * 128,
+        },
+        retransmitted: Some(4),
         ..WireUse::default()
     }
 }
@@ -360,7 +367,7 @@ fn expectations_are_held_against_the_figures() {
         "tcp.p99 < 200ms",
         "udp.p50 > 20ms",
         "udp.duplicated != 0",
-        "tcp.waited > 90",
+        "tcp.waited > 80",
         "udp.out-of-order == 2",
     ] {
         assert_eq!(said(&compared, text), None);
@@ -414,12 +421,12 @@ fn a_figure_that_the_wire_has_otherwise_is_an_error() {
     });
     let found = compared[1].disagreements(None);
     assert!(
-        found[0].starts_with("udp.lost is 1, but the wire has 0"),
+        found[0].starts_with("udp: lost is 1, but the wire has 0"),
         "{found:?}"
     );
     let text = shown(&compared, 20, 80, Charset::Unicode);
     assert!(text.contains("1 (wire 0 ✗)"), "{text}");
-    assert!(text.contains("✗ udp.lost is 1"), "{text}");
+    assert!(text.contains("✗ udp: lost is 1"), "{text}");
 }
 
 fn lots() -> impl Strategy<Value = Vec<Lot>> {
@@ -543,5 +550,25 @@ fn every_figure_is_in_the_readme() {
     let readme = include_str!("../README.md");
     for figure in FIGURES {
         assert!(readme.contains(&format!("`{}`", figure.name)), "{figure:?}");
+    }
+}
+
+#[test]
+fn every_name_of_a_result_is_documented() {
+    let documented = include_str!("../src/report/json.rs");
+    let column = column(Variant::Tcp, 3, fine);
+    let value = serde_json::to_value(&column).expect("it is JSON");
+    let kinds = [
+        &value,
+        &value["wire"],
+        &value["latency"],
+        &value["wire"]["messages"],
+    ];
+    for name in kinds
+        .iter()
+        .filter_map(|kind| kind.as_object())
+        .flat_map(|kind| kind.keys())
+    {
+        assert!(documented.contains(&format!("`{name}`")), "{name}");
     }
 }

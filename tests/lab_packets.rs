@@ -327,3 +327,97 @@ fn a_file_that_cannot_be_written_is_an_error() {
         );
     }
 }
+
+/// What is said besides does not change what the program's exit code is.
+#[test]
+fn nobody_who_listens_on_standard_error_changes_nothing() {
+    if !support::may_make_namespaces("a lab") {
+        return;
+    }
+    let program = Program::new();
+    for (arguments, code) in [
+        (&["lab", "--live", "--", "sh", "-c", "exit 7"][..], 7),
+        (
+            &["lab", "-q", "--rate", "10mbps", "--", "sh", "-c", "exit 7"],
+            7,
+        ),
+        (&["lab", "--drop", "foo", "--", "true"], 2),
+    ] {
+        let mut command = program.command(As::Myself, arguments).expect("myself");
+        let full = std::fs::File::create("/dev/full").expect("it is there");
+        let status = command.stderr(full).status().expect("it starts");
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+/// A reader who does not read holds nothing up, and is told of.
+#[test]
+fn a_reader_who_does_not_read_does_not_hold_up_the_wire() {
+    if !support::may_make_namespaces("a lab") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = file(&folder, "fifo");
+    let made = Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo(1) starts").success());
+    let program = Program::new();
+    let ping = [
+        "--", "ping", "-c", "200", "-i", "0.002", "-s", "1400", "server",
+    ];
+    for option in ["--pcap", "--fates"] {
+        // Nobody reads: that is an error, not a wait.
+        let output = lab(&[option, &path, "--", "true"]).expect("a lab");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("start the reader of"), "{said}");
+
+        let reader = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .expect("a FIFO opened for both does not wait");
+        let mut command = program.command(As::Myself, &["lab", option, &path]);
+        let command = command.as_mut().expect("myself").args(ping);
+        let output = command.output().expect("it starts");
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        assert!(out.contains(" 200 received, 0% packet loss"), "{out}");
+        assert!(said.contains("its reader does not read on"), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn frames_that_are_no_ip_have_a_fate_too() {
+    let frames = "import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(('wire0', 0))
+for number in range(10): s.send(bytes([0xf0]) * 60)";
+    let Some(output) = lab(&["--", "python3", "-c", frames]) else {
+        return;
+    };
+    let said = succeeded(&output);
+    assert!(said.contains("not an IP packet"), "{said}");
+    assert!(said.contains("✓ The link itself lost nothing."), "{said}");
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = file(&folder, "one");
+    for (options, expected) in [
+        (&["--pcap", &path, "--fates", &path][..], "it is both"),
+        (&["--pcap", "-"], "standard output is the program's"),
+        (
+            &["--congestion", "none-such"],
+            "choose congestion control none-such",
+        ),
+    ] {
+        let Some(output) = lab(&[options, &["--", "true"]].concat()) else {
+            return;
+        };
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{options:?}: {said}");
+        assert!(said.contains(expected), "{options:?}: {said}");
+    }
+}

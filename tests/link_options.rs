@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -72,11 +73,51 @@ fn bad_settings_are_refused_with_their_place() {
         ),
         (&["ping", "localhost", "--loss", "5%"], &["--link"]),
         (&["ping", "--link", "lose 5%"], &["did you mean loss?"]),
+        (
+            &["tcp", "--trace", "/dev/zero"],
+            &["/dev/zero", "line 1 is longer than 4096 bytes"],
+        ),
+        (
+            &["lab", "--dealy", "20ms", "--", "true"],
+            &["unexpected argument '--dealy'", "similar", "'--delay'"],
+        ),
+        (
+            &["tcp", "--rate", "1mbit", "--overhead", "-2000"],
+            &["an overhead of -2000 leaves nothing", "^^^^"],
+        ),
+        (&["udp", "--link", "limit 0"], &["loses every packet"]),
+        (
+            &["tcp", "--seed", "1", "--link", "seed 2"],
+            &["one seed, and --link says 2"],
+        ),
+        (&["tcp", "--up", "seed 4"], &["--up", "the whole run"]),
+        (&["tcp", "--at", "2s", "loss 5%; seed 4"], &["whole run"]),
+        (&["udp", "--drop", "5"], &["--loss 5%", "every 5"]),
+        (&["udp", "--loss", "5%", "--burst", "0"], &["at least 1"]),
+        (
+            &["tcp", "--hold", "syn"],
+            &["the time is missing", "hold 'syn#1 200ms'"],
+        ),
+        (
+            &["tcp", "--link", "dev eth0 root netem delay 5ms"],
+            &["only what follows netem"],
+        ),
+        (
+            &["tcp", "--loss", "5 % 25%"],
+            &["write 5% without the space"],
+        ),
+        (&["tcp", "--rate", "10 mbit"], &["10mbit without the space"]),
+        (
+            &["tcp", "--drop", "c2s \u{1b}[31m"],
+            &["\\u{1b}[31m", "^^^^"],
+        ),
+        (&["tcp", "--profile", "\u{1b}[31m"], &["\\u{1b}[31m"]),
     ] {
         let output = program.run(As::Myself, arguments).expect("it runs");
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert!(!errors.contains('\u{1b}'), "{arguments:?}: {errors:?}");
         for part in parts {
             assert!(
                 errors.contains(part),
@@ -103,6 +144,60 @@ fn a_trace_is_checked_before_anything_runs() {
         errors.contains("ends at 0 ms") && errors.contains("my trace"),
         "{errors}"
     );
+}
+
+/// However long a trace is, no more of it is read than is worth it.
+#[test]
+fn a_trace_of_any_length_is_not_read() {
+    let program = Program::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("long");
+    let megabyte = "1\n".repeat(1 << 19);
+    let mut written = std::fs::File::create(&file).expect("it is created");
+    for _ in 0..65 {
+        written
+            .write_all(megabyte.as_bytes())
+            .expect("it is written");
+    }
+    let file = file.to_str().expect("UTF-8");
+    let output = program
+        .run(As::Myself, &["tcp", "--trace", file])
+        .expect("it runs");
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("longer than 64 MiB"), "{errors}");
+}
+
+/// In a lab, times count from the program's start: here the server is ready only
+/// after a time at which all would be lost, and the first answer comes all the
+/// same; then all is lost.
+#[test]
+fn a_schedule_waits_for_a_late_server() {
+    if !support::may_make_namespaces("a lab") {
+        return;
+    }
+    let program = Program::new();
+    let arguments = [
+        "lab",
+        "--server",
+        "sleep 2.5; exec nc -l 9",
+        "--ready",
+        "tcp:9",
+        "--at",
+        "2s",
+        "loss 100%",
+        "--",
+        "sh",
+        "-c",
+        "ping -q -c 1 -W 1 server && while ping -q -c 1 -W 0.5 server; do :; done",
+    ];
+    let Some(output) = program.run(As::NobodyWithTun, &arguments) else {
+        return;
+    };
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}{errors}");
+    assert!(said.contains(" 0% packet loss"), "{said}{errors}");
+    assert!(said.contains("100% packet loss"), "{said}{errors}");
 }
 
 /// Where no namespace can be made, what was asked of the link cannot be had.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use socklab::compare::{Config, WireTally};
+use socklab::compare::{self, WireTally};
 use socklab::event::{Event, Recording, Silence, Sink, Topic};
 use socklab::impair::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Framing, Loss, Plan, Server, Settings,
@@ -139,7 +139,7 @@ fn one_tcp_flow_with_offloads(bencher: Bencher) {
 #[divan::bench(args = DEVICES, sample_count = 8, sample_size = 1)]
 fn one_tcp_flow_dissected_and_counted(bencher: Bencher, device: DeviceKind) {
     carry(bencher, device, || {
-        Arc::new(WireTally::new(&Config::default()))
+        Arc::new(WireTally::new(&compare::Config::default()))
     });
 }
 

@@ -1,7 +1,7 @@
 //! `socklab compare`: the same messages through TCP, UDP and raw sockets.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,20 +11,20 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::compare_remote::{self, RemoteArgs};
-use super::demonstration::{describe, ended};
-use super::output::{Colour, OutputArgs, Sinks, bytes, whole};
-use super::place::{PlaceArgs, Prepared};
+use super::demonstration::describe;
+use super::ground::{Equipment, Ground, Played};
+use super::output::{Colour, OutputArgs, whole};
+use super::page::PageFile;
+use super::place::PlaceArgs;
+use super::schedule::ScheduleArgs;
 use super::verdict::{Checked, VerdictArgs};
-use crate::compare::remote::{self, Clocks};
-use crate::compare::{
-    self, Compared, Config, LARGEST, Outcome, Pace, SMALLEST, Schedule, Sizes, Variant, WireTally,
-};
+use crate::compare::remote::Clocks;
+use crate::compare::{self, Compared, Config, Order, WireTally};
 use crate::error::Error;
-use crate::event::Place;
 use crate::flow::Family;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
-use crate::recorder::{Clock, Recorder};
+use crate::recorder::Clock;
 use crate::report::dump::{self, Extent, Subject};
 use crate::report::{self, Style};
 
@@ -48,24 +48,18 @@ Examples:
   socklab compare --loss 1% --expect \"udp.lost <= 3%\" --expect \"tcp.p99 < 1s\"
                                         ends with 1 where that is not so")]
 pub(super) struct Args {
-    /// How many messages each kind of socket carries.
-    #[arg(short, long, value_name = "COUNT", default_value_t = 100,
-          value_parser = whole(1_u32, 10_000_000), allow_negative_numbers = true)]
-    count: u32,
-
-    /// Length of a message in bytes.
-    #[arg(short, long, value_name = "BYTES", default_value = "100",
-          value_parser = bytes(SMALLEST, LARGEST))]
-    size: usize,
-
-    /// Milliseconds from one message to the next; fractions allowed.
-    #[arg(short, long, value_name = "MS", default_value = "1", value_parser = milliseconds)]
-    interval: Duration,
+    #[command(flatten)]
+    schedule: ScheduleArgs,
 
     /// Give up a stream that stands still for this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = compare::TIMEOUT.as_secs(),
           allow_negative_numbers = true, value_parser = whole(1_u64, 86_400))]
     timeout: u64,
+
+    /// Write one self-contained page to FILE: the figures, the pictures, the
+    /// packets.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 
     #[command(flatten)]
     verdict: VerdictArgs,
@@ -87,6 +81,8 @@ struct Report<'a> {
     planned: u32,
     sent_messages: u32,
     interrupted: bool,
+    /// Whether the kinds sent `at_once` or `in_turn`.
+    order: Order,
     size_bytes: usize,
     kinds: &'a [Compared],
     link: Option<&'a Account>,
@@ -98,23 +94,6 @@ struct Report<'a> {
     clocks: Option<&'a Clocks>,
 }
 
-/// Where it is played.
-enum Ground {
-    Stage(Prepared),
-    Network(SocketAddr),
-}
-
-/// A run that has ended, wherever it was played.
-struct Played {
-    outcome: Outcome,
-    /// Why packets could not be seen, where they could not.
-    blind: Option<String>,
-    account: Option<Account>,
-    /// What the link did to packets.
-    described: Option<String>,
-    clocks: Option<Clocks>,
-}
-
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     if args.remote.is_server() {
@@ -123,30 +102,41 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let peer = args.remote.peer(&args.place)?;
-    let config = Config {
-        family: peer.map_or(args.place.family(), |peer| Family::of(peer.ip())),
-        ..args.config()
-    };
-    let lines = args.verdict.open(&config.variants, &args.output)?;
     let ground = match peer {
         Some(peer) => Ground::Network(peer),
         None => Ground::Stage(args.place.prepare()?),
     };
+    let config = Config {
+        family: peer.map_or(args.place.family(), |peer| Family::of(peer.ip())),
+        ..args.config(ground.seed())
+    };
+    let lines = args.verdict.open(&config.variants, &args.output)?;
     let clock = Clock::start();
     let tally = Arc::new(WireTally::new(&config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
     let sinks = sinks.played_at(args.remote.place());
+    let html = args.html.as_deref();
+    let page = html.map(|path| PageFile::create(path, clock)).transpose()?;
+    let sink = sinks.tee()?;
+    let sink = page.as_ref().map_or(sink.clone(), |page| page.beside(sink));
+    let stop = stop_on_signals()?;
+    let equipment = Equipment {
+        place: &args.place,
+        clock,
+        sink,
+        stop: &stop,
+    };
     let Played {
         outcome,
         blind,
         account,
         described,
         clocks,
-    } = args.play(&ground, &config, clock, &sinks)?;
+    } = ground.play(&config, equipment)?;
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
     let interrupted = outcome.is_interrupted();
     if interrupted {
-        eprintln!("socklab: interrupted after {sent_messages} of {planned} messages");
+        note!("interrupted after {sent_messages} of {planned} messages");
     }
     let compared = compare::with_wire(outcome.columns, &tally);
     drop(tally);
@@ -155,6 +145,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         planned,
         sent_messages,
         interrupted,
+        order: config.order,
         size_bytes: config.largest(),
         kinds: &compared,
         link: account.as_ref(),
@@ -164,16 +155,20 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     };
     let finished = sinks.conclude(&result, account.as_ref())?;
     lines.write(&compared)?;
+    let shown = report::compare::Shown {
+        config: &config,
+        sent: sent_messages,
+        compared: &compared,
+        link: account.as_ref(),
+        blind: blind.as_deref(),
+    };
+    if let Some(page) = page {
+        let place = args.remote.place();
+        page.write_comparison(shown, clock, (described.as_deref(), place))?;
+    }
     if finished.events.is_some() && !args.verdict.takes_standard_output() {
         let (mut out, style) = (std::io::stdout().lock(), colour.style());
         describe(&mut out, described.as_deref())?;
-        let shown = report::compare::Shown {
-            config: &config,
-            sent: sent_messages,
-            compared: &compared,
-            link: account.as_ref(),
-            blind: blind.as_deref(),
-        };
         report::compare::render(&mut out, &shown, &style)?;
         if let Some(clocks) = &clocks {
             report::clocks::render(&mut out, clocks, &style)?;
@@ -240,65 +235,15 @@ fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
 }
 
 impl Args {
-    fn play(
-        &self,
-        ground: &Ground,
-        config: &Config,
-        clock: Clock,
-        sinks: &Sinks,
-    ) -> Result<Played, Error> {
-        let stop = stop_on_signals()?;
-        let prepared = match ground {
-            Ground::Stage(prepared) => prepared,
-            Ground::Network(peer) => {
-                let recorder = Recorder::new(Place::Client, clock, sinks.tee()?);
-                let ran = remote::run(config, *peer, &recorder, &stop)?;
-                if let Some(why) = &ran.cut {
-                    eprintln!("socklab: the server ended the run: {why}");
-                }
-                return Ok(Played {
-                    outcome: ran.outcome,
-                    blind: Some("they crossed a real network".to_owned()),
-                    account: None,
-                    described: None,
-                    clocks: Some(ran.clocks),
-                });
-            }
-        };
-        let stage = self.place.build(prepared, clock, &sinks.tee()?)?;
-        let outcome = compare::run(config, &stage, &stop)?;
-        Ok(Played {
-            outcome,
-            blind: stage.blind().map(ToString::to_string),
-            account: ended(stage)?,
-            described: prepared.plan(),
-            clocks: None,
-        })
-    }
-
-    fn config(&self) -> Config {
+    fn config(&self, seed: u64) -> Config {
+        let config = self.schedule.config(seed, self.place.narrowest());
+        let longest_way = self.place.longest_way(self.schedule.longest());
         Config {
             family: self.place.family(),
             port: self.place.port,
-            variants: Variant::USUAL.to_vec(),
-            raw_protocol: compare::RAW_PROTOCOL,
-            schedule: Schedule {
-                sizes: Sizes::Fixed(u32::try_from(self.size).unwrap_or(u32::MAX)),
-                pace: Pace::Every(self.interval),
-                extent: compare::Extent::Messages(self.count),
-                seed: 0,
-            },
-            deadline: None,
-            patience: Config::default().patience + self.place.longest_way(self.size),
+            patience: config.patience + longest_way,
             timeout: Duration::from_secs(self.timeout),
+            ..config
         }
     }
-}
-
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number of milliseconds")?;
-    if !(0.0..=3_600_000.0).contains(&number) {
-        return Err("must be 0 to 3600000 milliseconds".into());
-    }
-    Ok(Duration::from_secs_f64(number / 1000.0))
 }

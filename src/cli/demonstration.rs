@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::interrupt::{Interrupt, left_to_this_thread};
 use super::output::{self, Colour, LadderArgs, OutputArgs};
 use super::place::{Hosts, PlaceArgs};
 use crate::error::{Error, Exit};
@@ -51,9 +52,7 @@ struct Report<'a, Outcome> {
 pub(super) fn ended(stage: Stage) -> Result<Option<Account>, Error> {
     let Ending { account, missed } = stage.finish()?;
     if missed > 0 {
-        eprintln!(
-            "socklab: the capture missed {missed} packets: figures counted from packets are too low"
-        );
+        note!("the capture missed {missed} packets: figures counted from packets are too low");
     }
     Ok(account)
 }
@@ -79,8 +78,13 @@ impl DemonstrationArgs {
     ) -> anyhow::Result<ExitCode> {
         let prepared = self.place.prepare()?;
         let clock = Clock::start();
+        let interrupt = Interrupt::catch()?;
         let sinks = self.output.open(command, clock)?.recording();
-        let stage = self.place.build(&prepared, clock, &sinks.tee()?)?;
+        let mut stage = left_to_this_thread(|| {
+            let sink = sinks.tee()?;
+            self.place.build(&prepared, clock, &sink)
+        })?;
+        stage.heed(interrupt.flag());
         let described = prepared.plan();
         let hosts = Hosts::of(&stage, self.place.family());
         let played = play(&stage);
@@ -91,11 +95,15 @@ impl DemonstrationArgs {
                 let finished = sinks.abandon();
                 // What the network refused is worth seeing; bad usage is not.
                 if let Some(events) = &finished.events
-                    && error.exit() == Exit::Network
+                    && (error.exit() == Exit::Network || interrupt.came())
                 {
                     self.show_failure(events, described.as_deref(), hosts, shown, colour)?;
                 }
                 finished.pcap?;
+                if interrupt.came() {
+                    note!("interrupted");
+                    return Ok(ExitCode::FAILURE);
+                }
                 return Err(error.into());
             }
         };

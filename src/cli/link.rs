@@ -5,7 +5,9 @@
 //! `--down`, `--at`.
 
 use std::collections::hash_map::RandomState;
+use std::fs::File;
 use std::hash::BuildHasher;
+use std::io::{BufRead, BufReader, Read};
 
 use clap::builder::{StringValueParser, TypedValueParser};
 
@@ -104,10 +106,17 @@ pub(super) struct LinkArgs {
     aqm: Option<String>,
 
     /// Serve the queue as a mahimahi trace says
+    ///
+    /// A whole number of milliseconds a line, each an opportunity for 1500 bytes;
+    /// the trace repeats at its last time. At most 64 MiB are read.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     trace: Option<String>,
 
     /// Lose the packets chosen, such as "c2s data#3", "syn#1", "every 400"
+    ///
+    /// #N and every N count the packets for which all else holds, in each flow and
+    /// direction by itself. port N does not choose a datagram's later fragments:
+    /// only the first carries the ports.
     #[arg(long, value_name = "SELECTOR")]
     drop: Vec<String>,
 
@@ -124,6 +133,10 @@ pub(super) struct LinkArgs {
     mark: Vec<String>,
 
     /// Change the link at a time, such as --at 2s "loss 100%"
+    ///
+    /// The time counts from when the link is built; in socklab lab, from when CMD
+    /// starts, however long the server's program took to be ready. Until then the
+    /// link stays as it is first.
     #[arg(long, num_args = 2, value_names = ["TIME", "SPEC"], hide_short_help = true)]
     at: Vec<String>,
 
@@ -158,7 +171,7 @@ impl LinkArgs {
     pub(super) fn config(&self) -> Result<link::Config, Error> {
         let (plan, warnings) = self.plan()?;
         for warning in warnings {
-            eprintln!("socklab: warning: {warning}");
+            note!("warning: {warning}");
         }
         let usual = link::Config::default();
         Ok(link::Config {
@@ -192,7 +205,7 @@ impl LinkArgs {
             let spec = read("--at", &format!("at {}", change.join(" ")), Dialect::Plain)?;
             sketch.apply(spec.single().map_err(refused)?);
         }
-        let seed = self.seed.or(sketch.seed()).unwrap_or_else(random_seed);
+        let seed = sketch.seed().unwrap_or_else(random_seed);
         sketch.finish(seed).map_err(refused)
     }
 
@@ -203,7 +216,6 @@ impl LinkArgs {
             || !self.at.is_empty()
             || texts.into_iter().any(Option::is_some)
             || self.mtu.is_some()
-            || self.seed.is_some()
     }
 
     /// Link options where there is no link.
@@ -244,6 +256,7 @@ impl LinkArgs {
             one("queue", &self.queue),
             one("aqm", &self.aqm),
             one("trace", &trace),
+            self.seed.map(|seed| format!("--seed {seed}")),
         ];
         said.extend(chosen("drop", &self.drop));
         said.extend(chosen("hold", &self.hold));
@@ -259,8 +272,38 @@ fn read(name: &str, text: &str, dialect: Dialect) -> Result<Spec, Error> {
         name: name.to_owned(),
         text: text.to_owned(),
     };
-    let load = |file: &str| std::fs::read_to_string(file).map_err(|error| explain(&error));
-    Spec::parse(source, dialect, &load).map_err(refused)
+    Spec::parse(source, dialect, &trace).map_err(refused)
+}
+
+/// The most that is read of a trace: an hour at 20 Mbit/s.
+const LONGEST_TRACE: u64 = 64 << 20;
+
+/// The longest line of a trace: what is longer is none.
+const LONGEST_LINE: u64 = 4096;
+
+/// Reads a trace, which may be anything that can be opened.
+fn trace(file: &str) -> Result<String, String> {
+    let opened = File::open(file).map_err(|error| explain(&error))?;
+    let mut rest = BufReader::new(opened).take(LONGEST_TRACE + 1);
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        let mut line = rest.by_ref().take(LONGEST_LINE + 1);
+        let read = line.read_until(b'\n', &mut bytes);
+        let read = read.map_err(|error| explain(&error))? as u64;
+        if rest.limit() == 0 {
+            return Err("longer than 64 MiB, the most that is read of a trace".to_owned());
+        }
+        if read > LONGEST_LINE {
+            return Err(format!(
+                "line {number} is longer than {LONGEST_LINE} bytes; \
+                 a trace has one whole number of milliseconds a line"
+            ));
+        }
+        if read == 0 {
+            break;
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "not text: it is no UTF-8".to_owned())
 }
 
 /// Its caller passes it by value.
@@ -270,6 +313,7 @@ fn refused(error: SpecError) -> Error {
 }
 
 fn unknown_profile(name: &str) -> Error {
+    let name = name.escape_debug();
     let cause = format!("\"{name}\" is no profile; those are\n{}", profiles());
     Error::new("--profile", "", cause)
 }

@@ -3,18 +3,32 @@
 //! One file a subcommand: its arguments, their meaning as an engine's `Config`,
 //! and the order of events: build the stage, run the engine, render.
 
+/// Says one line on standard error, after the program's name. Where nobody takes
+/// it, it is lost: what is said besides must not change what is done.
+macro_rules! note {
+    ($($text:tt)*) => {
+        $crate::cli::note(format_args!($($text)*))
+    };
+}
+
 mod compare;
 mod compare_remote;
 mod demonstration;
+mod ground;
+mod interrupt;
 mod lab;
 mod link;
 mod output;
+mod page;
 mod ping;
 mod place;
+mod schedule;
 mod tcp;
 mod udp;
 mod verdict;
 
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -54,9 +68,14 @@ enum Command {
     Tcp(tcp::Args),
     Udp(udp::Args),
     Ping(ping::Args),
-    #[command(allow_negative_numbers = true)]
     Compare(compare::Args),
     Lab(lab::Args),
+}
+
+/// Says one line on standard error, after the program's name. Where nobody takes
+/// it, it is lost.
+pub fn note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "socklab: {text}");
 }
 
 /// Parses the command line and runs what it says.

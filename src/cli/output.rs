@@ -41,9 +41,7 @@ impl Colour {
     pub(super) fn style(self) -> Style {
         if let Some(columns) = Style::too_narrow(Stream::Out) {
             let needed = Style::NARROWEST;
-            eprintln!(
-                "socklab: the terminal has {columns} columns, and {needed} are needed: lines will break"
-            );
+            note!("the terminal has {columns} columns, and {needed} are needed: lines will break");
         }
         self.style_of(Stream::Out)
     }

@@ -173,7 +173,7 @@ fn run_on_link(args: &Args) -> Result<ExitCode, Error> {
     let config = args.link.config()?;
     link::enter_private_user_namespace()?;
     if !config.plan.is_transparent() {
-        eprintln!("socklab: link: {}", config.plan);
+        note!("link: {}", config.plan);
     }
     let link = Link::build(&config, Clock::start(), Arc::new(Silence))?;
     let family = args.family().unwrap_or(Family::Ipv4);
@@ -189,7 +189,7 @@ fn run_on_link(args: &Args) -> Result<ExitCode, Error> {
     drop(socket);
     let lost = link.finish()?.unmodelled_loss();
     if lost > 0 {
-        eprintln!("socklab: the link itself lost {lost} packets");
+        note!("the link itself lost {lost} packets");
     }
     Ok(code)
 }

@@ -70,6 +70,11 @@ impl PlaceArgs {
         plan.map_or(Duration::ZERO, |(plan, _)| plan.longest_way(bytes as u64))
     }
 
+    /// The lowest rate of the link, where it is held to one.
+    pub(super) fn narrowest(&self) -> Option<crate::units::Rate> {
+        self.link.plan().ok()?.0.narrowest()
+    }
+
     /// Finds out what link is meant, and enters the user namespace that it
     /// needs. Must come before any other thread starts.
     pub(super) fn prepare(&self) -> Result<Prepared, Error> {
@@ -102,7 +107,7 @@ impl PlaceArgs {
         let closed = self.port.checked_add(1).unwrap_or(self.port - 1);
         let stage = Stage::loopback(&[self.port, closed], clock, Arc::clone(sink));
         if let Some(error) = stage.blind() {
-            eprintln!("socklab: packets are not shown: {error}");
+            note!("packets are not shown: {error}");
         }
         Ok(stage)
     }
@@ -112,7 +117,7 @@ impl PlaceArgs {
         if self.link.is_asked_for() {
             return Err(error);
         }
-        eprintln!("socklab: no private link, running on loopback: {error}");
+        note!("no private link, running on loopback: {error}");
         Ok(())
     }
 }
@@ -126,6 +131,25 @@ pub(super) enum Prepared {
 }
 
 impl Prepared {
+    /// The same for a link that is built when so much of the run has passed.
+    pub(super) fn starting_at(&self, time: Duration) -> Self {
+        match self {
+            Prepared::Link(config) => Prepared::Link(Box::new(link::Config {
+                plan: config.plan.starting_at(time),
+                ..(**config).clone()
+            })),
+            Prepared::Loopback => Prepared::Loopback,
+        }
+    }
+
+    /// The seed of the link's draws; 0 on loopback, where nothing is drawn.
+    pub(super) fn seed(&self) -> u64 {
+        match self {
+            Prepared::Link(config) => config.plan.seed,
+            Prepared::Loopback => 0,
+        }
+    }
+
     /// What the link does to packets, where it does anything: a description from
     /// which the same run can be had again.
     pub(super) fn plan(&self) -> Option<String> {

@@ -87,7 +87,7 @@ impl VerdictArgs {
         let check = |expectation: &Expectation| {
             let reason = expectation.check(compared).err().map(|why| why.to_string());
             if let Some(reason) = &reason {
-                eprintln!("socklab: {reason}");
+                note!("{reason}");
             }
             Checked {
                 expected: expectation.to_string(),

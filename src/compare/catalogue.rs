@@ -258,6 +258,12 @@ pub const FIGURES: &[Figure] = &[
         about: "IP fragments",
         read: |_, c| count(c.wire?.fragments),
     },
+    Figure {
+        name: "overhead",
+        unit: Unit::Ratio,
+        about: "bytes on the wire, answers included, for each byte of message",
+        read: |_, c| overhead(c),
+    },
 ];
 
 #[expect(clippy::unnecessary_wraps, reason = "as a figure's reader answers")]
@@ -268,6 +274,16 @@ fn count(count: impl Into<u64>) -> Option<Measured> {
 #[expect(clippy::unnecessary_wraps, reason = "as a figure's reader answers")]
 fn time(time: Duration) -> Option<Measured> {
     Some(Measured::Time(time))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sums far below 2^52")]
+fn overhead(compared: &Compared) -> Option<Measured> {
+    let wire = compared.wire?;
+    let sent = compared.column.messages.iter();
+    let sizes = sent.filter_map(|message| message.sent_at.map(|_| u64::from(message.size)));
+    let carried: u64 = sizes.sum();
+    let bytes = wire.set_up.bytes + wire.messages.bytes + wire.closing.bytes;
+    (carried > 0).then(|| Measured::Ratio(bytes as f64 / carried as f64))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! whole reached the program, unless the receiving kernel dropped it. A stream
 //! repairs what the wire did, so nothing is said of it here.
 
-use super::{Column, Compared, Figures, Message, OnWire};
+use super::{Column, Compared, Figures, Message, OnWire, WireUse};
 
 /// A figure as the wire has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,31 @@ pub fn duplicated(figures: &Figures, column: &Column) -> Option<Confirmed> {
     })
 }
 
+/// Messages that came with other bytes than were sent, and those that the wire
+/// handed over so; the kernel may have dropped some of these.
+pub fn corrupted(figures: &Figures, wire: &WireUse) -> Option<Confirmed> {
+    let wire = wire.reached?.damaged;
+    let known = figures.dropped_at_receiver.unwrap_or(0);
+    let came = u64::from(figures.arrivals.corrupted);
+    Some(Confirmed {
+        wire,
+        kernel: 0,
+        agrees: came <= wire && wire - came <= known,
+    })
+}
+
+/// Segments that TCP sent again, as TCP_INFO counts them and as the sequence
+/// numbers on the wire tell; `None` where the connection did not end in order.
+pub fn retransmissions(figures: &Figures, wire: &WireUse) -> Option<Confirmed> {
+    figures.closing?;
+    let wire = wire.retransmitted?;
+    Some(Confirmed {
+        wire,
+        kernel: 0,
+        agrees: u64::from(figures.retransmitted?) == wire,
+    })
+}
+
 /// A sentence for each figure that the wire has otherwise.
 pub fn unconfirmed(compared: &Compared) -> Vec<String> {
     let Ok(figures) = &compared.column.result else {
@@ -95,7 +120,7 @@ pub fn unconfirmed(compared: &Compared) -> Vec<String> {
         .filter_map(|(name, count, confirmed)| Some((name, count, confirmed?)))
         .filter(|(_, _, confirmed)| !confirmed.agrees);
     let said = wrong.map(|(name, count, confirmed)| {
-        let (variant, unsent) = (column.variant, figures.not_sent);
+        let unsent = figures.not_sent;
         let dropped = figures.dropped_at_receiver.unwrap_or(0);
         let Confirmed { wire, kernel, .. } = confirmed;
         let kernel = match kernel {
@@ -103,7 +128,7 @@ pub fn unconfirmed(compared: &Compared) -> Vec<String> {
             missing => format!(" and {missing} are missing behind it"),
         };
         format!(
-            "{variant}.{name} is {count}, but the wire has {wire}{kernel}; {dropped} were dropped \
+            "{name} is {count}, but the wire has {wire}{kernel}; {dropped} were dropped \
              by the receiving kernel and {unsent} not sent"
         )
     });

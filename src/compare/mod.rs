@@ -4,6 +4,7 @@
 //! Delivery is judged by the receiving program from the messages themselves;
 //! the wire's account of each kind stands beside it.
 
+mod agreement;
 pub mod catalogue;
 pub mod confirm;
 pub mod expect;
@@ -11,6 +12,7 @@ mod figures;
 mod lane;
 mod mark;
 mod message;
+mod order;
 mod play;
 pub mod remote;
 mod schedule;
@@ -26,15 +28,15 @@ use serde::{Serialize, Serializer};
 use crate::error::{Error, Exit};
 use crate::flow::Family;
 use crate::flow::Kind;
-use crate::link::Account;
 use crate::probe::{self, HEADER};
 use crate::stage::Stage;
 
 pub use figures::Figures;
 pub use mark::Mark;
 pub use message::{Message, OnWire, State};
+pub use order::Order;
 pub use schedule::{Extent, MOST_MESSAGES, NoSizes, Pace, Planned, Schedule, Sizes};
-pub use tally::{FirstPacket, Traffic, WireTally, WireUse};
+pub use tally::{FirstPacket, Observed, Split, Traffic, WireTally, WireUse};
 pub use variant::{NoVariant, Variant};
 
 /// What to send.
@@ -53,6 +55,9 @@ pub struct Config {
     /// The messages that each kind carries; each is at least [`SMALLEST`] and at
     /// most [`LARGEST`] bytes long.
     pub schedule: Schedule,
+    /// In what order the kinds send; [`run`] sends through all at once, whatever
+    /// this says.
+    pub order: Order,
     /// A message that takes longer than this is late.
     pub deadline: Option<Duration>,
     /// How long a receiver of datagrams waits after the last message before what
@@ -84,6 +89,7 @@ impl Default for Config {
             port: crate::DEFAULT_PORT,
             raw_protocol: RAW_PROTOCOL,
             schedule: Schedule::default(),
+            order: Order::AtOnce,
             deadline: None,
             patience: Duration::from_secs(1),
             timeout: TIMEOUT,
@@ -141,7 +147,7 @@ fn figures_or_refusal<S: Serializer>(
 }
 
 /// Everything that was sent, and what became of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     /// How many messages each kind was to carry.
     pub planned: u32,
@@ -152,6 +158,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Adds what another run of the same schedule made, in turn.
+    pub fn add(&mut self, other: Self) {
+        self.planned = self.planned.max(other.planned);
+        self.sent_messages = self.sent_messages.max(other.sent_messages);
+        self.columns.extend(other.columns);
+        self.columns.sort_by_key(|column| column.variant);
+    }
+
     /// Whether the sending was ended early.
     pub fn is_interrupted(&self) -> bool {
         self.sent_messages < self.planned
@@ -210,73 +224,33 @@ pub struct Compared {
     pub first: Option<FirstPacket>,
 }
 
-/// Sets the wire's account beside each column.
+/// Sets the wire's account beside each column, and beside each of its messages.
 pub fn with_wire(columns: Vec<Column>, tally: &WireTally) -> Vec<Compared> {
     columns
         .into_iter()
-        .map(|column| Compared {
-            wire: tally.of(column.variant),
-            first: tally.first(column.variant),
-            column,
+        .map(|mut column| {
+            tally.trace(column.variant, &mut column.messages);
+            column.count_waiting();
+            Compared {
+                wire: tally.of(column.variant),
+                first: tally.first(column.variant),
+                column,
+            }
         })
         .collect()
 }
 
-impl Compared {
-    /// Whether the network said no: the link let no connection come about, or a
-    /// stream did not deliver in time what it promises to deliver.
-    pub fn failed_on_the_network(&self) -> bool {
-        match &self.column.result {
-            Ok(figures) => self.column.kind() == Kind::Tcp && figures.lost > 0,
-            Err(refused) => refused.exit == Exit::Network,
-        }
-    }
-
-    /// Where the programs' figures, the wire's and the kernel's cannot all be
-    /// true. Empty on any healthy run. On a link, what was lost must be what the
-    /// kernel dropped and what the link lost on purpose: `link` is its account.
-    pub fn disagreements(&self, link: Option<&Account>) -> Vec<String> {
-        let Ok(figures) = &self.column.result else {
-            return Vec::new();
+impl Column {
+    /// Counts the messages that waited for earlier ones, where a wire could see.
+    fn count_waiting(&mut self) {
+        let Ok(figures) = &mut self.result else {
+            return;
         };
-        let name = self.column.variant.name();
-        let mut found = Vec::new();
-        if figures.arrivals.delivered + figures.lost != figures.sent {
-            found.push(format!(
-                "{name}: {} delivered and {} lost are not the {} sent",
-                figures.arrivals.delivered, figures.lost, figures.sent
-            ));
+        if self.variant.is_stream() && self.messages.iter().any(|one| one.wire.is_some()) {
+            let waited = || self.messages.iter().filter_map(|one| one.waited);
+            figures.blocked = Some(u32::try_from(waited().count()).unwrap_or(u32::MAX));
+            figures.blocked_longest = waited().max();
         }
-        // A datagram is one packet or several fragments, never less; a segment
-        // may carry several writes.
-        if let Some(wire) = self.wire
-            && self.column.kind() != Kind::Tcp
-            && wire.data_packets < figures.writes
-        {
-            found.push(format!(
-                "{name}: {} messages were sent, {} packets crossed the wire",
-                figures.writes, wire.data_packets
-            ));
-        }
-        if let (Some(link), Some(wire)) = (link, self.wire)
-            && wire.fragments == 0
-            && let Some(dropped) = figures.dropped_at_receiver
-        {
-            let known = figures.not_sent + dropped;
-            let lost = u64::from(figures.lost);
-            // What the kernel dropped may have been a copy; what it did not drop
-            // the link may have harmed.
-            let harmed = wire.data_packets_harmed;
-            let explained = known + harmed + link.unmodelled_loss();
-            if lost + wire.data_packets_copied < known || lost > explained {
-                found.push(format!(
-                    "{name}: {lost} messages are lost; the kernel dropped {known}, \
-                     the link harmed {harmed}"
-                ));
-            }
-        }
-        found.extend(confirm::unconfirmed(self));
-        found
     }
 }
 

@@ -22,8 +22,16 @@ pub struct Medium {
 }
 
 impl Medium {
-    /// A medium that does what `plan` says.
+    /// A medium that does what `plan` says, whose times count from 0.
     pub fn new(plan: Plan) -> Self {
+        let mut medium = Self::waiting(plan);
+        medium.start_schedule(Duration::ZERO);
+        medium
+    }
+
+    /// A medium that does what `plan` says first, and does not change until
+    /// [`start_schedule`](Self::start_schedule).
+    pub fn waiting(plan: Plan) -> Self {
         let transparent = [plan.up.is_transparent(), plan.down.is_transparent()];
         let up = Path::new(plan.up, plan.seed, Direction::ClientToServer);
         let down = Path::new(plan.down, plan.seed, Direction::ServerToClient);
@@ -32,6 +40,14 @@ impl Medium {
             transparent,
             flows: FlowTable::default(),
             last_id: 0,
+        }
+    }
+
+    /// Counts the times of the plan's changes from `now`, once. Whatever is due
+    /// before must have been polled.
+    pub fn start_schedule(&mut self, now: Duration) {
+        for path in &mut self.paths {
+            path.start_schedule(now);
         }
     }
 
@@ -259,6 +275,36 @@ mod tests {
         assert_eq!((noted.flow, noted.index), (1, 1));
         assert_eq!(medium.flows().len(), 1);
         assert_eq!(medium.flows()[0].to_string(), "not IP");
+    }
+
+    #[test]
+    fn a_schedule_waits_to_be_started() {
+        let loss = Settings {
+            loss: Loss::Random(Chance {
+                probability: Probability::ALWAYS,
+                ..Chance::default()
+            }),
+            ..Settings::default()
+        };
+        let plan = Plan {
+            up: Course {
+                first: Settings::default(),
+                changes: vec![(MS, loss), (3 * MS, Settings::default())],
+            },
+            ..Plan::default()
+        };
+        let mut medium = Medium::waiting(plan);
+        assert_eq!(medium.next_deadline(), None);
+        let send = |medium: &mut Medium, at: u32| {
+            medium.offer(Direction::ClientToServer, at * MS, vec![0; 10]);
+            let outcome = medium.poll(at * MS).expect("nothing takes time");
+            outcome.verdict == Verdict::Deliver
+        };
+        assert!(send(&mut medium, 10));
+        medium.start_schedule(20 * MS);
+        medium.start_schedule(40 * MS);
+        let arrived: Vec<bool> = [20, 21, 22, 23].map(|at| send(&mut medium, at)).into();
+        assert_eq!(arrived, [true, false, false, true]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub use profile::{PROFILES, Profile};
 pub use selector::{Action, Rule, Seen, Selector, SelectorError};
 pub use settings::{
     Bottleneck, Capacity, Chance, Course, Delay, Discipline, Distribution, Framing, Loss, Plan,
-    Reorder, Server, Settings, Slot,
+    Reorder, Schedule, Server, Settings, Slot,
 };
 pub use spec::{Dialect, Load, Problem, Reason, Shortest, Sketch, Source, Spec, SpecError, quote};
 pub use trace::{OPPORTUNITY, Trace, TraceError};

@@ -30,6 +30,8 @@ const MOST_BYTES: u64 = 2 << 30;
 #[derive(Debug)]
 pub(super) struct Path {
     settings: Settings,
+    /// What is to come, timed from the schedule's start, which has not come yet.
+    waiting: Vec<(Duration, Settings)>,
     /// What is still to come, the next change last.
     changes: Vec<(Duration, Settings)>,
     key: Key,
@@ -59,17 +61,17 @@ enum Next {
 }
 
 impl Path {
-    /// An empty one, whose draws are keyed by `seed` and `direction`.
+    /// An empty one, whose draws are keyed by `seed` and `direction`, and whose
+    /// changes wait for [`start_schedule`](Self::start_schedule).
     pub(super) fn new(course: Course, seed: u64, direction: Direction) -> Self {
         let key = Key::of(&[seed, direction as u64]);
-        let mut changes = course.changes;
-        changes.reverse();
         let start = Duration::ZERO;
         Self {
             station: Station::new(course.first.bottleneck.as_ref(), start),
             gate: Gate::new(course.first.slot, key, start),
             settings: course.first,
-            changes,
+            waiting: course.changes,
+            changes: Vec::new(),
             key,
             direction,
             flows: Vec::new(),
@@ -78,6 +80,13 @@ impl Path {
             entered: Load::default(),
             outbox: Outbox::default(),
         }
+    }
+
+    /// Counts the times of the changes from `now`.
+    pub(super) fn start_schedule(&mut self, now: Duration) {
+        let waiting = self.waiting.drain(..).rev();
+        let timed = waiting.map(|(at, settings)| (at.saturating_add(now), settings));
+        self.changes.extend(timed);
     }
 
     /// Takes a packet in. `copy_id` gives the number for a copy.

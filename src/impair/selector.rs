@@ -12,14 +12,15 @@
 //! | `data` | segments and datagrams with data |
 //! | `retrans` | segments that carry what an earlier one did |
 //! | `echo`, `reply` | ICMP and ICMPv6 echo requests, and replies |
-//! | `port N` | TCP and UDP packets from or to that port |
+//! | `port N` | TCP and UDP packets from or to that port; a datagram's later fragments carry no port |
 //! | `len>N`, also `>=` `<` `<=` `=` | packets by their length in bytes, IP header included |
 //! | `#N`, `#A..B`, `#A..`; `every N` | the Nth of the packets for which all else holds |
 //!
 //! A number may stand at the word it counts: `data#3`. Packets are counted from
-//! 1, in each flow and direction by itself, so that a choice does not depend on
-//! what else is on the wire. Parse and match in one file; counting is the
-//! caller's.
+//! 1, for `#` and `every` alike in each flow and direction by itself, so that a
+//! choice does not depend on what else is on the wire: of two connections
+//! `every 400` takes each one's 400th packet. Parse and match in one file;
+//! counting is the caller's.
 
 use std::cmp::Ordering;
 use std::fmt;

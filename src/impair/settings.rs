@@ -28,6 +28,40 @@ impl Plan {
         self.up.is_transparent() && self.down.is_transparent()
     }
 
+    /// The lowest rate of any bottleneck of either direction, at any time; none
+    /// where there is no bottleneck, or only ones that follow a trace.
+    pub fn narrowest(&self) -> Option<Rate> {
+        let courses = [&self.up, &self.down].into_iter();
+        let settings = courses.flat_map(|course| {
+            let changes = course.changes.iter().map(|(_, settings)| settings);
+            changes.chain(std::iter::once(&course.first))
+        });
+        let rates = settings.filter_map(|one| match one.bottleneck.as_ref()?.server {
+            Server::Rate { rate, .. } | Server::TokenBucket { rate, .. } => Some(rate),
+            Server::Trace(_) => None,
+        });
+        rates.min_by_key(|rate| rate.0)
+    }
+
+    /// The same on a link that is built when so much of the run has passed: its
+    /// changes come as long after it is built.
+    #[must_use]
+    pub fn starting_at(&self, time: Duration) -> Self {
+        let later = |course: &Course| Course {
+            first: course.first.clone(),
+            changes: course
+                .changes
+                .iter()
+                .map(|(at, settings)| (*at + time, settings.clone()))
+                .collect(),
+        };
+        Self {
+            seed: self.seed,
+            up: later(&self.up),
+            down: later(&self.down),
+        }
+    }
+
     /// How long a packet of so many bytes may be under way, there and back, if
     /// it meets no queue. For whoever waits for it.
     pub fn longest_way(&self, bytes: u64) -> Duration {
@@ -43,12 +77,23 @@ impl Plan {
     }
 }
 
+/// From when the times of a plan's changes count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Schedule {
+    /// From when the link is built.
+    #[default]
+    AtOnce,
+    /// From when it is started; until then each direction keeps its first
+    /// settings.
+    WhenStarted,
+}
+
 /// One direction's settings over time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Course {
     /// From the start.
     pub first: Settings,
-    /// Each whole, from its time on (counted from the link's start); times
+    /// Each whole, from its time on (counted from the schedule's start); times
     /// ascend.
     pub changes: Vec<(Duration, Settings)>,
 }

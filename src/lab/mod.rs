@@ -10,6 +10,7 @@
 //!
 //! Owns no link and prints nothing: `cli` builds the one and does the other.
 
+mod congestion;
 mod furniture;
 mod keeper;
 mod names;
@@ -20,11 +21,12 @@ mod run;
 mod terminal;
 mod warden;
 
+pub use congestion::congestion_control;
 pub use furniture::{dress, furnish};
 pub use keeper::Keeper;
 pub use names::hosts_table;
 pub use nest::{Side, enter};
-pub use program::{Errand, Words};
+pub use program::{Ending, Errand, Words};
 pub use ready::{Port, Ready};
-pub use run::{Config, Server, run};
+pub use run::{Config, Ended, Server, run};
 pub use warden::Warden;

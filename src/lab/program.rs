@@ -116,7 +116,7 @@ fn unstartable(program: &OsString, cause: io::Error) -> Error {
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub enum Ending {
     /// By itself, with this code.
     Exited(i32),
     /// By a signal.

@@ -43,9 +43,18 @@ pub struct Server {
     pub patience: Duration,
 }
 
-/// Runs the server's program and the errand, and gives the exit code: the
-/// errand's, or 128 and the number of the signal that ended either.
-pub fn run(config: &Config, link: &Link, warden: &mut Warden) -> Result<u8, Error> {
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The errand's exit code, or 128 and the number of the signal that ended it
+    /// or the wait for the server.
+    pub code: u8,
+    /// How the server's program ended, where it failed before the errand ended.
+    pub server: Option<Ending>,
+}
+
+/// Runs the server's program and the errand.
+pub fn run(config: &Config, link: &Link, warden: &mut Warden) -> Result<Ended, Error> {
     let mut run = Run {
         link,
         warden,
@@ -54,11 +63,19 @@ pub fn run(config: &Config, link: &Link, warden: &mut Warden) -> Result<u8, Erro
     if let Some(server) = &config.server
         && let Await::Interrupted(signal) = run.serve(server)?
     {
-        return Ok(code_of_signal(signal));
+        return Ok(Ended {
+            code: code_of_signal(signal),
+            server: None,
+        });
     }
+    link.start_schedule()?;
     let ending = run.attend(&config.errand)?;
+    let server = run.server.as_ref().and_then(|server| server.ended);
     run.close()?;
-    Ok(ending.code())
+    Ok(Ended {
+        code: ending.code(),
+        server: server.filter(|ending| *ending != Ending::Exited(0)),
+    })
 }
 
 struct Run<'a> {

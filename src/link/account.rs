@@ -203,15 +203,19 @@ pub struct WireCount {
 /// The cause of a loss whose packet the wire changed so that no device takes it.
 pub(super) const UNREADABLE: &str = "corrupted IP header";
 
+/// The cause of a loss whose packet no device takes as it was sent.
+pub(super) const NOT_IP: &str = "not an IP packet";
+
 impl WireCount {
-    /// Packets to a host that its device refused for what the wire did to them.
-    pub(super) fn unreadable_at(&self, host: Place) -> u64 {
+    /// Packets to a host that its device refused, as the wire knows.
+    pub(super) fn refused_at(&self, host: Place) -> u64 {
         let direction = match host {
             Place::Client => Direction::ServerToClient,
             _ => Direction::ClientToServer,
         };
-        let lost = &self.wire.towards(direction).lost;
-        lost.get(UNREADABLE).map_or(0, |amount| amount.packets)
+        let traffic = self.wire.towards(direction);
+        let lost = |cause| traffic.lost.get(cause).map_or(0, |amount| amount.packets);
+        lost(UNREADABLE) + lost(NOT_IP) + traffic.refused.packets
     }
 }
 
@@ -236,6 +240,32 @@ pub struct Account {
 }
 
 impl Account {
+    /// The account of this link and of another that took its place: flows are
+    /// numbered on, and of the punctualities the worse one stands.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        let flows = u32::try_from(self.count.flows.len()).unwrap_or(u32::MAX);
+        let (count, more) = (&mut self.count, later.count);
+        count.wire.add(&more.wire);
+        count
+            .flows
+            .extend(more.flows.into_iter().map(|flow| FlowAccount {
+                flow: flow.flow.saturating_add(flows),
+                ..flow
+            }));
+        count.under_way += more.under_way;
+        count.overrun += more.overrun;
+        count.lateness.packets += more.lateness.packets;
+        count.lateness.p50 = count.lateness.p50.max(more.lateness.p50);
+        count.lateness.p99 = count.lateness.p99.max(more.lateness.p99);
+        count.lateness.max = count.lateness.max.max(more.lateness.max);
+        for (drops, more) in self.drops.iter_mut().zip(later.drops) {
+            drops.receive_dropped += more.receive_dropped;
+            drops.transmit_dropped += more.transmit_dropped;
+        }
+        self
+    }
+
     /// Packets lost by the link itself rather than on purpose. On a healthy
     /// run, none.
     pub fn unmodelled_loss(&self) -> u64 {

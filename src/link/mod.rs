@@ -20,6 +20,7 @@ mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -27,7 +28,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::event::{Place, Sink, Topic};
 use crate::flow::Family;
-use crate::impair::Plan;
+use crate::impair::{Plan, Schedule};
 use crate::recorder::{Clock, Recorder};
 use crate::socket::watch::StateWatch;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub device: Option<DeviceKind>,
     /// What the wire does to packets.
     pub plan: Plan,
+    /// From when the plan's times count.
+    pub schedule: Schedule,
     /// How long before a packet is due the wire stops sleeping and watches the
     /// clock: punctual to the microsecond, at the price of a busy processor.
     pub spin: Duration,
@@ -93,6 +96,7 @@ impl Default for Config {
             mtu: 1500,
             device: None,
             plan: Plan::default(),
+            schedule: Schedule::default(),
             spin: Duration::ZERO,
             offload: Offload::Off,
         }
@@ -113,6 +117,7 @@ pub struct Link {
     offload: Offload,
     plan: Option<String>,
     seed: u64,
+    interrupt: Option<Arc<AtomicBool>>,
 }
 
 impl Link {
@@ -153,11 +158,29 @@ impl Link {
         self.device
     }
 
+    /// Makes [`settle`](Self::settle) end early, with `EINTR`, once `interrupt`
+    /// is set.
+    pub fn heed(&mut self, interrupt: Arc<AtomicBool>) {
+        self.interrupt = Some(interrupt);
+    }
+
     /// Waits until nothing is under way on the wire.
     pub fn settle(&self) -> Result<(), Error> {
+        let is_interrupted = || {
+            let interrupt = self.interrupt.as_ref();
+            interrupt.is_some_and(|came| came.load(Ordering::Relaxed))
+        };
         self.wire
-            .settle()
+            .settle(is_interrupted)
             .map_err(|error| Error::new("settle", "the wire", error))
+    }
+
+    /// Counts the times of the plan's changes from now, where the link was built
+    /// to wait for it ([`Schedule::WhenStarted`]).
+    pub fn start_schedule(&self) -> Result<(), Error> {
+        self.wire
+            .start_schedule()
+            .map_err(|error| Error::new("start the schedule of", "the wire", error))
     }
 
     /// What was carried so far.
@@ -184,7 +207,7 @@ impl Link {
         if self.device == DeviceKind::Tun {
             // A TUN device counts what it was not handed as its own drops.
             for device in &mut drops {
-                let known = count.unreadable_at(device.host);
+                let known = count.refused_at(device.host);
                 device.receive_dropped = device.receive_dropped.saturating_sub(known);
             }
         }
@@ -238,6 +261,7 @@ impl Link {
         };
         let manner = Manner {
             plan: config.plan.clone(),
+            schedule: config.schedule,
             spin: config.spin,
         };
         let ports = [client_port?, server_port?];
@@ -251,6 +275,7 @@ impl Link {
             offload: config.offload,
             plan: (!config.plan.is_transparent()).then(|| config.plan.to_string()),
             seed: config.plan.seed,
+            interrupt: None,
         };
         // The wire's thread is up and waiting when this returns, so that the
         // first packet does not pay for its start.

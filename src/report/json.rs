@@ -15,6 +15,36 @@
 //! | `note` | `text` |
 //! | `result` | `command`, `environment`, `result`; that of `ping` is its summary's figures |
 //!
+//! # What `compare` results in
+//!
+//! The result holds `planned` and `sent_messages` (how many each kind was to
+//! carry and was given), `interrupted`, `size_bytes` (of the longest message),
+//! `plan` (the link's orders), `link` (its account), `expectations` (each with
+//! `expected`, `met`, `reason`), and `kinds`, an object a kind:
+//!
+//! | field | what it is |
+//! |---|---|
+//! | `kind`, `privilege`, `refused` | `tcp`, `udp`, …; what opening it needs; why it took no part, else null, and then no figures |
+//! | `client`, `server` | `address`, and `port` where there is one |
+//! | `set_up_ns`, `closing_ns` | until the first message could be sent; until a stream had ended at both ends |
+//! | `started_at_ns`, `sent_until_ns`, `received_until_ns` | when the first message was due, when the last had been sent and had arrived |
+//! | `sent`, `delivered`, `lost`, `not_sent` | messages due, those that arrived, those that did not, and of these the ones that never left |
+//! | `delivered_once`, `duplicated_messages`, `duplicated` | that arrived once, that arrived more often, and the further copies |
+//! | `out_of_order`, `reordered_ratio`, `reordering_extent_max`, `reordering_extent_mean` | RFC 4737: reordered messages, their share of those that arrived (0 to 1), by how many places |
+//! | `corrupted`, `late` | arrived with a wrong checksum; arrived after the deadline, null without one |
+//! | `dropped_at_receiver` | what the receiving socket dropped; null for a stream |
+//! | `head_of_line_blocked`, `head_of_line_longest_ns` | messages that lay in the receiving kernel behind an earlier one, and the longest |
+//! | `writes`, `reads`, `reads_of_one_message`, `boundaries` | calls that sent and received; `kept` or `none` |
+//! | `latency` | `min_ns`, `p50_ns`, `p90_ns`, `p99_ns`, `max_ns`, from the sender's call to the receiver's return |
+//! | `jitter_ns`, `longest_stall_ns` | RFC 3550's estimate; the longest time without an arrival, beyond the schedule's |
+//! | `goodput_bits_per_s` | bits of message that arrived, by the time that took |
+//! | `retransmitted` | segments sent again, as TCP_INFO counts them; null without a connection |
+//! | `wire` | null where no packet was seen, else `set_up`, `messages` and `closing` (each `packets_up`, `packets_down`, `bytes`), `data_packets`, `data_packets_harmed`, `data_packets_copied`, `fragments`, `retransmitted`; of the bytes of `messages`, `payload_bytes`, `header_bytes`, `retransmitted_bytes`, `answer_bytes`; `reached`: datagrams handed to the receiving kernel `intact`, `damaged`, or so that it must drop them (`refused`) |
+//!
+//! Lines a message are `--csv`'s: [`csv`](super::compare::csv).
+//!
+//! # Names
+//!
 //! Names are stable: fields are added, never renamed. A name ends in its unit
 //! where it has one: `_ns` is nanoseconds, `_bytes` bytes, `_hex` hexadecimal,
 //! `_percent` percent. Times called `…at_ns` count from the start of the run;

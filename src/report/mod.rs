@@ -1,4 +1,5 @@
-//! Renderings of events: the ladder, tables, dumps, JSON Lines, pcapng.
+//! Renderings of events: the ladder, tables, dumps, JSON Lines, pcapng, the
+//! page.
 //!
 //! Every renderer is pure over an `impl io::Write` and a [`Style`]; only
 //! [`Style::detect`] looks at the environment. Nothing here opens a socket,
@@ -13,6 +14,7 @@ mod evidence;
 pub mod fates;
 mod figure;
 mod glyph;
+pub mod html;
 pub mod json;
 pub mod ladder;
 mod line;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod browser;
 pub mod capture_file;
 pub mod fixtures;
 pub mod program;

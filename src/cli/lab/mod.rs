@@ -19,6 +19,7 @@ use super::link::LinkArgs;
 use super::output::{Colour, unwritten};
 use crate::error::Error;
 use crate::event::Place;
+use crate::impair::Schedule;
 use crate::lab::{self, Errand, Ready, Server, Side, Warden, Words};
 use crate::link::{self, Link};
 use crate::recorder::Clock;
@@ -53,7 +54,9 @@ Inside:
 
 Exit codes:
   CMD's own; 128+N where signal N killed it; 127 where there is no such program,
-  126 where it cannot be run; 2 where socklab itself failed."
+  126 where it cannot be run; 2 where socklab itself failed. Where CMD's own is
+  0: 1 where the link lost packets that it was not told to lose or was later than
+  --strict allows, 2 where a file could not be written."
 )]
 pub(super) struct Args {
     /// Run this shell command line on the server host first, and wait until it
@@ -95,6 +98,11 @@ pub(super) struct Args {
     #[arg(long)]
     hosts: bool,
 
+    /// TCP's congestion control inside, such as reno, cubic or bbr; else the
+    /// machine's own
+    #[arg(long, value_name = "NAME")]
+    congestion: Option<String>,
+
     /// Show a line a second of what crosses the wire, on standard error
     #[arg(long)]
     live: bool,
@@ -105,12 +113,9 @@ pub(super) struct Args {
     #[command(flatten)]
     watch: WatchArgs,
 
-    /// The program to run on the client host, and its arguments
-    #[arg(
-        value_name = "CMD",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    /// The program to run on the client host, and its arguments; -- before it
+    /// where it begins with -
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
@@ -126,6 +131,8 @@ enum HostName {
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let mut link = args.link.config()?;
+    // What the server's program takes to be ready is no part of the experiment.
+    link.schedule = Schedule::WhenStarted;
     args.watch.configure(&mut link);
     if args.hosts {
         let mut out = io::stdout().lock();
@@ -149,7 +156,7 @@ fn inside(
     colour: Colour,
 ) -> Result<ExitCode, Error> {
     for lack in lab::furnish(config) {
-        eprintln!("socklab: {lack}");
+        note!("{lack}");
     }
     let clock = Clock::start();
     let watch = args.watch.open(config, clock)?;
@@ -157,6 +164,7 @@ fn inside(
     for host in [link.client(), link.server()] {
         lab::dress(host);
     }
+    let congestion = lab::congestion_control(&link, args.congestion.as_deref())?;
     let errand = args.config();
     greet(&errand, &link);
     let ended = if args.live {
@@ -167,12 +175,22 @@ fn inside(
         lab::run(&errand, &link, &mut warden)
     };
     let account = link.finish()?;
-    let code = ended?;
-    let verdict = args.watch.judge(&account, colour)?;
-    watch.finish()?;
-    Ok(match (code, verdict) {
-        (0, Verdict::Unsound) => ExitCode::FAILURE,
-        (code, _) => ExitCode::from(code),
+    let lab::Ended { code, server } = ended?;
+    if let Some(ending) = server {
+        note!("the server's program ended before CMD did: {ending}");
+    }
+    let verdict = args.watch.judge(&account, &congestion, colour);
+    let written = watch.finish();
+    Ok(match (code, written, verdict) {
+        (0, Err(error), _) => return Err(error),
+        (0, Ok(()), Verdict::Unsound) => ExitCode::FAILURE,
+        // The program's own failure says more.
+        (code, written, _) => {
+            if let Err(error) = written {
+                note!("{error}");
+            }
+            ExitCode::from(code)
+        }
     })
 }
 
@@ -192,7 +210,9 @@ fn live<T>(link: &Link, clock: Clock, colour: Colour, work: impl FnOnce() -> T) 
 fn show(link: &Link, clock: Clock, colour: Colour, until: &Receiver<()>) {
     const EACH: Duration = Duration::from_secs(1);
     let style = colour.style_of(Stream::Err);
-    let mut live = Live::new(io::stderr(), io::stderr().is_terminal(), style);
+    // The terminal is the program's too: a line that is overwritten would run
+    // into what that prints.
+    let mut live = Live::new(io::stderr(), false, style);
     while until.recv_timeout(EACH) == Err(RecvTimeoutError::Timeout) {
         let Ok(count) = link.count() else { break };
         if live.show(clock.now(), count).is_err() {
@@ -218,8 +238,8 @@ fn greet(config: &lab::Config, link: &Link) {
         let link::Addresses { v4, v6 } = host.addresses();
         format!("{} ({v4}, {v6})", host.place())
     };
-    eprintln!(
-        "socklab: {} on {}; the other host is {}; exit ends the lab",
+    note!(
+        "{} on {}; the other host is {}; exit ends the lab",
         shell.display(),
         said(here),
         said(there)
@@ -363,8 +383,25 @@ mod tests {
             &["--server", "x", "--ready", "80", "true"],
             &["--server", "x", "--ready-timeout", "-1", "true"],
             &["--server", "x", "--ready-timeout", "nan", "true"],
+            &["-true"],
         ] {
             assert!(parse(words).is_err(), "{words:?}");
         }
+    }
+
+    /// An option that there is not is no program's name, unless it is said to
+    /// be one.
+    #[test]
+    fn a_mistyped_option_is_not_run() {
+        let error = parse(&["--dealy", "20ms", "--", "true"]).expect_err("no such option");
+        for part in ["unexpected argument '--dealy'", "similar", "'--delay'"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let errand = parse(&["--", "--dealy", "20ms"]).map(|config| config.errand);
+        let expected = Words {
+            program: "--dealy".into(),
+            arguments: vec!["20ms".into()],
+        };
+        assert_eq!(errand, Ok(Errand::Command(Place::Client, expected)));
     }
 }

@@ -58,15 +58,16 @@ impl SpecError {
 
 impl std::error::Error for SpecError {}
 
-/// The problem, then the text with carets under the offending part.
+/// The problem, then the text with carets under the offending part. What was
+/// typed cannot write to the terminal: only what is seen is printed as it is.
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (text, span) = (&self.mark.source.text, &self.mark.span);
-        let shown = |part: &str| part.replace(char::is_control, " ");
+        let shown = |part: &str| visible(&part.replace(char::is_whitespace, " "));
         let before = text.get(..span.start).unwrap_or(text);
         let part = text.get(span.clone()).unwrap_or_default();
-        let (indent, carets) = (width(before), width(part).max(1));
-        writeln!(f, "{}", self.problem)?;
+        let (indent, carets) = (width(&shown(before)), width(&shown(part)).max(1));
+        writeln!(f, "{}", visible(&self.problem.to_string()))?;
         writeln!(f, "  {}", shown(text))?;
         write!(f, "  {:indent$}{:^<carets$}", "", "")
     }
@@ -74,6 +75,18 @@ impl fmt::Display for SpecError {
 
 fn width(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
+}
+
+/// `text` with what is not seen written as Rust does: `\u{1b}`.
+fn visible(text: &str) -> String {
+    let mut seen = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\'' | '"' | '\\' => seen.push(letter),
+            _ => seen.extend(letter.escape_debug()),
+        }
+    }
+    seen
 }
 
 /// What can be wrong.
@@ -87,6 +100,12 @@ pub enum Problem {
         /// What may have been meant.
         hint: String,
     },
+    /// All of tc's command.
+    #[error("this is tc's own command; paste only what follows netem")]
+    CommandLine,
+    /// A unit apart from its number.
+    #[error("write {0} without the space")]
+    Apart(String),
     /// A word without its value.
     #[error("{word} needs a value: {form}")]
     Missing {
@@ -146,6 +165,12 @@ pub enum Problem {
     /// A seed for a part of the run.
     #[error("one seed serves the whole run; say it without at, up or down")]
     PartialSeed,
+    /// Another seed than the one that was said before, and with which option.
+    #[error("a run has one seed, and {0} says {1}")]
+    SecondSeed(String, u64),
+    /// An overhead that makes packets nothing.
+    #[error("{0} leaves nothing of a packet of 28 bytes, and so nothing would limit the rate")]
+    Weightless(String),
     /// More than one clause where there is room for one.
     #[error("one --at has one time; say --at again for the next one")]
     SecondClause,
@@ -173,6 +198,7 @@ impl Reason {
         match self {
             Reason::Range(..)
             | Reason::Burst
+            | Reason::TimeMissing
             | Reason::Quantity(
                 Quantity::ProbabilityOutOfRange
                 | Quantity::RateTooLarge
@@ -181,6 +207,8 @@ impl Reason {
             ) => format!("; the form is {form}"),
             Reason::Quantity(_)
             | Reason::Choice(_)
+            | Reason::NoRoom
+            | Reason::Share(_)
             | Reason::Selector(_)
             | Reason::Trace(_)
             | Reason::Unreadable(_) => String::new(),
@@ -200,6 +228,17 @@ pub enum Reason {
     /// Not a burst length.
     #[error("not a mean number of packets, at least 1")]
     Burst,
+    /// netem's `limit 0`, where it is not plain that it is meant.
+    #[error(
+        "netem's limit of 0 loses every packet; say loss 100% if you mean that, limit off for none"
+    )]
+    NoRoom,
+    /// `hold` with a selector alone.
+    #[error("the time is missing")]
+    TimeMissing,
+    /// A number where packets are chosen, and what to say instead.
+    #[error("a number chooses no packets; say {0}")]
+    Share(String),
     /// No such choice.
     #[error("not one of {0}")]
     Choice(&'static str),

@@ -51,6 +51,7 @@ pub(super) fn clause(reader: &mut Reader<'_>, load: Load<'_>) -> Result<Said, Sp
             _ => setting(reader, word, &mut said.terms, load)?,
         }
     }
+    burst_without_effect(reader, &said.terms);
     let holds = said.terms.delay.as_ref().map(|delay| &delay.mark);
     let holds = holds.or(said.terms.service.as_ref().map(|service| &service.mark));
     let holds = holds.or(said.terms.slot.as_ref().map(|slot| &slot.mark));
@@ -61,6 +62,23 @@ pub(super) fn clause(reader: &mut Reader<'_>, load: Load<'_>) -> Result<Said, Sp
         });
     }
     Ok(said)
+}
+
+/// Warns of bursts of what is always or never lost.
+fn burst_without_effect(reader: &mut Reader<'_>, terms: &Terms) {
+    let burst = terms.burst.as_ref().map(|burst| burst.value);
+    let loss = terms.loss.as_ref().map(|loss| loss.value);
+    let (Some(burst), Some(loss)) = (burst.filter(|burst| *burst > 0.0), loss) else {
+        return;
+    };
+    let (share, which) = match loss {
+        Loss::None => ("0%", "nothing"),
+        Loss::Random(chance) if chance.probability == Probability::ALWAYS => ("100%", "everything"),
+        _ => return,
+    };
+    reader.warnings.push(format!(
+        "loss {share} burst {burst}: {which} is lost, in bursts or not"
+    ));
 }
 
 fn setting(
@@ -93,7 +111,7 @@ fn setting(
             reader.keep(&mut terms.slot, slot, word)
         }
         words::LIMIT => {
-            let limit = reader.whole(word, 0, i64::from(u32::MAX))?;
+            let limit = limit(reader, word)?;
             reader.keep(&mut terms.limit, limit, word)
         }
         words::RATE
@@ -105,7 +123,9 @@ fn setting(
         | words::CODEL
         | words::RED
         | words::TRACE => bottleneck(reader, word, terms, load),
-        words::DROP if reader.peek().is_some_and(is_loss) => loss(reader, word, terms),
+        words::DROP if reader.dialect != Dialect::Options && reader.peek().is_some_and(is_loss) => {
+            loss(reader, word, terms)
+        }
         words::DROP | words::HOLD | words::COPY | words::MARK => rule(reader, word, terms),
         _ => damage(reader, word, terms),
     }
@@ -116,10 +136,7 @@ fn damage(reader: &mut Reader<'_>, word: &Word, terms: &mut Terms) -> Result<(),
     match *word {
         words::LOSS => loss(reader, word, terms),
         words::BURST => {
-            let token = reader.needed(word)?;
-            let burst = token.text.parse().ok();
-            let burst = burst.filter(|burst: &f64| *burst == 0.0 || (1.0..=1e9).contains(burst));
-            let burst = burst.ok_or_else(|| reader.bad(word, token, Reason::Burst))?;
+            let burst = burst(reader, word)?;
             reader.keep(&mut terms.burst, burst, word)
         }
         words::ECN => {
@@ -139,6 +156,30 @@ fn damage(reader: &mut Reader<'_>, word: &Word, terms: &mut Terms) -> Result<(),
             reader.keep(&mut terms.truncate, probability, word)
         }
         _ => unreachable!("every word is read by somebody: {}", word.name),
+    }
+}
+
+/// 0 where it is off.
+fn burst(reader: &mut Reader<'_>, word: &Word) -> Result<f64, SpecError> {
+    if reader.takes("off") {
+        return Ok(0.0);
+    }
+    let token = reader.needed(word)?;
+    let burst = token.text.parse().ok();
+    let burst = burst.filter(|burst| (1.0..=1e9).contains(burst));
+    burst.ok_or_else(|| reader.bad(word, token, Reason::Burst))
+}
+
+/// 0 where it is off. As a number it would lose every packet: `q_netem.c`
+/// takes it as it is, and `sch_netem.c` queues nothing.
+fn limit(reader: &mut Reader<'_>, word: &Word) -> Result<u32, SpecError> {
+    if reader.takes("off") {
+        return Ok(0);
+    }
+    let token = reader.peek();
+    match (reader.whole(word, 0, i64::from(u32::MAX))?, token) {
+        (0, Some(token)) => Err(reader.bad(word, token, Reason::NoRoom)),
+        (limit, _) => Ok(limit),
     }
 }
 
@@ -320,6 +361,10 @@ fn rate(reader: &mut Reader<'_>, word: &Word, terms: &mut Terms) -> Result<(), S
 
 fn trace(reader: &mut Reader<'_>, word: &Word, load: Load<'_>) -> Result<Trace, SpecError> {
     let file = reader.needed(word)?;
+    if file.text.contains(char::is_control) {
+        let why = "a file's name with control characters, which a report would print";
+        return Err(reader.bad(word, file, Reason::Unreadable(why.to_owned())));
+    }
     let text = load(&file.text);
     let text = text.map_err(|why| reader.bad(word, file, Reason::Unreadable(why)))?;
     let trace = Trace::parse(file.text.as_str(), &text);
@@ -394,22 +439,57 @@ fn rule(reader: &mut Reader<'_>, word: &Word, terms: &mut Terms) -> Result<(), S
         is_quoted: true,
     };
     let (chosen, action) = match *word {
-        words::HOLD => {
-            let (chosen, time) = whole
-                .text
-                .trim()
-                .rsplit_once(' ')
-                .unwrap_or(("", &whole.text));
-            let time = time.parse::<Time>();
-            let Time(time) = time.map_err(|why| reader.bad(word, &whole, why.into()))?;
-            (chosen, Action::Delay(time))
-        }
+        words::HOLD => held(reader, word, &whole)?,
         words::COPY => (whole.text.as_str(), Action::Duplicate),
         words::MARK => (whole.text.as_str(), Action::Mark),
         _ => (whole.text.as_str(), Action::Drop),
     };
+    if let Some(why) = share(reader, word, chosen) {
+        return Err(reader.bad(word, &whole, why));
+    }
     let selector = chosen.parse::<Selector>();
     let selector = selector.map_err(|why: SelectorError| reader.bad(word, &whole, why.into()))?;
     terms.rules.push(reader.said(Rule { selector, action }));
     Ok(())
+}
+
+/// `SELECTOR TIME`.
+fn held<'a>(
+    reader: &Reader<'_>,
+    word: &Word,
+    whole: &'a Token,
+) -> Result<(&'a str, Action), SpecError> {
+    let text = whole.text.trim();
+    let parts = text.rsplit_once(char::is_whitespace);
+    let (chosen, time) = parts.unwrap_or(("", text));
+    let is_number =
+        time.starts_with(|letter: char| letter.is_ascii_digit() || ".-".contains(letter));
+    // The number of `port 80` is none of a time.
+    if !is_number || text.parse::<Selector>().is_ok() {
+        return Err(reader.bad(word, whole, Reason::TimeMissing));
+    }
+    let time = time.parse::<Time>();
+    let Time(time) = time.map_err(|why| reader.bad(word, whole, why.into()))?;
+    Ok((chosen, Action::Delay(time)))
+}
+
+/// What to say where a number stands for a choice of packets, as netem's `drop`
+/// has it.
+fn share(reader: &Reader<'_>, word: &Word, chosen: &str) -> Option<Reason> {
+    let name = match *word {
+        words::DROP => words::LOSS.name,
+        words::COPY => words::DUPLICATE.name,
+        _ => return None,
+    };
+    let number = chosen.strip_suffix('%').unwrap_or(chosen).trim_end();
+    number.parse::<f64>().ok()?;
+    let dashes = match reader.dialect {
+        Dialect::Options => "--",
+        Dialect::Netem | Dialect::Plain => "",
+    };
+    let is_step = number == chosen && number.parse::<u64>().is_ok_and(|step| step > 0);
+    let step = if is_step { number } else { "N" };
+    Some(Reason::Share(format!(
+        "{dashes}{name} {number}% for so many at random, every {step} for one in {step}"
+    )))
 }

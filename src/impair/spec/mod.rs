@@ -4,10 +4,10 @@
 //! ```text
 //! SPEC     := CLAUSE [ ; CLAUSE ]...
 //! CLAUSE   := [ at TIME ] [ up | down ] SETTING...
-//! SETTING  := limit PACKETS
+//! SETTING  := limit { PACKETS | off }
 //!           | delay TIME [ JITTER [ CORRELATION ] ] | jitter TIME [ CORRELATION ]
 //!           | distribution { uniform | normal | pareto | paretonormal }
-//!           | loss [ random ] PERCENT [ CORRELATION ] | burst PACKETS
+//!           | loss [ random ] PERCENT [ CORRELATION ] | burst { PACKETS | off }
 //!           | loss state P13 [ P31 [ P32 [ P23 [ P14 ] ] ] ]
 //!           | loss gemodel P [ R [ 1-H [ 1-K ] ] ]
 //!           | ecn [ off ] | corrupt PERCENT [ CORRELATION ] | truncate PERCENT
@@ -26,8 +26,9 @@
 //!
 //! A clause without `up` or `down` is for both directions, one without `at` for
 //! the start. What is said later goes over what was said before, word by word:
-//! `at 2s loss 100%` leaves the delay as it is. 0 turns a setting off. Words may
-//! be cut short as tc allows (`dup 1%`). Pure: the caller reads a trace's file.
+//! `at 2s loss 100%` leaves the delay as it is. 0 turns a setting off, `off` those
+//! of which 0 would be another value. Words may be cut short as tc allows
+//! (`dup 1%`). Pure: the caller reads a trace's file.
 
 mod error;
 mod grammar;
@@ -75,7 +76,7 @@ pub type Load<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 #[derive(Debug)]
 pub struct Spec {
     clauses: Vec<Clause>,
-    seed: Option<u64>,
+    seed: Option<Said<u64>>,
     warnings: Vec<String>,
 }
 
@@ -106,13 +107,14 @@ impl Spec {
             let mut reader = Reader::new(&source, dialect, tokens, &mut spec.warnings);
             let (clause, seed) = clause(&mut reader, load)?;
             spec.clauses.extend(clause);
-            spec.seed = seed.or(spec.seed);
+            agree(&mut spec.seed, seed)?;
         }
         Ok(spec)
     }
 
     /// The same for one direction only.
     pub fn towards(mut self, direction: Direction) -> Result<Self, SpecError> {
+        self.seedless()?;
         for clause in &mut self.clauses {
             if clause.direction.is_some_and(|own| own != direction) {
                 let name = match direction {
@@ -128,11 +130,35 @@ impl Spec {
 
     /// The same where there is room for one clause only.
     pub fn single(self) -> Result<Self, SpecError> {
+        self.seedless()?;
         match self.clauses.get(1) {
             Some(second) => Err(second.refused(Problem::SecondClause)),
             None => Ok(self),
         }
     }
+
+    /// A part of the run has no seed of its own.
+    fn seedless(&self) -> Result<(), SpecError> {
+        match &self.seed {
+            Some(seed) => Err(SpecError::new(seed.mark.clone(), Problem::PartialSeed)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Keeps the seed that was said; whoever says it again says the same.
+fn agree(seed: &mut Option<Said<u64>>, again: Option<Said<u64>>) -> Result<(), SpecError> {
+    match (&seed, again) {
+        (_, None) => {}
+        (None, again) => *seed = again,
+        (Some(first), Some(again)) => {
+            if again.value != first.value {
+                let problem = Problem::SecondSeed(first.mark.source.name.clone(), first.value);
+                return Err(SpecError::new(again.mark, problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Clause {
@@ -145,7 +171,7 @@ impl Clause {
 fn clause(
     reader: &mut Reader<'_>,
     load: Load<'_>,
-) -> Result<(Option<Clause>, Option<u64>), SpecError> {
+) -> Result<(Option<Clause>, Option<Said<u64>>), SpecError> {
     let Some(first) = reader.peek().map(|token| token.span.start) else {
         return Ok((None, None));
     };
@@ -175,7 +201,6 @@ fn clause(
         };
         return Err(clause.refused(problem));
     }
-    let seed = seed.map(|Said { value, .. }| value);
     Ok(((!is_empty).then_some(clause), seed))
 }
 

@@ -4,18 +4,21 @@
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Dialect;
 use super::error::{Mark, Problem, Reason, Source, SpecError};
 use super::terms::Said;
 use super::token::Token;
 use super::words::{self, Word};
-use crate::units::{Probability, QuantityError, Rate, Time};
+use crate::units::{ByteSize, Probability, QuantityError, Rate, Time};
 
 pub(super) struct Reader<'a> {
     pub(super) source: &'a Arc<Source>,
     pub(super) dialect: Dialect,
     rest: &'a [Token],
+    /// The last token that was taken.
+    last: Option<&'a Token>,
     /// Where the word that is being read began.
     start: usize,
     /// Where the last token that was taken ended.
@@ -34,6 +37,7 @@ impl<'a> Reader<'a> {
             source,
             dialect,
             rest: tokens,
+            last: None,
             start: 0,
             end: 0,
             warnings,
@@ -49,6 +53,7 @@ impl<'a> Reader<'a> {
     pub(super) fn take(&mut self) -> Option<&'a Token> {
         let (token, rest) = self.rest.split_first()?;
         self.rest = rest;
+        self.last = Some(token);
         self.end = token.span.end;
         Some(token)
     }
@@ -83,13 +88,38 @@ impl<'a> Reader<'a> {
         let Some(token) = self.peek() else {
             return Ok(None);
         };
-        let word = self.peek_word();
+        let (word, before) = (self.peek_word(), self.last);
         self.take();
         self.start = token.span.start;
         match word {
             Some(word) => Ok(Some(word)),
-            None => Err(self.error(token.span.clone(), words::unknown(&token.text))),
+            None => Err(self.unknown(token, before)),
         }
+    }
+
+    /// What to say of a word that is none, and of what was taken before it.
+    fn unknown(&self, token: &Token, before: Option<&Token>) -> SpecError {
+        let mut command = self.rest.iter().chain([token]);
+        if let Some(netem) = command.find(|token| token.text == "netem")
+            && words::TC.contains(&token.text.as_str())
+        {
+            return self.error(token.span.start..netem.span.end, Problem::CommandLine);
+        }
+        let apart = before.and_then(|number| self.apart(number, token));
+        apart.unwrap_or_else(|| self.error(token.span.clone(), words::unknown(&token.text)))
+    }
+
+    /// A number with its unit apart from it: `20 ms`.
+    fn apart(&self, number: &Token, unit: &Token) -> Option<SpecError> {
+        let is_bare = |letter: char| letter.is_ascii_digit() || letter == '.';
+        let both = [number.text.as_str(), &unit.text].concat();
+        let is_quantity = both.parse::<Probability>().is_ok()
+            || both.parse::<Time>().is_ok()
+            || both.parse::<Rate>().is_ok()
+            || both.parse::<ByteSize>().is_ok();
+        let is_apart = number.text.chars().all(is_bare) && !unit.text.contains(is_bare);
+        (is_apart && is_quantity)
+            .then(|| self.error(number.span.start..unit.span.end, Problem::Apart(both)))
     }
 
     /// The value that a word needs.
@@ -176,12 +206,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn as_time(&self, word: &Word, token: &Token) -> Result<Time, SpecError> {
+    /// A time of few microseconds that is said without its unit may have been
+    /// meant otherwise.
+    fn as_time(&mut self, word: &Word, token: &Token) -> Result<Time, SpecError> {
+        const FEW: Duration = Duration::from_millis(10);
+        let text = &token.text;
         let time = match self.dialect {
-            Dialect::Netem => Time::as_tc(&token.text),
-            Dialect::Plain | Dialect::Options => token.text.parse(),
+            Dialect::Netem => Time::as_tc(text),
+            Dialect::Plain | Dialect::Options => text.parse(),
         };
-        time.map_err(|why| self.bad(word, token, why.into()))
+        let time = time.map_err(|why| self.bad(word, token, why.into()))?;
+        if text.parse::<Time>().is_err() && time.0 < FEW {
+            self.warnings.push(format!(
+                "{} {text} is {time}, as tc reads it; say {text}ms if you mean that",
+                word.name
+            ));
+        }
+        Ok(time)
     }
 
     /// A whole number that a word needs.
@@ -283,6 +324,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn bad(&self, word: &Word, token: &Token, why: Reason) -> SpecError {
+        if let Some(unit) = self.peek().filter(|_| self.last == Some(token))
+            && let Some(apart) = self.apart(token, unit)
+        {
+            return apart;
+        }
         let problem = Problem::Bad {
             word: word.name,
             text: token.text.clone(),

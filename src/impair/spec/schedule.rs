@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::super::settings::{Course, Plan};
 use super::error::SpecError;
 use super::settle::settle;
-use super::terms::Terms;
+use super::terms::{Said, Terms};
 use super::warning::surprises;
-use super::{Clause, Spec};
+use super::{Clause, Spec, agree};
 use crate::flow::Direction;
 
 /// A plan in the making.
@@ -17,14 +17,17 @@ pub struct Sketch {
     up: Terms,
     down: Terms,
     later: Vec<(Duration, Clause)>,
-    seed: Option<u64>,
+    seed: Option<Said<u64>>,
+    /// A seed that was not the same.
+    clash: Option<SpecError>,
     warnings: Vec<String>,
 }
 
 impl Sketch {
     /// Puts a description over what was said before.
     pub fn apply(&mut self, spec: Spec) {
-        self.seed = spec.seed.or(self.seed);
+        let agreed = agree(&mut self.seed, spec.seed);
+        self.clash = self.clash.take().or(agreed.err());
         self.warnings.extend(spec.warnings);
         for clause in spec.clauses {
             match clause.at {
@@ -45,11 +48,14 @@ impl Sketch {
 
     /// The seed, where one was said.
     pub fn seed(&self) -> Option<u64> {
-        self.seed
+        self.seed.as_ref().map(|seed| seed.value)
     }
 
     /// The plan with this seed, and what may surprise in it.
     pub fn finish(mut self, seed: u64) -> Result<(Plan, Vec<String>), SpecError> {
+        if let Some(clash) = self.clash {
+            return Err(clash);
+        }
         // Those of one time stay in the order in which they were said.
         self.later.sort_by_key(|(at, _)| *at);
         let mut warnings = self.warnings;

@@ -14,6 +14,9 @@ const RED_PROBABILITY: f64 = 0.02;
 /// Bytes of a packet where a queue counts packets and RED counts bytes.
 const PACKET: u64 = 1500;
 
+/// Bytes of the smallest packet that is sent: headers of IPv4 and of ICMP or UDP.
+const SMALLEST: u64 = 28;
+
 /// The settings that `terms` mean.
 pub(super) fn settle(terms: &Terms) -> Result<Settings, SpecError> {
     let bottleneck = bottleneck(terms)?;
@@ -177,14 +180,13 @@ fn bottleneck(terms: &Terms) -> Result<Option<Bottleneck>, SpecError> {
     let Some(service) = service.filter(|service| !service.value.is_off()) else {
         return needs_service(terms).map(|()| None);
     };
-    let framing = framing(terms);
     let server = match &service.value {
         Service::Trace(trace) => {
             counts_as_it_is(terms)?;
             Server::Trace(trace.clone())
         }
         Service::Rate(rate) => {
-            let rate = *rate;
+            let (rate, framing) = (*rate, framing(terms)?);
             match plain(terms.bucket.as_ref()) {
                 ByteSize(0) => Server::Rate { rate, framing },
                 burst => Server::TokenBucket {
@@ -205,13 +207,34 @@ fn bottleneck(terms: &Terms) -> Result<Option<Bottleneck>, SpecError> {
     }))
 }
 
-fn framing(terms: &Terms) -> Framing {
+fn framing(terms: &Terms) -> Result<Framing, SpecError> {
     let (cell_size, cell_overhead) = plain(terms.cells.as_ref());
-    Framing {
+    let framing = Framing {
         packet_overhead: plain(terms.overhead.as_ref()),
         cell_size,
         cell_overhead,
+    };
+    let packet = Framing {
+        cell_size: 0,
+        ..framing
+    };
+    for (framing, mark, said) in [
+        (
+            packet,
+            terms.overhead.as_ref().map(|said| &said.mark),
+            format!("an overhead of {}", packet.packet_overhead),
+        ),
+        (
+            framing,
+            terms.cells.as_ref().map(|said| &said.mark),
+            format!("an overhead of {cell_overhead} a cell of {cell_size}"),
+        ),
+    ] {
+        if let Some(mark) = mark.filter(|_| framing.counted(SMALLEST) == 0) {
+            return refuse(mark, Problem::Weightless(said));
+        }
     }
+    Ok(framing)
 }
 
 /// What describes a bottleneck, where there is none.

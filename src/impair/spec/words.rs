@@ -28,13 +28,13 @@ macro_rules! words {
 }
 
 words! {
-    LIMIT = "limit", "limit PACKETS, as in limit 1000";
+    LIMIT = "limit", "limit PACKETS, as in limit 1000, or limit off";
     DELAY = "delay", "delay TIME [JITTER [CORRELATION]], as in delay 20ms 5ms";
     LATENCY = "latency", "latency TIME, the same as delay";
     JITTER = "jitter", "jitter TIME, as in jitter 5ms";
     DISTRIBUTION = "distribution", "distribution SHAPE, as in distribution normal";
     LOSS = "loss", "loss PERCENT [CORRELATION], loss gemodel … or loss state …, as in loss 5%";
-    BURST = "burst", "burst PACKETS, the mean number lost in a row, as in loss 5% burst 4";
+    BURST = "burst", "burst PACKETS, the mean number lost in a row, as in loss 5% burst 4, or burst off";
     ECN = "ecn", "ecn, or ecn off";
     CORRUPT = "corrupt", "corrupt PERCENT [CORRELATION], as in corrupt 0.1%";
     TRUNCATE = "truncate", "truncate PERCENT, as in truncate 0.1%";
@@ -61,6 +61,11 @@ words! {
     UP = "up", "up SETTINGS, as in up delay 20ms";
     DOWN = "down", "down SETTINGS, as in down rate 10mbit";
 }
+
+/// Words of tc's command before its netem, and of what may stand before it.
+pub(super) const TC: &[&str] = &[
+    "sudo", "tc", "qdisc", "add", "change", "replace", "dev", "root", "parent", "handle", "netem",
+];
 
 /// The word that was typed: itself, or as tc has it, the beginning of just one
 /// word.

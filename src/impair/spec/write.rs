@@ -50,7 +50,7 @@ const OFF: [&str; ASPECTS] = [
     "ecn off",
     "corrupt 0%",
     "truncate 0%",
-    "limit 0",
+    "limit off",
     "delay 0ms",
     "jitter 0ms",
     "distribution uniform",
@@ -131,7 +131,7 @@ fn loss(loss: &Loss, detail: Detail) -> Option<String> {
     match loss {
         Loss::None => None,
         Loss::Random(chance) => {
-            let burst = detail.part(true, "burst 0");
+            let burst = detail.part(true, "burst off");
             Some(format!("loss {}{burst}", said_chance(chance)))
         }
         Loss::GilbertElliott {

@@ -22,8 +22,8 @@ use super::orders::{Order, Orders};
 use crate::error::errno_name;
 use crate::event::{Changes, Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
-use crate::impair::{Medium, Outcome, Parcel, Plan, Verdict};
-use crate::link::account::{UNREADABLE, WireCount};
+use crate::impair::{Medium, Outcome, Parcel, Plan, Schedule, Verdict};
+use crate::link::account::{NOT_IP, UNREADABLE, WireCount};
 use crate::link::device::Port;
 use crate::link::netlink::QUEUE;
 use crate::packet::{Heading, LinkType, Transport};
@@ -35,6 +35,8 @@ use crate::socket::watch::StateWatch;
 pub(in crate::link) struct Manner {
     /// What is done to packets.
     pub(in crate::link) plan: Plan,
+    /// From when the plan's times count.
+    pub(in crate::link) schedule: Schedule,
     /// How long before a packet is due the wire stops sleeping and watches the
     /// clock.
     pub(in crate::link) spin: Duration,
@@ -92,7 +94,10 @@ impl Forwarder {
                 .filter(|[client, _]| client.is_sampling())
                 .map(|_| SAMPLING),
             watch,
-            medium: Medium::new(manner.plan),
+            medium: match manner.schedule {
+                Schedule::AtOnce => Medium::new(manner.plan),
+                Schedule::WhenStarted => Medium::waiting(manner.plan),
+            },
             spin: manner.spin,
             ledger: Ledger::new(),
             buffer: vec![0; LARGEST],
@@ -123,6 +128,10 @@ impl Forwarder {
                     generations: ANSWERS,
                 }),
                 // Whoever asked may have gone; then nobody listens.
+                Some(Order::StartSchedule(done)) => {
+                    self.medium.start_schedule(self.clock());
+                    let _ = done.send(());
+                }
                 Some(Order::Count(answer)) => drop(answer.send(self.count())),
                 Some(Order::Stop) => return self.stop(ports),
             }
@@ -210,7 +219,11 @@ impl Forwarder {
         let bytes = &self.buffer[filled - length..filled];
         let written = to.transmit(&self.buffer[..filled]);
         let is_taken = written.is_ok();
-        self.ledger.passed(direction, place, length, is_taken);
+        let fate = match written {
+            Ok(_) => Fate::Delivered,
+            Err(error) => refusal(&error, bytes),
+        };
+        self.ledger.passed(direction, place, length, &fate);
         if self.records_packets {
             let packet = Packet {
                 id,
@@ -218,7 +231,7 @@ impl Forwarder {
                 link: LinkType::Raw,
                 bytes: Cow::Borrowed(bytes),
                 sent_at,
-                fate: written.map_or_else(|error| refusal(&error), |_| Fate::Delivered),
+                fate,
                 changes: Changes::default(),
                 place: Some(place),
                 due_at: None,
@@ -283,8 +296,9 @@ impl Forwarder {
                 self.record(parcel, Fate::Lost { cause }, None);
             }
             Err(error) => {
-                self.ledger.refused(&parcel);
-                self.record(parcel, refusal(&error), None);
+                let fate = refusal(&error, parcel.bytes());
+                self.ledger.refused(&parcel, &fate);
+                self.record(parcel, fate, None);
             }
         }
     }
@@ -394,11 +408,15 @@ fn facing([client, server]: &mut [Port; 2], direction: Direction) -> [&mut Port;
     }
 }
 
-/// The fate of a packet that the receiving device refused.
-fn refusal(error: &io::Error) -> Fate {
-    Fate::Lost {
-        cause: Cow::Owned(format!("device: {}", errno_name(error))),
-    }
+/// The fate of a packet that the receiving device refused: none takes what is no
+/// IP packet.
+fn refusal(error: &io::Error, bytes: &[u8]) -> Fate {
+    let cause = if Heading::of(bytes).is_some() {
+        Cow::Owned(format!("device: {}", errno_name(error)))
+    } else {
+        Cow::Borrowed(NOT_IP)
+    };
+    Fate::Lost { cause }
 }
 
 /// The five-tuple of a TCP packet, as its sender names it.

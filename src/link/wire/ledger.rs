@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::event::{Changes, InFlow};
+use crate::event::{Changes, Fate, InFlow};
 use crate::flow::Direction;
 use crate::impair::{FlowName, Parcel};
-use crate::link::account::{Carried, FlowAccount, Lateness, Traffic, WireCount};
+use crate::link::account::{Carried, FlowAccount, Lateness, NOT_IP, Traffic, WireCount};
 
 /// Nanoseconds that no packet is late by: a minute. What is, counts as that.
 const LATEST: u64 = 60_000_000_000;
@@ -44,14 +44,13 @@ impl Ledger {
         direction: Direction,
         place: InFlow,
         length: usize,
-        is_taken: bool,
+        fate: &Fate,
     ) {
         let traffic = self.traffic(direction, place);
         traffic.offered.count(length);
-        if is_taken {
-            traffic.delivered.count(length);
-        } else {
-            traffic.refused.count(length);
+        match fate {
+            Fate::Delivered => traffic.delivered.count(length),
+            fate => turned_away(traffic, length, fate),
         }
     }
 
@@ -92,9 +91,9 @@ impl Ledger {
     }
 
     /// A packet was refused by the device.
-    pub(super) fn refused(&mut self, parcel: &Parcel) {
+    pub(super) fn refused(&mut self, parcel: &Parcel, fate: &Fate) {
         let length = parcel.sent.len();
-        self.began(parcel).refused.count(length);
+        turned_away(self.began(parcel), length, fate);
     }
 
     /// A packet was still under way when the wire stopped.
@@ -146,5 +145,16 @@ impl Ledger {
             self.flows.resize_with(index + 1, Carried::default);
         }
         self.flows[index].count(direction)
+    }
+}
+
+/// Counts a packet that the device refused: as the link's own loss, unless it was
+/// none that any device takes.
+fn turned_away(traffic: &mut Traffic, length: usize, fate: &Fate) {
+    match fate {
+        Fate::Lost { cause } if cause == NOT_IP => {
+            traffic.lost.entry(cause.clone()).or_default().count(length);
+        }
+        _ => traffic.refused.count(length),
     }
 }

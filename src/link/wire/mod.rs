@@ -9,8 +9,9 @@ mod ledger;
 mod orders;
 
 use std::io;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::account::WireCount;
 use super::device::Port;
@@ -55,11 +56,30 @@ impl Wire {
 
     /// Waits until nothing is under way: every packet that was sent has been
     /// handed over or lost, and so has every answer that a kernel gave at once.
-    pub(super) fn settle(&self) -> io::Result<()> {
+    /// `EINTR` where that is not to be waited for any more.
+    pub(super) fn settle(&self, is_interrupted: impl Fn() -> bool) -> io::Result<()> {
+        /// How often a long wait looks whether it should go on.
+        const GLANCE: Duration = Duration::from_millis(20);
         let (done, settled) = channel();
         self.control.send(Order::Settle(done))?;
-        // An error means that the wire has stopped, and so is quiet too.
-        let _ = settled.recv();
+        loop {
+            match settled.recv_timeout(GLANCE) {
+                Err(RecvTimeoutError::Timeout) if is_interrupted() => {
+                    return Err(io::Error::from_raw_os_error(nix::libc::EINTR));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // A wire that has stopped is quiet too.
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    /// Counts the times of the plan's changes from now, where they wait for it.
+    pub(super) fn start_schedule(&self) -> io::Result<()> {
+        let (done, started) = channel();
+        self.control.send(Order::StartSchedule(done))?;
+        // A wire that has stopped has nothing to change.
+        let _ = started.recv();
         Ok(())
     }
 

@@ -17,6 +17,8 @@ use crate::link::device::Port;
 
 /// What the wire's thread can be told, once what waits has been taken in.
 pub(super) enum Order {
+    /// Count the times of the plan's changes from now, and say so.
+    StartSchedule(Sender<()>),
     /// Say when nothing is under way.
     Settle(Sender<()>),
     /// Say what was carried so far.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Shown;
 use crate::compare::confirm::{self, Confirmed};
-use crate::compare::{Boundaries, Compared, Figures, Traffic, WireUse};
+use crate::compare::{Boundaries, Compared, Figures, Split, Traffic, WireUse};
 use crate::flow::Kind;
 use crate::report::figure::{counted, duration, grouped, rate};
 use crate::report::line::Line;
@@ -125,11 +125,13 @@ fn delivery(rows: &mut Rows<'_>) {
     rows.add_any("out of order", |figures, _| {
         Some(grouped(figures.arrivals.out_of_order.into()))
     });
-    rows.add_any("  by places, at most", |figures, _| {
+    rows.add_any("  extent (RFC 4737)", |figures, _| {
         Some(grouped(figures.reordering.extent_max.into()))
     });
-    rows.add_any("corrupted", |figures, _| {
-        Some(grouped(figures.arrivals.corrupted.into()))
+    rows.add_any("corrupted", |figures, one| {
+        let wire = one.wire.as_ref();
+        let confirmed = wire.and_then(|wire| confirm::corrupted(figures, wire));
+        Some(confirmed_by(figures.arrivals.corrupted.into(), confirmed))
     });
     rows.add_any("waited for others", |figures, _| {
         let blocked = grouped(figures.blocked?.into());
@@ -160,10 +162,15 @@ fn latency(rows: &mut Rows<'_>) {
     rows.add_any("goodput", |figures, _| {
         Some(rate(figures.goodput?, Duration::from_secs(1), "bit"))
     });
-    rows.add_any("sent again (TCP_INFO)", |figures, _| {
-        Some(grouped(figures.retransmitted?.into()))
-    });
 }
+
+type Part = fn(&Split) -> u64;
+
+const PARTS: [(&str, Part); 3] = [
+    ("  headers", |bytes| bytes.headers),
+    ("  sent again", |bytes| bytes.retransmitted),
+    ("  ACKs and answers", |bytes| bytes.answers),
+];
 
 fn on_the_wire(rows: &mut Rows<'_>, size: u32) {
     rows.add_any("packets a message", |figures, one| {
@@ -175,7 +182,24 @@ fn on_the_wire(rows: &mut Rows<'_>, size: u32) {
     rows.add_any("bytes a message", |figures, one| {
         Some(bytes_per_message(figures, one.wire?, size))
     });
-    rows.add_any("closing", |_, one| Some(packets(one.wire?.closing)));
+    for (name, part) in PARTS {
+        rows.add_any(name, |figures, one| {
+            let bytes = part(&one.wire.as_ref()?.bytes);
+            Some(each(bytes, figures)).filter(|_| bytes > 0)
+        });
+    }
+    rows.add_any("retransmissions", |figures, one| {
+        let wire = one.wire.as_ref();
+        let confirmed = wire.and_then(|wire| confirm::retransmissions(figures, wire));
+        Some(confirmed_by(figures.retransmitted?.into(), confirmed))
+    });
+    rows.add_any("closing", |figures, one| {
+        let packets = one.wire.map(|wire| packets(wire.closing));
+        match (packets, figures.closing.map(duration)) {
+            (Some(packets), Some(time)) => Some(format!("{packets}, {time}")),
+            (packets, time) => packets.or(time),
+        }
+    });
 }
 
 /// A figure, and beside it the wire's own where it has one.
@@ -221,6 +245,12 @@ fn boundaries(figures: &Figures) -> String {
         Boundaries::Kept => format!("kept: {writes}, {reads}"),
         Boundaries::None => format!("none: {writes}, {reads}"),
     }
+}
+
+/// So many a message: `40.0`.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn each(count: u64, figures: &Figures) -> String {
+    format!("{:.1}", count as f64 / f64::from(figures.sent.max(1)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

@@ -79,21 +79,27 @@ impl Axis {
         counts
     }
 
-    /// Round times on the axis: 1, 2 and 5 of each decade.
+    /// Round times on the axis, as round as give a few.
     fn ticks(self) -> Vec<(usize, String)> {
-        let mut ticks = Vec::new();
-        let mut decade = 1_u64;
-        while decade <= 1_000_000_000_000 {
-            for digit in [1, 2, 5] {
-                let time = Duration::from_nanos(digit * decade);
-                let at = logarithm(time);
-                if (self.low..=self.high).contains(&at) {
-                    ticks.push((self.bin(time), round_time(digit * decade)));
-                }
-            }
-            decade *= 10;
-        }
-        ticks
+        const FEW: usize = 3;
+        let roundest = [10, 20, 50].as_slice();
+        let digits: Vec<u64> = (1..10).map(|digit| digit * 10).collect();
+        let all: Vec<u64> = (10..100).collect();
+        let sets = [roundest, &digits, &all].map(|set| self.ticks_of(set));
+        let enough = sets.iter().position(|ticks| ticks.len() >= FEW);
+        let [.., last] = &sets;
+        enough.map_or(last, |index| &sets[index]).clone()
+    }
+
+    /// The times of two digits that are on the axis: these, in each decade.
+    fn ticks_of(self, tenths: &[u64]) -> Vec<(usize, String)> {
+        let decades = (0..12).map(|power| 10_u64.pow(power));
+        let times = decades.flat_map(|decade| tenths.iter().map(move |tenth| tenth * decade));
+        times
+            .map(|nanoseconds| (Duration::from_nanos(nanoseconds), nanoseconds))
+            .filter(|(time, _)| (self.low..=self.high).contains(&logarithm(*time)))
+            .map(|(time, nanoseconds)| (self.bin(time), round_time(nanoseconds)))
+            .collect()
     }
 }
 
@@ -101,12 +107,16 @@ fn logarithm(time: Duration) -> f64 {
     time.as_secs_f64().max(1e-9).ln()
 }
 
-/// `20 ms`, `500 µs`.
+/// `20 ms`, `1.5 ms`: a time of two digits.
 fn round_time(nanoseconds: u64) -> String {
     let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
     let unit = units.iter().find(|(scale, _)| nanoseconds >= *scale);
     let (scale, name) = unit.unwrap_or(&(1, "ns"));
-    format!("{} {name}", nanoseconds / scale)
+    let (whole, tenths) = (nanoseconds / scale, nanoseconds % scale * 10 / scale);
+    match tenths {
+        0 => format!("{whole} {name}"),
+        _ => format!("{whole}.{tenths} {name}"),
+    }
 }
 
 /// The histograms with their heading and axis; nothing where nothing came.

@@ -80,7 +80,8 @@ fn unseen(shown: &Shown<'_>, style: &Style) -> Vec<Line> {
     table::sentence(Paint::Plain, &text, style)
 }
 
-fn headline(shown: &Shown<'_>) -> String {
+/// What was done, in a sentence without its full stop.
+pub(in crate::report) fn headline(shown: &Shown<'_>) -> String {
     let Shown { config, sent, .. } = *shown;
     let place = match shown.link {
         Some(account) => format!("a private link ({})", account.device),
@@ -112,16 +113,26 @@ fn server(shown: &Shown<'_>) -> Option<IpAddr> {
 }
 
 fn failures(shown: &Shown<'_>, style: &Style) -> Vec<Line> {
-    let found = |compared: &Compared| compared.disagreements(shown.link);
-    let mut failures: Vec<String> = shown.compared.iter().flat_map(found).collect();
-    failures.extend(shown.compared.iter().filter_map(|compared| {
-        let refused = compared.column.result.as_ref().err()?;
-        Some(format!("{}: {}", compared.column.variant, refused.refused))
-    }));
-    failures
+    found_wrong(shown)
         .iter()
         .flat_map(|text| table::sentence(Paint::Failure, &format!("{WRONG} {text}"), style))
         .collect()
+}
+
+/// What is wrong with the run: figures that disagree, kinds that were refused.
+pub(in crate::report) fn found_wrong(shown: &Shown<'_>) -> Vec<String> {
+    let found = |compared: &Compared| compared.disagreements(shown.link);
+    let mut wrong: Vec<String> = shown.compared.iter().flat_map(found).collect();
+    wrong.extend(shown.compared.iter().filter_map(|compared| {
+        let refused = compared.column.result.as_ref().err()?;
+        Some(format!("{}: {}", compared.column.variant, refused.refused))
+    }));
+    wrong
+}
+
+/// What the figures say, a paragraph each.
+pub(in crate::report) fn closing(shown: &Shown<'_>) -> Vec<String> {
+    words::closing(shown)
 }
 
 /// One kind's row of a picture.

@@ -1,5 +1,10 @@
 //! The wire's account of each kind of socket, kept as packets pass: a sink that
-//! counts and keeps only the first packet that carried a message.
+//! counts, notes what became of the packets that carried messages, and keeps only
+//! the first of them.
+
+mod datagrams;
+mod kernel;
+mod stream;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +12,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Config, Mark, Variant};
+use self::datagrams::Datagrams;
+use self::stream::Segments;
+use super::{Config, Mark, Message, Variant};
 use crate::event::{Changes, Event, Fate, Packet, Sink, Topic, What};
 use crate::flow::Direction;
 use crate::packet::{
@@ -43,6 +50,45 @@ pub struct WireUse {
     pub data_packets_copied: u64,
     /// Fragments among all these packets.
     pub fragments: u64,
+    /// The bytes of [`messages`](Self::messages) by what they were for.
+    #[serde(flatten)]
+    pub bytes: Split,
+    /// Segments that the client's kernel sent again (SYN, data and FIN), as the
+    /// sequence numbers tell; `None` without a connection.
+    pub retransmitted: Option<u64>,
+    /// What must have reached the receiving socket; `None` for a stream, and
+    /// where no fates are known.
+    pub reached: Option<Observed>,
+}
+
+/// The bytes of the packets between set-up and closing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Split {
+    /// Messages, each byte the first time.
+    #[serde(rename = "payload_bytes")]
+    pub payload: u64,
+    /// Headers before those.
+    #[serde(rename = "header_bytes")]
+    pub headers: u64,
+    /// Packets that carried data again, headers included.
+    #[serde(rename = "retransmitted_bytes")]
+    pub retransmitted: u64,
+    /// Packets without a message: acknowledgments, echo replies, ICMP errors.
+    #[serde(rename = "answer_bytes")]
+    pub answers: u64,
+}
+
+/// Datagrams that the wire handed over, by what the receiving kernel must make
+/// of them; each is one, however many fragments it had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Observed {
+    /// Whole messages: the program gets each of them, or the kernel drops it for
+    /// want of room.
+    pub intact: u64,
+    /// Damaged ones that no checksum of the kernel catches: likewise.
+    pub damaged: u64,
+    /// Damaged ones that the socket drops, and counts as dropped.
+    pub refused: u64,
 }
 
 /// The first packet that carried a message.
@@ -80,6 +126,10 @@ struct Entry {
     seen: bool,
     closing: bool,
     first: Option<FirstPacket>,
+    /// Whether the packets' fates are known.
+    knows_fates: bool,
+    segments: Segments,
+    datagrams: Datagrams,
 }
 
 impl WireTally {
@@ -98,13 +148,30 @@ impl WireTally {
     /// was seen.
     pub fn of(&self, variant: Variant) -> Option<WireUse> {
         let entries = self.entries();
-        let entry = entries.of(variant)?;
-        entry.seen.then_some(entry.wire)
+        let (mark, entry) = entries.of(variant)?;
+        entry.seen.then(|| entry.wire(mark))
+    }
+
+    /// Says of each of a variant's messages what the wire did to it, where fates
+    /// are known. `messages` begin with number 1 and have no gaps.
+    pub fn trace(&self, variant: Variant, messages: &mut [Message]) {
+        let entries = self.entries();
+        let Some((mark, entry)) = entries.of(variant).filter(|(_, one)| one.knows_fates) else {
+            return;
+        };
+        if variant.is_stream() {
+            entry.segments.resolve(messages);
+            return;
+        }
+        let (on_wire, _) = entry.datagrams.resolve(mark);
+        for (index, message) in messages.iter_mut().enumerate() {
+            message.wire = Some(on_wire.get(index).copied().unwrap_or_default());
+        }
     }
 
     /// The first packet of `variant` that carried a message.
     pub fn first(&self, variant: Variant) -> Option<FirstPacket> {
-        self.entries().of(variant)?.first.clone()
+        self.entries().of(variant)?.1.first.clone()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -126,16 +193,17 @@ impl Sink for WireTally {
         let Some(index) = entries.whose(&dissection) else {
             return;
         };
-        entries.marked[index].2.count(packet, &dissection);
+        let (_, mark, entry) = &mut entries.marked[index];
+        entry.count(*mark, packet, &dissection);
     }
 }
 
 impl Entries {
-    fn of(&self, variant: Variant) -> Option<&Entry> {
+    fn of(&self, variant: Variant) -> Option<(Mark, &Entry)> {
         let mut marked = self.marked.iter();
         marked
             .find(|(one, ..)| *one == variant)
-            .map(|(_, _, entry)| entry)
+            .map(|(_, mark, entry)| (*mark, entry))
     }
 
     /// Whose a packet is; an ICMP error belongs to the packet it quotes.
@@ -195,10 +263,18 @@ impl Mark {
 }
 
 impl Entry {
-    fn count(&mut self, packet: &Packet<'_>, dissection: &Dissection) {
+    fn count(&mut self, mark: Mark, packet: &Packet<'_>, dissection: &Dissection) {
         self.seen = true;
+        self.knows_fates |= packet.fate != Fate::Unknown;
         let carries = !dissection.payload().is_empty();
-        let is_data = carries && packet.direction == Direction::ClientToServer;
+        let is_up = packet.direction == Direction::ClientToServer;
+        let is_data = carries && is_up;
+        match mark {
+            Mark::Tcp(_) if is_up => self.segments.add(packet),
+            Mark::Tcp(_) => {}
+            _ if is_data => self.datagrams.add(mark, packet),
+            _ => {}
+        }
         self.wire.data_packets_harmed += u64::from(is_data && is_harmed(packet));
         // What the wire made, no socket has put on it.
         if packet.changes.copy_of.is_some() {
@@ -219,6 +295,15 @@ impl Entry {
         let is_fragment = |ip: Ip| ip.fragment.is_some_and(|fragment| !fragment.is_whole());
         let wire = &mut self.wire;
         wire.fragments += u64::from(dissection.ip().is_some_and(is_fragment));
+        let length = packet.bytes.len() as u64;
+        if is_data {
+            let content = kernel::content(&packet.bytes);
+            let payload = content.map_or(0, |one| datagrams::payload(mark, &one) as u64);
+            wire.bytes.payload += payload;
+            wire.bytes.headers += length - payload;
+        } else if self.first.is_some() && !self.closing {
+            wire.bytes.answers += length;
+        }
         let traffic = if carries {
             &mut wire.messages
         } else if self.closing {
@@ -228,7 +313,7 @@ impl Entry {
         } else {
             &mut wire.messages
         };
-        traffic.bytes += packet.bytes.len() as u64;
+        traffic.bytes += length;
         match packet.direction {
             Direction::ClientToServer => {
                 traffic.packets_up += 1;
@@ -236,6 +321,22 @@ impl Entry {
             }
             Direction::ServerToClient => traffic.packets_down += 1,
         }
+    }
+}
+
+impl Entry {
+    fn wire(&self, mark: Mark) -> WireUse {
+        let mut wire = self.wire;
+        if let Mark::Tcp(_) = mark {
+            let sums = self.segments.sums();
+            wire.retransmitted = Some(sums.retransmitted);
+            wire.bytes.payload = sums.payload;
+            wire.bytes.headers = sums.headers;
+            wire.bytes.retransmitted = sums.retransmitted_bytes;
+        } else if self.knows_fates {
+            wire.reached = Some(self.datagrams.resolve(mark).1);
+        }
+        wire
     }
 }
 
