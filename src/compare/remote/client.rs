@@ -12,7 +12,7 @@ use super::protocol::{Arrival, Ask, Plan, Receipts};
 use super::way::{self, Way};
 use crate::compare::lane::{Arrived, Dispatched, GLANCE, Heard, Sending, dispatch, privilege};
 use crate::compare::play::Played;
-use crate::compare::{Column, Config, Identity, Mark, Outcome, Refused, Variant, figures};
+use crate::compare::{Column, Config, Identity, Mark, Order, Outcome, Refused, Variant, figures};
 use crate::error::{Error, Exit};
 use crate::flow::Kind;
 use crate::recorder::Recorder;
@@ -60,7 +60,14 @@ pub fn run(
         }
     }
     caller.go()?;
-    let sent = send(config, ways, (&caller, recorder, stop))?;
+    let rounds = match config.order {
+        Order::AtOnce => vec![ways],
+        Order::InTurn => ways.into_iter().map(|way| vec![way]).collect(),
+    };
+    let mut sent = Vec::new();
+    for ways in rounds {
+        sent.extend(send(config, ways, (&caller, recorder, stop))?);
+    }
     let count = sent.iter().map(Sent::count).max().unwrap_or_default();
     let report = caller.end(count, &plan)?;
     // A server that was stopped has nothing more to say.
@@ -111,12 +118,16 @@ fn plan(config: &Config) -> Plan {
         }
     };
     let schedule = &config.schedule;
+    let rounds = match config.order {
+        Order::AtOnce => 1,
+        Order::InTurn => u32::try_from(config.variants.len()).unwrap_or(u32::MAX),
+    };
     Plan {
         kinds: config.variants.iter().map(ask).collect(),
         count: schedule.count(),
         size: schedule.sizes.largest(),
         bytes: schedule.plan().map(|planned| u64::from(planned.size)).sum(),
-        duration_ns: nanoseconds(schedule.length()),
+        duration_ns: nanoseconds(schedule.length().saturating_mul(rounds)),
         patience_ns: nanoseconds(config.patience.min(LONGEST_WAIT)),
         timeout_ns: nanoseconds(config.timeout.min(LONGEST_WAIT)),
         seed: schedule.seed,

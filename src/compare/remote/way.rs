@@ -73,6 +73,8 @@ fn is_link_local(address: IpAddr) -> bool {
 fn unopened(variant: Variant, failure: Failure) -> String {
     let (Failure::Refused(error) | Failure::Other(error)) = failure;
     match (variant.kind(), error.errno()) {
+        // It says which sysctl allows it.
+        _ if variant == Variant::IcmpDatagram => format!("refused by this host: {error}"),
         (Kind::Raw, Some(errno @ (nix::errno::Errno::EPERM | nix::errno::Errno::EACCES))) => {
             let why = explain(&errno.into());
             format!("refused by this host: {why}; raw sockets need CAP_NET_RAW: run with sudo")
