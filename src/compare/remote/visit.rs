@@ -3,7 +3,6 @@
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -13,15 +12,14 @@ use super::control::{Control, Silence};
 use super::ear::{self, Ear};
 use super::frame::LONGEST_ASKED;
 use super::protocol::{Ask, ClientSays, Offer, Plan, ServerSays, Token};
+use super::raw;
 use super::registry::{Place, random_token};
 use super::server::Server;
 use super::session::Session;
-use crate::compare::lane::{self, Failure, Receiver, Terms};
-use crate::compare::{Mark, Variant};
+use crate::compare::Variant;
 use crate::error::explain;
 use crate::flow::Kind;
 use crate::socket::Stream;
-use crate::stage::Seat;
 
 /// Why a connection was closed before its session was over.
 enum Trouble {
@@ -232,7 +230,7 @@ impl<'scope, 'env> Visit<'scope, 'env> {
         let variant = ask.kind.parse::<Variant>();
         let (port, refused) = match variant.as_ref().map(|variant| variant.kind()) {
             Ok(Kind::Tcp | Kind::Udp) => (Some(self.local.port()), None),
-            Ok(Kind::Raw) => (None, self.open_raw(ask).err()),
+            Ok(Kind::Raw) => (None, self.hear_raw(ask).err()),
             Err(_) => (None, Some("this server does not know this kind".into())),
         };
         Offer {
@@ -242,41 +240,9 @@ impl<'scope, 'env> Visit<'scope, 'env> {
         }
     }
 
-    /// Listens for a raw kind's messages; why not, as the client reads it.
-    fn open_raw(&self, ask: &Ask) -> Result<(), String> {
-        let (Some(place), Ok(variant)) = (&self.place, ask.kind.parse::<Variant>()) else {
-            return Err("there is no session".into());
-        };
-        let mark = mark(ask)?;
-        let terms = Terms {
-            variant,
-            server: SocketAddr::new(self.local.ip(), 0),
-            client: None,
-            mark,
-            largest: 0,
-            timeout: GREETING,
-        };
-        let opened = lane::Server::open(Seat::here(&self.server.recorder), &terms);
-        let socket = match opened.and_then(lane::Server::accept) {
-            Ok(Receiver::Raw { socket, .. }) => socket,
-            Ok(_) => return Err("this kind is not raw".into()),
-            Err(failure) => return Err(unopened(failure)),
-        };
-        let session = Arc::clone(&place.session);
-        if !session.attach(variant) {
-            return Err("this kind is there already".into());
-        }
-        let clock = self.server.recorder.clock();
-        let listening = Arc::clone(&session);
-        let read = move || ear::listen(&Ear::Raw(socket, mark), variant, &listening, clock);
-        let reader = std::thread::Builder::new().name("echoes".into());
-        reader
-            .spawn_scoped(self.scope, read)
-            .map(drop)
-            .map_err(|error| {
-                session.detach(variant, None);
-                explain(&error)
-            })
+    fn hear_raw(&self, ask: &Ask) -> Result<(), String> {
+        let place = self.place.as_ref().ok_or("there is no session")?;
+        raw::hear(self.server, self.scope, &place.session, ask)
     }
 
     /// Tells what arrived, to the client and to the log.
@@ -319,32 +285,6 @@ impl<'scope, 'env> Visit<'scope, 'env> {
 
     fn now_ns(&self) -> u64 {
         nanoseconds(self.server.recorder.clock().now())
-    }
-}
-
-/// What tells a raw kind's datagrams from all others that come to this host.
-fn mark(ask: &Ask) -> Result<Mark, String> {
-    /// ICMP, IP-in-IP, TCP, UDP, IPv6, ICMPv6: the kernel's own, of which a raw
-    /// socket would get a copy of everything.
-    const BUSY: [u8; 6] = [1, 4, 6, 17, 41, 58];
-    match (ask.echo, ask.protocol) {
-        (Some(identifier), _) => Ok(Mark::Echo(identifier)),
-        (None, Some(protocol)) if BUSY.contains(&protocol) => {
-            Err(format!("protocol {protocol} is the kernel's own; try 253"))
-        }
-        (None, Some(protocol)) => Ok(Mark::Protocol(protocol)),
-        (None, None) => Err("the plan says neither identifier nor protocol".into()),
-    }
-}
-
-fn unopened(failure: Failure) -> String {
-    let (Failure::Refused(error) | Failure::Other(error)) = failure;
-    match error.errno() {
-        Some(errno @ (nix::errno::Errno::EPERM | nix::errno::Errno::EACCES)) => {
-            let why = explain(&errno.into());
-            format!("open a raw socket: {why}; --listen needs CAP_NET_RAW for it")
-        }
-        _ => error.to_string(),
     }
 }
 
