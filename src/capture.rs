@@ -31,8 +31,8 @@ pub struct Capture {
 
 impl Capture {
     /// Starts to record packets of conversations with `ports` as their server
-    /// side, and echoes with this process's [`echo_identifier`]; ICMP errors
-    /// about them included.
+    /// side, and echoes with this process's [`echo_identifier`] or the next; ICMP
+    /// errors about them included.
     pub fn start(interface: &str, ports: &[u16], recorder: &Recorder) -> Result<Self, Error> {
         let begin = || {
             let socket = PacketSocket::open(interface)?;
@@ -99,6 +99,11 @@ pub fn echo_identifier() -> u16 {
         let [high, low, ..] = mixed.to_be_bytes();
         u16::from_be_bytes([high, low])
     })
+}
+
+/// Whether an echo is this process's own: it may use the next identifier too.
+fn is_own(identifier: u16) -> bool {
+    identifier.wrapping_sub(echo_identifier()) < 2
 }
 
 struct Watcher {
@@ -219,7 +224,7 @@ fn echo_direction(packet: &Dissection) -> Option<Direction> {
             request,
             identifier,
             ..
-        } if identifier == echo_identifier() => Some(if request {
+        } if is_own(identifier) => Some(if request {
             Direction::ClientToServer
         } else {
             Direction::ServerToClient

@@ -331,6 +331,7 @@ impl Scene<'_> {
         if recorder.wants(Topic::Delivery) {
             let delivery = Delivery {
                 kind: Kind::Udp,
+                variant: None,
                 number,
                 arrival,
                 latency: None,

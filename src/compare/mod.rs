@@ -7,6 +7,7 @@
 mod agreement;
 pub mod catalogue;
 pub mod confirm;
+mod deliveries;
 pub mod expect;
 mod figures;
 mod lane;

@@ -59,6 +59,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::compare::Pace;
 
     #[test]
     fn kinds_that_would_disturb_each_other_send_in_turn() {

@@ -330,6 +330,9 @@ pub struct InFlow {
 pub struct Delivery {
     /// Through which kind of socket.
     pub kind: Kind,
+    /// Through which variant of it, where several are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<&'static str>,
     /// The message's number, from 1.
     pub number: u64,
     /// How it arrived.

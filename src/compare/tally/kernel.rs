@@ -26,6 +26,8 @@ pub(super) struct Content<'a> {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     pub(super) protocol: u8,
+    /// The ECN field (RFC 3168).
+    pub(super) ecn: u8,
     pub(super) piece: Option<Piece>,
     /// What the IP header carries.
     pub(super) bytes: &'a [u8],
@@ -74,6 +76,7 @@ fn content_v4(bytes: &[u8]) -> Option<Content<'_>> {
         source: Ipv4Addr::from(*header[12..].first_chunk::<4>()?).into(),
         destination: Ipv4Addr::from(*header[16..].first_chunk::<4>()?).into(),
         protocol: header[9],
+        ecn: header[1] & 3,
         piece: (offset > 0 || more).then(|| Piece {
             identification: u16::from_be_bytes([header[4], header[5]]).into(),
             offset,
@@ -86,10 +89,15 @@ fn content_v4(bytes: &[u8]) -> Option<Content<'_>> {
 fn content_v6(bytes: &[u8]) -> Option<Content<'_>> {
     let (header, rest) = bytes.split_first_chunk::<40>()?;
     let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    // No packet comes from a multicast address (RFC 4291 section 2.7).
+    if header[8] == 0xff {
+        return None;
+    }
     let mut content = Content {
         source: Ipv6Addr::from(*header[8..].first_chunk::<16>()?).into(),
         destination: Ipv6Addr::from(*header[24..].first_chunk::<16>()?).into(),
         protocol: header[6],
+        ecn: header[1] >> 4 & 3,
         piece: None,
         bytes: rest.get(..length)?,
     };
@@ -196,11 +204,16 @@ fn udp(port: u16, content: &Content<'_>) -> Handed {
     }
 }
 
-/// What a datagram of which a fragment was damaged becomes when it is whole.
-pub(super) fn handed_damaged(mark: Mark, family: Family) -> Handed {
-    match (mark, family) {
-        (Mark::Udp(_), _) | (Mark::Echo(_), Family::Ipv6) => Handed::Refused,
-        (Mark::Tcp(_), _) => Handed::Nowhere,
-        _ => Handed::Over(Found::Damaged),
+/// What a datagram of which a fragment was damaged becomes when it is whole;
+/// `passes` says whether its checksum is right all the same.
+pub(super) fn handed_damaged(mark: Mark, family: Family, passes: bool) -> Handed {
+    let is_checked = matches!(
+        (mark, family),
+        (Mark::Udp(_), _) | (Mark::Echo(_), Family::Ipv6)
+    );
+    if is_checked && !passes {
+        Handed::Refused
+    } else {
+        Handed::Over(Found::Damaged)
     }
 }

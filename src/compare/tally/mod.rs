@@ -3,6 +3,7 @@
 //! the first of them.
 
 mod datagrams;
+mod fragments;
 mod kernel;
 mod stream;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::datagrams::Datagrams;
+use self::fragments::{Fragments, Reassembled};
 use self::stream::Segments;
 use super::{Config, Mark, Message, Variant};
 use crate::event::{Changes, Event, Fate, Packet, Sink, Topic, What};
@@ -116,8 +118,14 @@ pub struct WireTally(Mutex<Entries>);
 #[derive(Debug)]
 struct Entries {
     marked: Vec<(Variant, Mark, Entry)>,
-    /// Whose a datagram is, by its identification: later fragments have no port.
-    datagrams: HashMap<u32, usize>,
+    /// Whose a datagram is, by protocol and identification: later fragments have
+    /// no port.
+    datagrams: HashMap<Identification, usize>,
+    /// Later fragments whose first one's fate is not yet known.
+    waiting: HashMap<Identification, Vec<(u64, Packet<'static>)>>,
+    /// Packets so far: those that are handed over are told in that order.
+    told: u64,
+    fragments: Fragments,
 }
 
 #[derive(Debug, Default)]
@@ -141,6 +149,9 @@ impl WireTally {
                 .map(|&variant| (variant, config.mark(variant), Entry::default()))
                 .collect(),
             datagrams: HashMap::new(),
+            waiting: HashMap::new(),
+            told: 0,
+            fragments: Fragments::default(),
         }))
     }
 
@@ -148,8 +159,8 @@ impl WireTally {
     /// was seen.
     pub fn of(&self, variant: Variant) -> Option<WireUse> {
         let entries = self.entries();
-        let (mark, entry) = entries.of(variant)?;
-        entry.seen.then(|| entry.wire(mark))
+        let (_, entry) = entries.of(variant)?;
+        entry.seen.then(|| entries.wire(variant)).flatten()
     }
 
     /// Says of each of a variant's messages what the wire did to it, where fates
@@ -163,7 +174,10 @@ impl WireTally {
             entry.segments.resolve(messages);
             return;
         }
-        let (on_wire, _) = entry.datagrams.resolve(mark);
+        let fragments = entries.fragments.resolve();
+        let (on_wire, _) = entry
+            .datagrams
+            .resolve(mark, &entries.part_of(variant, &fragments));
         for (index, message) in messages.iter_mut().enumerate() {
             message.wire = Some(on_wire.get(index).copied().unwrap_or_default());
         }
@@ -188,13 +202,7 @@ impl Sink for WireTally {
         let What::Packet(packet) = &event.what else {
             return;
         };
-        let dissection = packet.dissect();
-        let mut entries = self.entries();
-        let Some(index) = entries.whose(&dissection) else {
-            return;
-        };
-        let (_, mark, entry) = &mut entries.marked[index];
-        entry.count(*mark, packet, &dissection);
+        self.entries().record(packet);
     }
 }
 
@@ -206,32 +214,123 @@ impl Entries {
             .map(|(_, mark, entry)| (*mark, entry))
     }
 
+    fn record(&mut self, packet: &Packet<'_>) {
+        self.told += 1;
+        let told = self.told;
+        let dissection = packet.dissect();
+        let Some(whose) = self.whose(packet.direction, &dissection) else {
+            return;
+        };
+        match whose {
+            Whose::Lane(index) => self.count(index, (told, packet), &dissection),
+            Whose::First(index, key) => {
+                self.datagrams.insert(key, index);
+                self.count(index, (told, packet), &dissection);
+                for (told, later) in self.waiting.remove(&key).unwrap_or_default() {
+                    let dissection = later.dissect();
+                    self.count(index, (told, &later), &dissection);
+                }
+            }
+            Whose::Unknown(key) => {
+                let packet = Packet {
+                    bytes: packet.bytes.to_vec().into(),
+                    fate: packet.fate.clone(),
+                    ..*packet
+                };
+                self.waiting.entry(key).or_default().push((told, packet));
+            }
+        }
+    }
+
+    fn count(&mut self, index: usize, (told, packet): (u64, &Packet<'_>), dissection: &Dissection) {
+        let (_, mark, entry) = &mut self.marked[index];
+        entry.count(*mark, packet, dissection);
+        let is_up = packet.direction == Direction::ClientToServer;
+        if is_up && packet.fate != Fate::Unknown {
+            self.fragments.add(index, *mark, (told, packet));
+        }
+    }
+
     /// Whose a packet is; an ICMP error belongs to the packet it quotes.
-    fn whose(&mut self, packet: &Dissection) -> Option<usize> {
+    fn whose(&self, direction: Direction, packet: &Dissection) -> Option<Whose> {
         if let Some(quoted) = packet.quoted() {
-            return self.whose(&quoted);
+            return self.whose(direction.reversed(), &quoted);
         }
         let ip = packet.ip()?;
-        let identification = ip
-            .fragment
-            .filter(|fragment| !fragment.is_whole())
-            .map(|fragment| fragment.identification);
-        let marked = self.marked.iter();
-        let mut having = marked
-            .enumerate()
-            .filter(|(_, (_, mark, _))| mark.has(ip.protocol, packet));
-        if let Some((index, _)) = having.next() {
-            if let Some(identification) = identification {
-                self.datagrams.insert(identification, index);
-            }
-            return Some(index);
+        let fragment = ip.fragment.filter(|fragment| !fragment.is_whole());
+        let key = fragment.map(|fragment| (direction, ip.protocol, fragment.identification));
+        let find = |is_one: &dyn Fn(Mark) -> bool| {
+            let mut marked = self.marked.iter();
+            marked.position(|(_, mark, _)| is_one(*mark))
+        };
+        if let Some(index) = find(&|mark| mark.has(ip.protocol, packet)) {
+            return Some(key.map_or(Whose::Lane(index), |key| Whose::First(index, key)));
         }
-        if let Some(index) = self.datagrams.get(&identification?) {
-            return Some(*index);
+        let key = key?;
+        let only = find(&|mark| mark.may_have(ip.protocol))?;
+        let mut others = self.marked[only + 1..].iter();
+        if !others.any(|(_, mark, _)| mark.may_have(ip.protocol)) {
+            return Some(Whose::Lane(only));
         }
-        let mut marked = self.marked.iter();
-        marked.position(|(_, mark, _)| mark.may_have(ip.protocol))
+        let known = self.datagrams.get(&key);
+        Some(known.map_or(Whose::Unknown(key), |index| Whose::Lane(*index)))
     }
+
+    /// A variant's datagrams among all that travelled in fragments.
+    fn part_of<'a>(&self, variant: Variant, all: &'a [Reassembled]) -> Vec<&'a Reassembled> {
+        let mut marked = self.marked.iter();
+        let lane = marked.position(|(one, ..)| *one == variant);
+        all.iter().filter(|one| Some(one.lane) == lane).collect()
+    }
+
+    fn wire(&self, variant: Variant) -> Option<WireUse> {
+        let (mark, entry) = self.of(variant)?;
+        let mut wire = entry.wire;
+        if let Mark::Tcp(_) = mark {
+            let sums = entry.segments.sums();
+            wire.retransmitted = Some(sums.retransmitted);
+            wire.bytes.payload = sums.payload;
+            wire.bytes.headers = sums.headers;
+            wire.bytes.retransmitted = sums.retransmitted_bytes;
+        } else if entry.knows_fates {
+            wire.reached = Some(self.reached(variant, mark));
+        }
+        Some(wire)
+    }
+
+    fn reached(&self, variant: Variant, mark: Mark) -> Observed {
+        let fragments = self.fragments.resolve();
+        let of = |variant, mark, entry: &Entry| {
+            let part = self.part_of(variant, &fragments);
+            entry.datagrams.resolve(mark, &part).1
+        };
+        let marked = self.marked.iter();
+        let is_echo = |mark: Mark| matches!(mark, Mark::Echo(_));
+        let refused = marked
+            .filter(|(one, other, _)| *one == variant || (is_echo(mark) && is_echo(*other)))
+            // A raw socket checks each echo before its filter asks whose it is.
+            .map(|(variant, mark, entry)| of(*variant, *mark, entry).refused)
+            .sum();
+        let own = self
+            .of(variant)
+            .map(|(mark, entry)| of(variant, mark, entry));
+        Observed {
+            refused,
+            ..own.unwrap_or_default()
+        }
+    }
+}
+
+/// What the fragments of one datagram have in common.
+type Identification = (Direction, IpProtocol, u32);
+
+/// Whose a packet is.
+enum Whose {
+    Lane(usize),
+    /// Of this lane, and later fragments with this identification too.
+    First(usize, Identification),
+    /// Whose the first fragment with this identification is.
+    Unknown(Identification),
 }
 
 impl Mark {
@@ -269,10 +368,12 @@ impl Entry {
         let carries = !dissection.payload().is_empty();
         let is_up = packet.direction == Direction::ClientToServer;
         let is_data = carries && is_up;
+        let is_fragment = |ip: Ip| ip.fragment.is_some_and(|fragment| !fragment.is_whole());
+        let is_piece = dissection.ip().is_some_and(is_fragment);
         match mark {
             Mark::Tcp(_) if is_up => self.segments.add(packet),
             Mark::Tcp(_) => {}
-            _ if is_data => self.datagrams.add(mark, packet),
+            _ if is_data && !is_piece => self.datagrams.add(mark, packet),
             _ => {}
         }
         self.wire.data_packets_harmed += u64::from(is_data && is_harmed(packet));
@@ -292,9 +393,8 @@ impl Entry {
             });
         }
         self.closing |= !carries && is_end(dissection);
-        let is_fragment = |ip: Ip| ip.fragment.is_some_and(|fragment| !fragment.is_whole());
         let wire = &mut self.wire;
-        wire.fragments += u64::from(dissection.ip().is_some_and(is_fragment));
+        wire.fragments += u64::from(is_piece);
         let length = packet.bytes.len() as u64;
         if is_data {
             let content = kernel::content(&packet.bytes);
@@ -321,22 +421,6 @@ impl Entry {
             }
             Direction::ServerToClient => traffic.packets_down += 1,
         }
-    }
-}
-
-impl Entry {
-    fn wire(&self, mark: Mark) -> WireUse {
-        let mut wire = self.wire;
-        if let Mark::Tcp(_) = mark {
-            let sums = self.segments.sums();
-            wire.retransmitted = Some(sums.retransmitted);
-            wire.bytes.payload = sums.payload;
-            wire.bytes.headers = sums.headers;
-            wire.bytes.retransmitted = sums.retransmitted_bytes;
-        } else if self.knows_fates {
-            wire.reached = Some(self.datagrams.resolve(mark).1);
-        }
-        wire
     }
 }
 
