@@ -409,6 +409,28 @@ fn who_may_not_open_raw_sockets_has_a_row_that_says_so() {
     server.stop();
 }
 
+#[test]
+fn variants_share_the_server_at_once_and_in_turn() {
+    let program = Program::new();
+    let mut server = Server::start(&program, &[]);
+    let kinds = "tcp,tcp-nodelay,udp,udp-connected,raw-icmp,raw-ip";
+    for order in ["--at-once", "--sequential"] {
+        let options = ["--kinds", kinds, "-c", "20", "-s", "24..900", order];
+        let result = client(&program, server.address, &options);
+        for name in kinds.split(',') {
+            let kind = kind(&result, name);
+            let expected = if nix::unistd::geteuid().is_root() || !name.starts_with("raw") {
+                json!(20)
+            } else {
+                Value::Null
+            };
+            assert_eq!(kind["delivered"], expected, "{order} {kind}");
+        }
+        server.says("20 messages sent");
+    }
+    server.stop();
+}
+
 /// A client in the middle of a run that would take an hour.
 fn started(
     program: &Program,
@@ -450,7 +472,7 @@ fn either_side_may_stop_and_what_is_known_is_told() {
     let (result, said) = ended(child, lines);
     assert!(said.contains("interrupted after 1 of 1000"), "{said}");
     assert_eq!(kind(&result, "udp")["delivered"], 1, "{result}");
-    server.says("1 messages sent");
+    server.says("1 message sent");
     let (child, lines) = started(&program, server.address);
     let log = server.stop();
     assert!(log.contains("the server was stopped"), "{log}");

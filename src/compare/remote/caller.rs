@@ -11,7 +11,7 @@ use super::control::{Control, Silence};
 use super::frame::LONGEST_TOLD;
 use super::limits::Limits;
 use super::offset::RoundTrip;
-use super::protocol::{Arrival, ClientSays, Offer, Plan, Reads, ServerSays, Token, VERSION};
+use super::protocol::{Arrival, ClientSays, Offer, Plan, Receipts, ServerSays, Token, VERSION};
 use crate::compare::Variant;
 use crate::error::{Error, Exit};
 use crate::recorder::Recorder;
@@ -34,7 +34,7 @@ pub(super) struct Caller<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// Each kind that took part.
-    pub(super) kinds: BTreeMap<Variant, (Vec<Arrival>, Reads)>,
+    pub(super) kinds: BTreeMap<Variant, (Vec<Arrival>, Receipts)>,
     /// Why the server ended the session, where it did.
     pub(super) cut: Option<String>,
 }
@@ -130,17 +130,19 @@ impl<'a> Caller<'a> {
     pub(super) fn end(&mut self, sent: u32, plan: &Plan) -> Result<Report, Error> {
         // A server that was stopped has closed, and its report is there.
         let _ = self.control.say(&ClientSays::End { sent });
-        let waits = plan.patience_ns.max(plan.timeout_ns);
-        let until = Instant::now() + Duration::from_nanos(waits) + ANSWER;
+        let waits = Duration::from_nanos(plan.patience_ns.max(plan.timeout_ns));
+        let mut until = Instant::now() + waits + ANSWER;
         let mut report = Report::default();
-        // However many chunks a hostile server sends, what is kept is bounded.
+        let mut told = Vec::new();
+        // Each turn brings more than the one before, and all of it is bounded.
         loop {
-            let never = || false;
-            let said = self.control.hear(until, &never);
+            let said = self.control.hear(until, &|| false);
             match said.map_err(|why| self.lost("get the report of", &why))? {
                 ServerSays::Done => return Ok(report),
-                ServerSays::Over { cut } => report.cut = cut.map(|why| printable(&why)),
-                ServerSays::Arrivals { kind, messages } => {
+                ServerSays::Over { cut } if report.kinds.is_empty() && report.cut.is_none() => {
+                    report.cut = cut.map(|why| printable(&why));
+                }
+                ServerSays::Arrivals { kind, messages } if !messages.is_empty() => {
                     let entry = self.entry(&mut report, &kind, plan)?;
                     entry.0.extend(messages);
                     // As many as a server notes, and no more.
@@ -148,11 +150,13 @@ impl<'a> Caller<'a> {
                         return Err(self.wrong("more arrivals than it can have noted"));
                     }
                 }
-                ServerSays::Heard { kind, heard } => {
+                ServerSays::Heard { kind, heard } if !told.contains(&kind) => {
                     self.entry(&mut report, &kind, plan)?.1 = heard;
+                    told.push(kind);
                 }
                 other => return Err(self.unexpected("get the report of", other)),
             }
+            until = Instant::now() + ANSWER;
         }
     }
 
@@ -161,7 +165,7 @@ impl<'a> Caller<'a> {
         report: &'r mut Report,
         kind: &str,
         plan: &Plan,
-    ) -> Result<&'r mut (Vec<Arrival>, Reads), Error> {
+    ) -> Result<&'r mut (Vec<Arrival>, Receipts), Error> {
         let planned = plan.kinds.iter().any(|ask| ask.kind == kind);
         let variant = kind.parse::<Variant>().ok().filter(|_| planned);
         let variant = variant.ok_or_else(|| self.wrong("a kind that was not planned"))?;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::caller::{Caller, Report};
 use super::clocks::Clocks;
 use super::offset::{Estimate, Offset};
-use super::protocol::{Arrival, Ask, Plan, Reads};
+use super::protocol::{Arrival, Ask, Plan, Receipts};
 use super::way::{self, Way};
 use crate::compare::lane::{Arrived, Dispatched, GLANCE, Heard, Sending, dispatch, privilege};
 use crate::compare::play::Played;
-use crate::compare::{Column, Config, Identity, Mark, Outcome, Refused, Variant, figures};
+use crate::compare::{Column, Config, Identity, Mark, Order, Outcome, Refused, Variant, figures};
 use crate::error::{Error, Exit};
 use crate::flow::Kind;
 use crate::recorder::Recorder;
@@ -47,14 +47,27 @@ pub fn run(
     let offers = caller.plan(plan.clone())?;
     let mut refused = Vec::new();
     let mut ways = Vec::new();
-    for offer in &offers {
-        match way::open(offer, config, &caller, recorder) {
+    // What the server offers beyond the plan is nobody's.
+    for &variant in &config.variants {
+        let offer = offers.iter().find(|offer| offer.kind == variant.name());
+        let opened = match offer {
+            Some(offer) => way::open((variant, offer), config, &caller, recorder),
+            None => Err("the server says nothing of it".to_owned()),
+        };
+        match opened {
             Ok(way) => ways.push(way),
-            Err(why) => refused.extend(refusal(&offer.kind, why)),
+            Err(why) => refused.push(silent(variant, why)),
         }
     }
     caller.go()?;
-    let sent = send(config, ways, (&caller, recorder, stop))?;
+    let rounds = match config.order {
+        Order::AtOnce => vec![ways],
+        Order::InTurn => ways.into_iter().map(|way| vec![way]).collect(),
+    };
+    let mut sent = Vec::new();
+    for ways in rounds {
+        sent.extend(send(config, ways, (&caller, recorder, stop))?);
+    }
     let count = sent.iter().map(Sent::count).max().unwrap_or_default();
     let report = caller.end(count, &plan)?;
     // A server that was stopped has nothing more to say.
@@ -105,12 +118,16 @@ fn plan(config: &Config) -> Plan {
         }
     };
     let schedule = &config.schedule;
+    let rounds = match config.order {
+        Order::AtOnce => 1,
+        Order::InTurn => u32::try_from(config.variants.len()).unwrap_or(u32::MAX),
+    };
     Plan {
         kinds: config.variants.iter().map(ask).collect(),
         count: schedule.count(),
         size: schedule.sizes.largest(),
         bytes: schedule.plan().map(|planned| u64::from(planned.size)).sum(),
-        duration_ns: nanoseconds(schedule.length()),
+        duration_ns: nanoseconds(schedule.length().saturating_mul(rounds)),
         patience_ns: nanoseconds(config.patience.min(LONGEST_WAIT)),
         timeout_ns: nanoseconds(config.timeout.min(LONGEST_WAIT)),
         seed: schedule.seed,
@@ -247,7 +264,7 @@ fn judge(config: &Config, sent: Vec<Sent>, mut report: Report, offset: &Offset) 
 }
 
 /// What a receiver on this machine would have heard.
-fn heard(sent: &Sent, arrivals: &[Arrival], reads: Reads, offset: &Offset) -> Heard {
+fn heard(sent: &Sent, arrivals: &[Arrival], reads: Receipts, offset: &Offset) -> Heard {
     let arrived = arrivals.iter().filter_map(|arrival| {
         let index = (arrival.number as usize).checked_sub(1)?;
         // The server cannot have what was never sent.
@@ -278,9 +295,4 @@ fn silent(variant: Variant, refused: String) -> Column {
         }),
         messages: Vec::new(),
     }
-}
-
-fn refusal(kind: &str, why: Refused) -> Option<Column> {
-    let variant = kind.parse::<Variant>().ok()?;
-    Some(silent(variant, why.refused))
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::control::is_only_time;
 use super::ledger::{Got, Ledger};
 use super::proof::Proof;
-use super::protocol::{Plan, Reads};
+use super::protocol::{Plan, Receipts};
 use super::session::{Heard, Session};
 use crate::compare::lane::{Found, drops, expected};
 use crate::compare::{Mark, Variant};
@@ -37,15 +37,15 @@ const COPIES: Duration = Duration::from_millis(100);
 /// Answers to proofs that one socket sends at most.
 const ANSWERS: u32 = 16;
 
-/// Reads until the end and hands over what was heard.
+/// Receipts until the end and hands over what was heard.
 pub(super) fn listen(ear: &Ear, variant: Variant, session: &Session, clock: Clock) {
-    let heard = session.plan().and_then(|plan| {
+    let heard = session.plan().map(|plan| {
         let mut reader = Reader {
             session,
             clock,
             plan,
             ledger: Ledger::new(plan.count),
-            reads: Reads::default(),
+            reads: Receipts::default(),
             bytes: 0,
             last: Instant::now(),
             answers: 0,
@@ -59,11 +59,11 @@ pub(super) fn listen(ear: &Ear, variant: Variant, session: &Session, clock: Cloc
             Ear::Raw(socket, _) => drops(socket.as_fd()).ok().flatten(),
         };
         let Reader { ledger, reads, .. } = reader;
-        Some(Heard {
+        Heard {
             variant,
             ledger,
             reads,
-        })
+        }
     });
     session.detach(variant, heard);
 }
@@ -73,7 +73,7 @@ struct Reader<'a> {
     clock: Clock,
     plan: &'a Plan,
     ledger: Ledger,
-    reads: Reads,
+    reads: Receipts,
     bytes: u64,
     last: Instant,
     answers: u32,
@@ -93,11 +93,10 @@ impl Reader<'_> {
             };
             match read {
                 Ok(true) => {}
-                Ok(false) => return,
                 Err(error) if is_only_time(&error) => {}
                 // An ICMP error about an answer says nothing of what arrives.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(_) => return,
+                Ok(false) | Err(_) => return,
             }
             if self.is_over(matches!(ear, Ear::Stream(_))) {
                 return;
@@ -165,9 +164,8 @@ impl Reader<'_> {
         };
         match expected(mark, family, data.get(header..).unwrap_or_default()) {
             Some(Found::Whole(probe, length)) => {
-                if self.ledger.message(&probe, length, now) == Got::Message {
-                    self.count(received.bytes, true);
-                }
+                let is_ours = self.ledger.message(&probe, length, now) == Got::Message;
+                self.count(received.bytes, is_ours);
             }
             Some(Found::Damaged) => {
                 self.ledger.damaged();

@@ -34,6 +34,7 @@ mod limits;
 mod offset;
 mod proof;
 mod protocol;
+mod raw;
 mod registry;
 mod server;
 mod session;

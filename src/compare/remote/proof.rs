@@ -43,7 +43,7 @@ impl Proof {
         bytes
     }
 
-    /// Reads a datagram; `None` where it is neither.
+    /// Receipts a datagram; `None` where it is neither.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; LENGTH] = bytes.try_into().ok()?;
         let (magic, rest) = bytes.split_first_chunk::<4>()?;

@@ -110,7 +110,7 @@ pub enum ServerSays {
         /// Which kind.
         kind: String,
         /// What the server's receives were.
-        heard: Reads,
+        heard: Receipts,
     },
     /// The report is whole.
     Done,
@@ -189,7 +189,7 @@ impl From<Arrival> for (u32, u32, u64) {
 
 /// What the receives of one kind were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reads {
+pub struct Receipts {
     /// Messages whose checksum did not match.
     pub corrupted: u32,
     /// Calls that received something.

@@ -132,10 +132,10 @@ mod tests {
             ..Limits::default()
         };
         let registry = Registry::new(limits);
-        let first = registry.open(session(1, "::1")).ok().expect("room");
+        let first = registry.open(session(1, "::1")).expect("room");
         let why = registry.open(session(2, "::1")).err().expect("no room");
         assert!(why.contains("1 of 1 sessions with your address"), "{why}");
-        let _second = registry.open(session(2, "::2")).ok().expect("room");
+        let _second = registry.open(session(2, "::2")).expect("room");
         let why = registry.open(session(3, "::3")).err().expect("no room");
         assert!(why.contains("2 of 2 sessions"), "{why}");
         drop(first);
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_session_is_found_by_its_own_peer_alone() {
         let registry = Registry::new(Limits::default());
-        let place = registry.open(session(1, "::1")).ok().expect("room");
+        let place = registry.open(session(1, "::1")).expect("room");
         let find = |peer: &str| {
             let peer = peer.parse().expect("an address");
             registry.session(place.session.token, peer).is_some()

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
-use super::protocol::{Ask, Plan, Reads, Token};
+use super::protocol::{Ask, Plan, Receipts, Token};
 use crate::compare::Variant;
 
 /// A session.
@@ -43,7 +43,7 @@ pub(super) struct Over {
 pub(super) struct Heard {
     pub(super) variant: Variant,
     pub(super) ledger: Ledger,
-    pub(super) reads: Reads,
+    pub(super) reads: Receipts,
 }
 
 impl Session {

@@ -3,7 +3,6 @@
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -13,15 +12,14 @@ use super::control::{Control, Silence};
 use super::ear::{self, Ear};
 use super::frame::LONGEST_ASKED;
 use super::protocol::{Ask, ClientSays, Offer, Plan, ServerSays, Token};
+use super::raw;
 use super::registry::{Place, random_token};
 use super::server::Server;
 use super::session::Session;
-use crate::compare::lane::{self, Failure, Receiver, Terms};
-use crate::compare::{Mark, Variant};
+use crate::compare::Variant;
 use crate::error::explain;
 use crate::flow::Kind;
 use crate::socket::Stream;
-use crate::stage::Seat;
 
 /// Why a connection was closed before its session was over.
 enum Trouble {
@@ -70,17 +68,13 @@ pub(super) fn receive<'scope>(
         .and_then(|mut control| {
             let stopped = || stop.load(Ordering::Relaxed);
             match control.hear(Instant::now() + GREETING, &stopped)? {
-                ClientSays::Attach { token, kind } => {
-                    attach(server, control, peer, (token, &kind)).map(|()| None)
-                }
+                ClientSays::Attach { token, kind } => attach(server, control, peer, (token, &kind)),
                 first => Visit::new(server, scope, stop, (control, peer))
-                    .and_then(|visit| visit.lead(first).map(Some)),
+                    .and_then(|visit| visit.lead(first)),
             }
         });
-    match told {
-        Ok(None) => {}
-        Ok(Some(story)) => server.journal.say(format_args!("{peer}: {story}")),
-        Err(why) => server.journal.say(format_args!("{peer}: {why}; closed")),
+    if let Err(why) = told {
+        server.journal.say(format_args!("{peer}: {why}; closed"));
     }
 }
 
@@ -126,6 +120,7 @@ struct Visit<'scope, 'env> {
     peer: SocketAddr,
     agenda: Agenda,
     place: Option<Place>,
+    is_reported: bool,
 }
 
 impl<'scope, 'env> Visit<'scope, 'env> {
@@ -144,12 +139,13 @@ impl<'scope, 'env> Visit<'scope, 'env> {
             peer,
             agenda: Agenda::new(server.limits),
             place: None,
+            is_reported: false,
         })
     }
 
-    /// Leads the session to its end; what became of it, for the log.
-    fn lead(mut self, first: ClientSays) -> Result<String, Trouble> {
-        let mut story = "left before anything was sent".to_owned();
+    /// Leads the session to its end. What came of it is in the log once it has
+    /// been told to the client; what happens after that is no trouble.
+    fn lead(mut self, first: ClientSays) -> Result<(), Trouble> {
         let mut said = first;
         let mut until = Instant::now() + self.agenda.patience();
         loop {
@@ -160,8 +156,8 @@ impl<'scope, 'env> Visit<'scope, 'env> {
             })?;
             let is_errand = matches!(step, Step::Pong(_));
             match step {
-                Step::Close => return Ok(story),
-                Step::Report(sent) => story = self.report(Some(sent), None)?,
+                Step::Close => return Ok(()),
+                Step::Report(sent) => self.report(Some(sent), None)?,
                 step => self.take(step)?,
             }
             if !is_errand {
@@ -177,6 +173,7 @@ impl<'scope, 'env> Visit<'scope, 'env> {
                     };
                     return self.report(None, Some(cut));
                 }
+                Err(_) if self.is_reported => return Ok(()),
                 Err(why) => return Err(why.into()),
             };
         }
@@ -233,7 +230,7 @@ impl<'scope, 'env> Visit<'scope, 'env> {
         let variant = ask.kind.parse::<Variant>();
         let (port, refused) = match variant.as_ref().map(|variant| variant.kind()) {
             Ok(Kind::Tcp | Kind::Udp) => (Some(self.local.port()), None),
-            Ok(Kind::Raw) => (None, self.open_raw(ask).err()),
+            Ok(Kind::Raw) => (None, self.hear_raw(ask).err()),
             Err(_) => (None, Some("this server does not know this kind".into())),
         };
         Offer {
@@ -243,104 +240,51 @@ impl<'scope, 'env> Visit<'scope, 'env> {
         }
     }
 
-    /// Listens for a raw kind's messages; why not, as the client reads it.
-    fn open_raw(&self, ask: &Ask) -> Result<(), String> {
-        let (Some(place), Ok(variant)) = (&self.place, ask.kind.parse::<Variant>()) else {
-            return Err("there is no session".into());
-        };
-        let mark = mark(ask)?;
-        let terms = Terms {
-            variant,
-            server: SocketAddr::new(self.local.ip(), 0),
-            client: None,
-            mark,
-            largest: 0,
-            timeout: GREETING,
-        };
-        let opened = lane::Server::open(Seat::here(&self.server.recorder), &terms);
-        let socket = match opened.and_then(lane::Server::accept) {
-            Ok(Receiver::Raw { socket, .. }) => socket,
-            Ok(_) => return Err("this kind is not raw".into()),
-            Err(failure) => return Err(unopened(failure)),
-        };
-        let session = Arc::clone(&place.session);
-        if !session.attach(variant) {
-            return Err("this kind is there already".into());
-        }
-        let clock = self.server.recorder.clock();
-        let listening = Arc::clone(&session);
-        let read = move || ear::listen(&Ear::Raw(socket, mark), variant, &listening, clock);
-        let reader = std::thread::Builder::new().name("echoes".into());
-        reader
-            .spawn_scoped(self.scope, read)
-            .map(drop)
-            .map_err(|error| {
-                session.detach(variant, None);
-                explain(&error)
-            })
+    fn hear_raw(&self, ask: &Ask) -> Result<(), String> {
+        let place = self.place.as_ref().ok_or("there is no session")?;
+        raw::hear(self.server, self.scope, &place.session, ask)
     }
 
-    /// Tells what arrived; a summary for the log.
-    fn report(&self, sent: Option<u32>, cut: Option<&str>) -> Result<String, Trouble> {
+    /// Tells what arrived, to the client and to the log.
+    fn report(&mut self, sent: Option<u32>, cut: Option<&str>) -> Result<(), Trouble> {
         let Some(session) = self.place.as_ref().map(|place| &place.session) else {
-            return Ok(String::new());
+            return Ok(());
         };
         session.end(sent);
         let waits = session
             .plan()
             .map_or(0, |plan| plan.patience_ns.max(plan.timeout_ns));
         let heard = session.collect(Duration::from_nanos(waits) + Duration::from_secs(1));
-        let over = ServerSays::Over {
-            cut: cut.map(str::to_owned),
+        let arrived: Vec<_> = heard
+            .iter()
+            .map(|heard| format!("{} {}", heard.variant, heard.ledger.arrived()))
+            .collect();
+        let peer = self.peer;
+        let ended = match (sent, cut) {
+            (Some(1), _) => "1 message sent".to_owned(),
+            (Some(sent), _) => format!("{sent} messages sent"),
+            (None, cut) => cut.unwrap_or_default().to_owned(),
         };
-        self.control.say(&over)?;
-        let mut story = Vec::new();
+        let story = format_args!("{peer}: {ended}; arrived: {}", arrived.join(", ")).to_string();
+        self.server.journal.tell(story);
+        self.is_reported = true;
+        self.control.say(&ServerSays::Over {
+            cut: cut.map(str::to_owned),
+        })?;
         for heard in &heard {
             let kind = heard.variant.name().to_owned();
             for messages in heard.ledger.chunks() {
                 let (kind, messages) = (kind.clone(), messages.to_vec());
                 self.control.say(&ServerSays::Arrivals { kind, messages })?;
             }
-            story.push(format!("{kind} {}", heard.ledger.arrived()));
             let heard = heard.reads;
             self.control.say(&ServerSays::Heard { kind, heard })?;
         }
-        self.control.say(&ServerSays::Done)?;
-        let sent = match (sent, cut) {
-            (Some(sent), _) => format!("{sent} messages sent"),
-            (None, cut) => cut.unwrap_or_default().to_owned(),
-        };
-        Ok(format!("{sent}; arrived: {}", story.join(", ")))
+        Ok(self.control.say(&ServerSays::Done)?)
     }
 
     fn now_ns(&self) -> u64 {
         nanoseconds(self.server.recorder.clock().now())
-    }
-}
-
-/// What tells a raw kind's datagrams from all others that come to this host.
-fn mark(ask: &Ask) -> Result<Mark, String> {
-    /// ICMP, IP-in-IP, TCP, UDP, IPv6, ICMPv6: the kernel's own, of which a raw
-    /// socket would get a copy of everything.
-    const BUSY: [u8; 6] = [1, 4, 6, 17, 41, 58];
-    match (ask.echo, ask.protocol) {
-        (Some(identifier), _) => Ok(Mark::Echo(identifier)),
-        (None, Some(protocol)) if BUSY.contains(&protocol) => {
-            Err(format!("protocol {protocol} is the kernel's own; try 253"))
-        }
-        (None, Some(protocol)) => Ok(Mark::Protocol(protocol)),
-        (None, None) => Err("the plan says neither identifier nor protocol".into()),
-    }
-}
-
-fn unopened(failure: Failure) -> String {
-    let (Failure::Refused(error) | Failure::Other(error)) = failure;
-    match error.errno() {
-        Some(errno @ (nix::errno::Errno::EPERM | nix::errno::Errno::EACCES)) => {
-            let why = explain(&errno.into());
-            format!("open a raw socket: {why}; --listen needs CAP_NET_RAW for it")
-        }
-        _ => error.to_string(),
     }
 }
 

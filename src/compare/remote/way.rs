@@ -2,7 +2,7 @@
 //! stream names the session, a sender of datagrams proves its address.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::caller::{Caller, printable};
@@ -11,8 +11,8 @@ use super::frame::{Decoder, LONGEST_TOLD, encode};
 use super::proof::{LENGTH, Proof};
 use super::protocol::{ClientSays, Offer, ServerSays};
 use crate::compare::lane::{Client, Failure, Sender, Terms};
-use crate::compare::{Config, Refused, Variant};
-use crate::error::{Exit, explain};
+use crate::compare::{Config, Variant};
+use crate::error::explain;
 use crate::flow::Kind;
 use crate::recorder::Recorder;
 use crate::stage::Seat;
@@ -33,35 +33,30 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// Opens one kind as the server offers it; why it does not take part, as the
 /// user reads it. No refusal fails the others' run.
 pub(super) fn open(
-    offer: &Offer,
+    (variant, offer): (Variant, &Offer),
     config: &Config,
     caller: &Caller<'_>,
     recorder: &Recorder,
-) -> Result<Way, Refused> {
-    let refused = |refused: String| Refused {
-        refused,
-        exit: Exit::Other,
-    };
-    let variant = offer.kind.parse::<Variant>();
-    let variant = variant.map_err(|_| refused("the server offers what nobody asked".into()))?;
+) -> Result<Way, String> {
     if let Some(why) = &offer.refused {
-        let why = printable(why);
-        return Err(refused(format!("refused by the server: {why}")));
+        return Err(format!("refused by the server: {}", printable(why)));
     }
-    let server = SocketAddr::new(caller.peer.ip(), offer.port.unwrap_or(0));
-    let mut terms = Terms::new(config, variant, server.ip(), Some(caller.local.ip()));
-    terms.server.set_port(server.port());
+    // The peer's own address, with the scope that a link-local one needs.
+    let mut server = caller.peer;
+    server.set_port(offer.port.unwrap_or(0));
+    let own = Some(caller.local.ip()).filter(|own| !is_link_local(*own));
+    let mut terms = Terms::new(config, variant, server.ip(), own);
+    terms.server = server;
     terms.timeout = terms.timeout.min(LONGEST);
-    let mut client = Client::open(Seat::here(recorder), &terms)
-        .map_err(|failure| refused(unopened(variant, failure)))?;
+    let mut client =
+        Client::open(Seat::here(recorder), &terms).map_err(|failure| unopened(variant, failure))?;
     let clock = recorder.clock();
     let before = clock.now();
     match variant.kind() {
         Kind::Tcp => attach(&client.sender, variant, caller),
         Kind::Udp => prove(&client.sender, variant, caller),
         Kind::Raw => Ok(()),
-    }
-    .map_err(refused)?;
+    }?;
     client.set_up += clock.now().saturating_sub(before);
     Ok(Way {
         variant,
@@ -70,9 +65,16 @@ pub(super) fn open(
     })
 }
 
+/// An address that means nothing without its interface.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 fn unopened(variant: Variant, failure: Failure) -> String {
     let (Failure::Refused(error) | Failure::Other(error)) = failure;
     match (variant.kind(), error.errno()) {
+        // It says which sysctl allows it.
+        _ if variant == Variant::IcmpDatagram => format!("refused by this host: {error}"),
         (Kind::Raw, Some(errno @ (nix::errno::Errno::EPERM | nix::errno::Errno::EACCES))) => {
             let why = explain(&errno.into());
             format!("refused by this host: {why}; raw sockets need CAP_NET_RAW: run with sudo")
