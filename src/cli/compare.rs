@@ -21,6 +21,7 @@ use super::verdict::{Checked, VerdictArgs};
 use crate::compare::remote::Clocks;
 use crate::compare::{self, Compared, Config, Order, WireTally};
 use crate::error::Error;
+use crate::event::Sink;
 use crate::flow::Family;
 use crate::link::Account;
 use crate::packet::hexdump::Mode;
@@ -103,27 +104,33 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     }
     let peer = args.remote.peer(&args.place)?;
     let ground = match peer {
-        Some(peer) => Ground::Network(peer),
+        Some(peer) => {
+            let why = "packets are not captured between machines; leave one of the two";
+            args.output.refuse_packets(why)?;
+            Ground::Network(peer)
+        }
         None => Ground::Stage(args.place.prepare()?),
     };
     let config = Config {
         family: peer.map_or(args.place.family(), |peer| Family::of(peer.ip())),
         ..args.config(ground.seed())
     };
+    play(args, &ground, &config, colour)
+}
+
+/// Plays a comparison and presents what came of it.
+fn play(args: &Args, ground: &Ground, config: &Config, colour: Colour) -> anyhow::Result<ExitCode> {
     let lines = args.verdict.open(&config.variants, &args.output)?;
     let clock = Clock::start();
-    let tally = Arc::new(WireTally::new(&config));
+    let tally = Arc::new(WireTally::new(config));
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
     let sinks = sinks.played_at(args.remote.place());
-    let html = args.html.as_deref();
-    let page = html.map(|path| PageFile::create(path, clock)).transpose()?;
-    let sink = sinks.tee()?;
-    let sink = page.as_ref().map_or(sink.clone(), |page| page.beside(sink));
+    let page = args.page(clock)?;
     let stop = stop_on_signals()?;
     let equipment = Equipment {
         place: &args.place,
         clock,
-        sink,
+        sink: beside(page.as_ref(), sinks.tee()?),
         stop: &stop,
     };
     let Played {
@@ -132,7 +139,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         account,
         described,
         clocks,
-    } = ground.play(&config, equipment)?;
+    } = ground.play(config, equipment)?;
     let (planned, sent_messages) = (outcome.planned, outcome.sent_messages);
     let interrupted = said_to_be_interrupted(&outcome);
     let compared = compare::with_wire(outcome.columns, &tally);
@@ -153,7 +160,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     let finished = sinks.conclude(&result, account.as_ref())?;
     lines.write(&compared)?;
     let shown = report::compare::Shown {
-        config: &config,
+        config,
         sent: sent_messages,
         compared: &compared,
         link: account.as_ref(),
@@ -171,8 +178,16 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         show(&shown, (described.as_deref(), clocks.as_ref()), colour)?;
     }
     finished.pcap?;
-    let agrees = agrees(&compared, account.as_ref());
-    Ok(ended_as(agrees && Checked::all_met(&checked)))
+    let is_right = agrees(&compared, account.as_ref()) && Checked::all_met(&checked);
+    Ok(ended_as(is_right))
+}
+
+/// What the packets go to: the run's own sinks, and what a page keeps.
+fn beside(page: Option<&PageFile>, sink: Arc<dyn Sink>) -> Arc<dyn Sink> {
+    match page {
+        Some(page) => page.beside(sink),
+        None => sink,
+    }
 }
 
 /// Says on standard error where the sending was ended early, and whether it was.
@@ -257,6 +272,12 @@ fn agrees(compared: &[Compared], account: Option<&Account>) -> bool {
 }
 
 impl Args {
+    /// The page in the making, where one is wanted.
+    fn page(&self, clock: Clock) -> Result<Option<PageFile>, Error> {
+        let path = self.html.as_deref();
+        path.map(|path| PageFile::create(path, clock)).transpose()
+    }
+
     fn config(&self, seed: u64) -> Config {
         let config = self.schedule.config(seed, self.place.narrowest());
         let longest_way = self.place.longest_way(self.schedule.longest());

@@ -135,6 +135,14 @@ pub(super) struct Sinks {
 }
 
 impl OutputArgs {
+    /// A packet file where there are no packets.
+    pub(super) fn refuse_packets(&self, why: &str) -> Result<(), Error> {
+        match &self.pcap {
+            None => Ok(()),
+            Some(path) => Err(Error::new("--pcap", path.display(), why)),
+        }
+    }
+
     /// Opens what the run will write to, before anything runs.
     pub(super) fn open(&self, command: &'static str, clock: Clock) -> Result<Sinks, Error> {
         let pcap = match &self.pcap {
