@@ -270,3 +270,45 @@ fn a_schedule_ends_when_it_says() {
         assert_eq!(column["lost"], 0, "{column}");
     }
 }
+
+/// tshark counts what TCP sent again from the same packets, by rules of its own.
+#[test]
+fn tshark_counts_the_same_retransmissions() {
+    if !support::tshark::is_installed() {
+        return support::skipped("counting retransmissions with tshark", "tshark");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("compare.pcapng");
+    let file = path.to_str().expect("UTF-8");
+    let program = Program::new();
+    for (family, seed) in [("-4", "3"), ("-6", "4")] {
+        let arguments = [
+            "compare", family, "--kinds", "tcp", "-c", "500", "-s", "1000", "--loss", "3%",
+            "--delay", "10ms", "--seed", seed, "--pcap", file,
+        ];
+        let Some(lines) = program.json(As::Myself, &arguments) else {
+            return;
+        };
+        let column = &result(&lines)["kinds"][0];
+        // What comes again soon after a gap Wireshark may take for out of order.
+        let again = "tcp.dstport == 5073 && (tcp.analysis.retransmission \
+                     || tcp.analysis.spurious_retransmission || tcp.analysis.out_of_order)";
+        let counted = Command::new("tshark")
+            .args([
+                "-r",
+                file,
+                "-Y",
+                again,
+                "-T",
+                "fields",
+                "-e",
+                "frame.number",
+            ])
+            .output()
+            .expect("tshark starts");
+        let theirs = text(&counted.stdout).lines().count() as u64;
+        assert_eq!(column["retransmitted"].as_u64(), Some(theirs), "{column}");
+        assert_eq!(column["wire"]["retransmitted"].as_u64(), Some(theirs));
+        assert!(theirs > 5, "{column}");
+    }
+}
