@@ -251,15 +251,13 @@ fn a_wire_that_is_late_fails_where_that_matters() {
 
 #[test]
 fn the_fast_mode_says_what_it_is_and_takes_nothing_else() {
-    let transfer = [
-        "--fast",
-        "--server",
-        "exec nc -lN 9 </dev/null | wc -c",
-        "--",
-        "sh",
-        "-c",
-        "head -c 20000000 /dev/zero | nc -N server 9",
-    ];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let count = file(&folder, "count");
+    let made = Command::new("mkfifo").arg(&count).status();
+    assert!(made.expect("mkfifo(1) starts").success());
+    let server = format!("nc -lN 9 </dev/null | (bytes=$(wc -c); echo $bytes >{count})");
+    let client = format!("head -c 20000000 /dev/zero | nc -N server 9; cat {count}");
+    let transfer = ["--fast", "--server", &server, "--", "sh", "-c", &client];
     let Some(output) = lab(&transfer) else {
         return;
     };
@@ -268,7 +266,7 @@ fn the_fast_mode_says_what_it_is_and_takes_nothing_else() {
         said.contains("fast: uncut packets of up to 64 KiB"),
         "{said}"
     );
-    assert!(said.lines().any(|line| line.trim() == "20000000"), "{said}");
+    assert_eq!(text(&output.stdout).trim(), "20000000", "{said}");
     for also in [&["--loss", "1%"][..], &["--pcap", "x"], &["--fates", "x"]] {
         let arguments = [&["--fast"], also, &["--", "true"]].concat();
         let output = lab(&arguments).expect("a lab");

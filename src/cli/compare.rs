@@ -4,15 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::Serialize;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::compare_remote::{self, RemoteArgs};
 use super::demonstration::describe;
 use super::ground::{Equipment, Ground, Played};
+use super::interrupt::Interrupt;
 use super::output::{Colour, OutputArgs, whole};
 use super::page::{PageFile, Setting};
 use super::place::PlaceArgs;
@@ -98,7 +97,7 @@ struct Report<'a> {
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     if args.remote.is_server() {
-        let stop = stop_on_signals()?;
+        let stop = Interrupt::catch()?.flag();
         compare_remote::listen(&args.remote, &args.place, &stop)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -126,7 +125,7 @@ fn play(args: &Args, ground: &Ground, config: &Config, colour: Colour) -> anyhow
     let sinks = args.output.open("compare", clock)?.with(tally.clone());
     let sinks = sinks.played_at(args.remote.place());
     let page = args.page(clock)?;
-    let stop = stop_on_signals()?;
+    let stop = Interrupt::catch()?.flag();
     let equipment = Equipment {
         place: &args.place,
         clock,
@@ -219,18 +218,6 @@ fn ended_as(is_good: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// Ctrl-C ends the sending; what was sent is judged and shown all the same.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // A second signal ends the process as if nobody listened.
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Error::new("sigaction", "SIGINT", error))?;
-    }
-    Ok(stop)
 }
 
 fn first_packets(

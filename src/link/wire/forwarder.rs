@@ -12,13 +12,13 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use nix::sys::prctl;
 
 use super::ledger::Ledger;
 use super::orders::{Order, Orders};
+use super::quiet::Quiet;
 use crate::error::errno_name;
 use crate::event::{Changes, Fate, Packet, Topic, What};
 use crate::flow::{Direction, FiveTuple, Kind};
@@ -54,9 +54,6 @@ const FULL_QUEUES: usize = 2 * QUEUE as usize / TURN + 1;
 /// How often a connection is looked at that neither sends nor receives.
 const SAMPLING: Duration = Duration::from_millis(10);
 
-/// How many times the answers to what has settled are waited for in turn.
-const ANSWERS: usize = 64;
-
 pub(super) struct Forwarder {
     recorder: Recorder,
     records_packets: bool,
@@ -68,20 +65,9 @@ pub(super) struct Forwarder {
     /// Buffers of packets that have left, for those to come.
     spare: Vec<Vec<u8>>,
     /// Who waits until nothing is under way.
-    waiting: Vec<Waiting>,
+    quiet: Quiet,
     /// When the kernels are asked how their connections do, packets or not.
     next_sample: Option<Duration>,
-}
-
-/// Somebody who waits until nothing is under way.
-struct Waiting {
-    done: Sender<()>,
-    /// The last packet of the generation they wait for.
-    last: u64,
-    /// How many of that generation are still under way.
-    outstanding: usize,
-    /// How many more generations of answers they wait for.
-    generations: usize,
 }
 
 impl Forwarder {
@@ -102,7 +88,7 @@ impl Forwarder {
             ledger: Ledger::new(),
             buffer: vec![0; LARGEST],
             spare: Vec::new(),
-            waiting: Vec::new(),
+            quiet: Quiet::default(),
         }
     }
 
@@ -121,12 +107,7 @@ impl Forwarder {
             self.take_turns(turns, ports)?;
             match order {
                 None => {}
-                Some(Order::Settle(done)) => self.waiting.push(Waiting {
-                    done,
-                    last: self.medium.last_id(),
-                    outstanding: self.medium.in_flight(),
-                    generations: ANSWERS,
-                }),
+                Some(Order::Settle(done)) => self.quiet.await_by(done, &self.medium),
                 // Whoever asked may have gone; then nobody listens.
                 Some(Order::StartSchedule(done)) => {
                     self.medium.start_schedule(self.clock());
@@ -135,8 +116,9 @@ impl Forwarder {
                 Some(Order::Count(answer)) => drop(answer.send(self.count())),
                 Some(Order::Stop) => return self.stop(ports),
             }
-            if !self.waiting.is_empty() {
-                self.tell_the_waiting(ports)?;
+            while self.quiet.has_answers() {
+                self.take_turns(FULL_QUEUES, ports)?;
+                self.quiet.answers_taken(&self.medium);
             }
         }
     }
@@ -261,10 +243,7 @@ impl Forwarder {
     fn release(&mut self, now: Duration, ports: &mut [Port; 2]) {
         while let Some(outcome) = self.medium.poll(now) {
             let Outcome { parcel, verdict } = outcome;
-            for one in &mut self.waiting {
-                let is_awaited = usize::from(parcel.id <= one.last);
-                one.outstanding = one.outstanding.saturating_sub(is_awaited);
-            }
+            self.quiet.ended(parcel.id);
             match verdict {
                 Verdict::Deliver => {
                     let [_, to] = facing(ports, parcel.direction);
@@ -323,31 +302,6 @@ impl Forwarder {
         if self.spare.len() < TURN {
             self.spare.push(parcel.sent);
         }
-    }
-
-    /// Tells those who wait for quiet that it has come.
-    fn tell_the_waiting(&mut self, ports: &mut [Port; 2]) -> io::Result<()> {
-        while self.waiting.iter().any(|one| one.outstanding == 0) {
-            // What the generation before was answered with is in the devices.
-            self.take_turns(FULL_QUEUES, ports)?;
-            for one in std::mem::take(&mut self.waiting) {
-                let under_way = self.medium.in_flight();
-                if one.outstanding > 0 {
-                    self.waiting.push(one);
-                } else if under_way > 0 && one.generations > 0 {
-                    self.waiting.push(Waiting {
-                        last: self.medium.last_id(),
-                        outstanding: under_way,
-                        generations: one.generations - 1,
-                        ..one
-                    });
-                } else {
-                    // Whoever asked may have gone; then nobody waits.
-                    let _ = one.done.send(());
-                }
-            }
-        }
-        Ok(())
     }
 
     fn stop(mut self, ports: &mut [Port; 2]) -> io::Result<WireCount> {

@@ -7,6 +7,7 @@
 mod forwarder;
 mod ledger;
 mod orders;
+mod quiet;
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, channel};
