@@ -32,9 +32,9 @@ use crate::report::{self, Style};
 ///
 /// Numbered, timestamped, checksummed messages go from the client to the server
 /// through a stream socket, a datagram socket and a raw ICMP socket, over the
-/// same private link. One thread sends them all; the kinds take turns at being
-/// first. What arrives is judged by the receiving program
-/// and held against what crossed the wire.
+/// same private link and by the same schedule, each kind with a sender and a
+/// receiver of its own. What arrives is judged by the receiving program and held
+/// against what crossed the wire.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
