@@ -32,7 +32,10 @@ impl Compared {
             return found;
         };
         if self.column.kind() != Kind::Tcp {
-            say(unseen(figures, wire));
+            // What a device had no room for never came to the wire; the link's
+            // account tells of it.
+            let dropped = link.map_or(0, Account::unmodelled_loss);
+            say(unseen(figures, wire, dropped));
         }
         for text in confirm::unconfirmed(self) {
             say(Some(text));
@@ -73,8 +76,8 @@ fn unaccounted(figures: &Figures) -> Option<String> {
 }
 
 /// A datagram is one packet or several fragments, never less.
-fn unseen(figures: &Figures, wire: &WireUse) -> Option<String> {
-    (wire.data_packets < figures.writes).then(|| {
+fn unseen(figures: &Figures, wire: &WireUse, dropped: u64) -> Option<String> {
+    (wire.data_packets + dropped < figures.writes).then(|| {
         format!(
             "{} messages were sent, {} packets crossed the wire",
             figures.writes, wire.data_packets

@@ -125,8 +125,9 @@ impl WatchArgs {
             && late > bound
         {
             let late = Time(round(late));
+            let packets = account.count.lateness.packets;
             note!(
-                "--strict {}: 1 of 100 packets left {late} or more after it was due",
+                "--strict {}: of {packets} held packets the 99th percentile left {late} late",
                 Time(bound)
             );
             verdict = Verdict::Unsound;
