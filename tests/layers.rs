@@ -37,7 +37,8 @@ const KERNEL_EDGE: &[&str] = &[
     "src/link/namespace.rs",
     "src/link/tun.rs",
     "src/link/veth.rs",
-    "src/socket/icmp.rs",
+    "src/socket/icmp/batch.rs",
+    "src/socket/icmp/mod.rs",
     "src/socket/kernel.rs",
     "src/socket/packet.rs",
 ];

@@ -49,6 +49,7 @@ fn one_probe(family: Family, payload_bytes: usize, linger: Duration) -> Config {
             name: "localhost".to_owned(),
             address: loopback,
             source: loopback,
+            interface: Some("lo".to_owned()),
             numeric: true,
         },
         plan: Plan {

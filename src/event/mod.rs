@@ -21,8 +21,8 @@ use crate::packet::{Checksums, Dissection, LinkType, dissect_with};
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
 pub use echo::{
-    Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoReply, EchoRequest,
-    EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary,
+    Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
+    EchoReply, EchoRequest, EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary, EchoTarget,
 };
 pub use sample::{CongestionState, Limit, Sample};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};

@@ -1,13 +1,13 @@
 //! Ping: ICMP and ICMPv6 echo, judged by this host's clock (RFC 792, RFC 4443).
 //!
-//! [`Core`] decides, without a socket or a clock; [`run`] carries out, on a
-//! socket that [`open`] opened. Nothing here prints: all that happens goes to a
-//! [`Sink`](crate::event::Sink). Round trips are measured between this host's
-//! send and receive calls; a reply's payload is never believed.
+//! [`Exchange`] sends requests and knows what answers them, whoever decides when
+//! to send and what counts: [`host`] pings one host as `ping(8)` does. Deciding
+//! is done without a socket or a clock. Nothing here prints: all that happens
+//! goes to a [`Sink`](crate::event::Sink). Round trips are measured by this
+//! host's monotonic clock; a reply's payload is never believed.
 
-mod arrival;
-mod core;
-mod driver;
+pub mod exchange;
+pub mod host;
 pub mod meaning;
 mod names;
 mod outbox;
@@ -17,8 +17,8 @@ mod signals;
 mod statistics;
 pub mod wire;
 
-pub use core::{Condition, Core, Judged, Plan, Probe, Refused};
-pub use driver::{Config, Naming, Outcome, run};
+pub use exchange::Exchange;
+pub use host::{Config, Core, Naming, Outcome, Plan, run};
 pub use privilege::drop_privileges;
 pub use resolve::Target;
 pub use signals::Signals;

@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::names::{Name, Names};
-use crate::event::{Echo, EchoCause, Event, Place, Sink, Topic, What};
+use nix::net::if_::if_indextoname;
+
+use crate::event::{Echo, EchoAddress, EchoCause, Event, Place, Sink, Topic, What};
 
 /// Beyond this many waiting events, names are done without.
 const MOST_WAITING: usize = 1024;
@@ -109,12 +111,24 @@ impl<'a> Outbox<'a> {
 
 fn name_slot<'e>(echo: &'e mut Echo<'_>) -> Option<&'e mut Option<String>> {
     match echo {
-        Echo::Started(started) => Some(&mut started.target_name),
+        Echo::Started(started) => Some(&mut started.address_name),
         Echo::Reply(reply) => Some(&mut reply.from_name),
         Echo::Failure(failure) => match &mut failure.cause {
             EchoCause::Icmp { from_name, .. } => Some(from_name),
             _ => None,
         },
-        Echo::Request(_) | Echo::Status(_) | Echo::Summary(_) => None,
+        Echo::Request(_) | Echo::NoAnswer(_) | Echo::Status(_) | Echo::Summary(_) => None,
+    }
+}
+
+/// An address for an event: the zone by its interface's name.
+pub(super) fn named_zone(address: SocketAddr) -> EchoAddress {
+    let zone = match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => if_indextoname(v6.scope_id()).ok(),
+        _ => None,
+    };
+    EchoAddress {
+        ip: address.ip(),
+        zone: zone.map(|name| name.to_string_lossy().into()),
     }
 }

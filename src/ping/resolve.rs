@@ -28,6 +28,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The address the route gives our packets.
     pub source: SocketAddr,
+    /// The interface that has that address, if one of this host's has.
+    pub interface: Option<String>,
     /// Whether an address was typed, so that no names are looked up.
     pub numeric: bool,
 }
@@ -69,6 +71,7 @@ impl Target {
             name,
             address: without_port(address),
             source: without_port(source),
+            interface: interface_of(source.ip()),
             numeric: is_literal(host),
         }
     }
@@ -158,6 +161,15 @@ fn source_towards(address: SocketAddr) -> Result<SocketAddr, Errno> {
         socket.local_addr()
     };
     route().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+}
+
+/// The interface that has this address (`getifaddrs(3)`).
+fn interface_of(address: IpAddr) -> Option<String> {
+    let found = pnet::datalink::interfaces().into_iter().find(|interface| {
+        let mut addresses = interface.ips.iter();
+        addresses.any(|network| network.ip() == address)
+    });
+    found.map(|interface| interface.name)
 }
 
 fn without_port(mut address: SocketAddr) -> SocketAddr {

@@ -1,11 +1,13 @@
 //! The arithmetic of round trips: min, avg, max, mdev and the moving average,
-//! as `ping(8)` reports them, on nanoseconds in integers.
+//! as `ping(8)` reports them, on nanoseconds in integers; and beyond them
+//! percentiles and jitter.
 //!
 //! Pure. It never looks at a clock and never decides whether a reply counts.
 
 use std::time::Duration;
 
 use crate::event::EchoRoundTrips;
+use crate::stats::{Jitter, Latency};
 
 /// Round trips so far, in constant space.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +19,8 @@ pub struct RoundTrips {
     sum_of_squares: u128,
     /// Eight times the moving average.
     smoothed_by_8: u64,
+    jitter: Jitter,
+    distribution: Latency,
 }
 
 impl RoundTrips {
@@ -39,6 +43,8 @@ impl RoundTrips {
             (self.smoothed_by_8 - self.smoothed_by_8 / 8).saturating_add(nanoseconds)
         };
         self.count += 1;
+        self.jitter.arrived(round_trip);
+        self.distribution.add(round_trip);
     }
 
     /// The longest so far; zero if there is none.
@@ -48,9 +54,7 @@ impl RoundTrips {
 
     /// The figures, if there was a round trip.
     pub fn figures(&self) -> Option<EchoRoundTrips> {
-        if self.count == 0 {
-            return None;
-        }
+        let distribution = self.distribution.summary()?;
         let count = u128::from(self.count);
         let average = self.sum / count;
         // Dividing last keeps the digits; where the square would overflow,
@@ -65,6 +69,10 @@ impl RoundTrips {
             max: Duration::from_nanos(self.max),
             deviation: nanoseconds(variance.isqrt()),
             smoothed: Duration::from_nanos(self.smoothed_by_8 / 8),
+            jitter: self.jitter.estimate().unwrap_or_default(),
+            p50: distribution.p50,
+            p90: distribution.p90,
+            p99: distribution.p99,
         })
     }
 }

@@ -12,6 +12,7 @@ use pnet::packet::ip::IpNextHeaderProtocols;
 use pnet::packet::ipv4::Ipv4Packet;
 
 use crate::flow::Family;
+use crate::socket::icmp::Token;
 
 /// Length of an echo message's header in bytes.
 pub const HEADER: usize = 8;
@@ -57,14 +58,29 @@ pub enum Checksum {
     Wrong,
 }
 
-/// An echo request with payload bytes 0, 1, 2, … 255, 0, … as `ping(8)` sends
-/// them. On ICMPv6 sockets the kernel fills the checksum.
-pub fn request(family: Family, echo: &Echo, payload_bytes: usize) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER + payload_bytes];
-    for (byte, value) in bytes[HEADER..].iter_mut().zip((0..=u8::MAX).cycle()) {
-        *byte = value;
-    }
-    write_header(family, echo, &mut bytes);
+/// The sequence number of the request with this token.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the sequence number is the low 16 bits"
+)]
+pub fn sequence(token: Token) -> u16 {
+    token.0 as u16
+}
+
+/// The payload that `ping(8)` sends: 0, 1, 2, … 255, 0, …
+pub fn counting_payload(bytes: usize) -> Vec<u8> {
+    (0..=u8::MAX).cycle().take(bytes).collect()
+}
+
+/// An echo request with this payload, which [`write_header`] completes.
+pub fn request(family: Family, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER];
+    bytes.extend_from_slice(payload);
+    let nobody = Echo {
+        identifier: 0,
+        sequence: 0,
+    };
+    write_header(family, &nobody, &mut bytes);
     bytes
 }
 
@@ -150,6 +166,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn request(family: Family, echo: Echo, payload_bytes: usize) -> Vec<u8> {
+        let mut bytes = super::request(family, &counting_payload(payload_bytes));
+        write_header(family, &echo, &mut bytes);
+        bytes
+    }
+
     const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
     fn reply_to(family: Family, request: &[u8]) -> Vec<u8> {
@@ -183,9 +205,9 @@ mod tests {
             identifier: 0x1234,
             sequence: 7,
         };
-        let bytes = request(Family::Ipv4, &echo, 4);
+        let bytes = request(Family::Ipv4, echo, 4);
         assert_eq!(hex::encode(bytes), "0800e3c01234000700010203");
-        let bytes = request(Family::Ipv6, &echo, 4);
+        let bytes = request(Family::Ipv6, echo, 4);
         assert_eq!(hex::encode(bytes), "800000001234000700010203");
     }
 
@@ -195,7 +217,7 @@ mod tests {
             identifier: 1,
             sequence: 2,
         };
-        let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, &echo, 56));
+        let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, echo, 56));
         let mut bytes = with_ipv4_header(&reply, 8);
         bytes.extend_from_slice(&[0xff; 5]);
         let parsed = parse_reply(Family::Ipv4, Framing::Ipv4Header, &bytes).unwrap();
@@ -210,7 +232,7 @@ mod tests {
             identifier: 1,
             sequence: 2,
         };
-        let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, &echo, 8));
+        let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, echo, 8));
         for bit in 0..reply.len() * 8 {
             let mut changed = reply.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -228,7 +250,7 @@ mod tests {
         for family in FAMILIES {
             let mut bytes = request(
                 family,
-                &Echo {
+                Echo {
                     identifier: 1,
                     sequence: 2,
                 },
@@ -247,9 +269,9 @@ mod tests {
         fn what_is_sent_is_what_is_read(identifier: u16, sequence: u16, size in 0..2000_usize) {
             for family in FAMILIES {
                 let echo = Echo { identifier, sequence };
-                let mut bytes = request(family, &Echo { identifier: 9, sequence: 9 }, size);
+                let mut bytes = request(family, Echo { identifier: 9, sequence: 9 }, size);
                 write_header(family, &echo, &mut bytes);
-                prop_assert_eq!(&bytes, &request(family, &echo, size));
+                prop_assert_eq!(&bytes, &request(family, echo, size));
                 prop_assert_eq!(parse_quoted_request(family, &bytes), Some(echo));
                 let reply = parse_reply(family, Framing::Message, &reply_to(family, &bytes)).unwrap();
                 prop_assert_eq!(reply.echo, echo);
@@ -272,7 +294,7 @@ mod tests {
         #[test]
         fn every_prefix_of_a_reply_is_read_or_refused(cut in 0..92_usize) {
             let echo = Echo { identifier: 1, sequence: 2 };
-            let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, &echo, 56));
+            let reply = reply_to(Family::Ipv4, &request(Family::Ipv4, echo, 56));
             let bytes = with_ipv4_header(&reply, 8);
             let parsed = parse_reply(Family::Ipv4, Framing::Ipv4Header, &bytes[..cut]);
             prop_assert_eq!(parsed.is_some(), cut >= 36);

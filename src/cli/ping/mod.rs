@@ -1,7 +1,7 @@
 //! `socklab ping`: the options of `ping(8)` and what they mean.
 //!
-//! Owns the order in which privileges are used: sockets first, then none, and
-//! only then names and packets.
+
+mod ground;
 
 use std::io::{self, Stderr, Stdout};
 use std::process::ExitCode;
@@ -11,19 +11,18 @@ use std::time::Duration;
 use clap::ArgAction;
 use nix::unistd::getuid;
 
-use super::link::LinkArgs;
-use super::output::{bytes, environment, unwritten, whole};
+use ground::Ground;
+
+use crate::cli::link::LinkArgs;
+use crate::cli::output::{bytes, environment, unwritten, whole};
 use crate::error::{Error, Exit};
-use crate::event::{Silence, Sink};
+use crate::event::Sink;
 use crate::flow::Family;
-use crate::link::{self, Link};
-use crate::ping::{
-    self, Config, MOST_PAYLOAD, Naming, Outcome, Plan, Signals, Target, drop_privileges,
-};
+use crate::ping::{self, Config, MOST_PAYLOAD, Naming, Outcome, Plan, Signals, Target};
 use crate::recorder::Clock;
 use crate::report::json::JsonLines;
 use crate::report::ping::{Addresses, Detail, Layout, PingText};
-use crate::socket::icmp::IcmpSocket;
+use crate::socket::icmp::{IcmpSocket, Options};
 
 /// The shortest interval for anyone but root, as in iputils.
 const SHORTEST_USER_INTERVAL: Duration = Duration::from_millis(2);
@@ -55,9 +54,9 @@ Examples:
     reason = "each is a flag that is typed"
 )]
 pub struct Args {
-    /// Name or address
+    /// Names or addresses
     #[arg(value_name = "HOST", required_unless_present = "link")]
-    pub host: Option<String>,
+    pub hosts: Vec<String>,
     /// Stop after this many replies
     #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true)]
     pub count: Option<u64>,
@@ -129,6 +128,20 @@ impl Args {
         }
     }
 
+    /// Where these arguments ping, with sockets open and privileges dropped.
+    fn ground(&self) -> Result<Ground, Error> {
+        if self.hosts.is_empty() {
+            return Ground::link(&self.link, self.family(), &self.options());
+        }
+        let why = "they are for the private link; leave the host, and ping that with --link";
+        self.link.refused_without_link(why)?;
+        Ground::network(self.family(), &self.options())
+    }
+
+    fn options(&self) -> Options {
+        Options { ttl: self.ttl }
+    }
+
     fn layout(&self, target: &Target) -> Layout {
         Layout {
             detail: match (self.quiet, self.hex) {
@@ -148,49 +161,25 @@ impl Args {
 /// Pings the host, or the private link's server. As `ping(8)` has it, 1 means
 /// that replies did not come; whatever kept a ping from running is 2.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    let run = match &args.host {
-        Some(host) => run_on_network(args, host),
-        None => run_on_link(args),
-    };
-    run.map_err(|error| error.exiting(Exit::Other))
+    run_one(args).map_err(|error| error.exiting(Exit::Other))
 }
 
-/// Pings on the machine's own network, without privileges once the sockets are
-/// open.
-fn run_on_network(args: &Args, host: &str) -> Result<ExitCode, Error> {
-    let why = "they are for the private link; leave the host, and ping that with --link";
-    args.link.refused_without_link(why)?;
+fn run_one(args: &Args) -> Result<ExitCode, Error> {
     check_interval(args.interval)?;
-    let sockets = Sockets::open(args.family());
-    drop_privileges()?;
-    let target = Target::resolve(host, args.family())?;
-    let socket = sockets.choose(Family::of(target.address.ip()))?;
-    run_on(args, &socket, target, "network")
-}
-
-/// Pings the server of a private link, from its client.
-fn run_on_link(args: &Args) -> Result<ExitCode, Error> {
-    let config = args.link.config()?;
-    link::enter_private_user_namespace()?;
-    if !config.plan.is_transparent() {
-        note!("link: {}", config.plan);
-    }
-    let link = Link::build(&config, Clock::start(), Arc::new(Silence))?;
-    let family = args.family().unwrap_or(Family::Ipv4);
-    let server = link.server().addresses().of(family).to_string();
-    let socket = link.client().run(move || ping::open(family))?;
-    let target = link
-        .client()
-        .run(move || Target::resolve(&server, Some(family)))?;
-    let stage = format!("link ({})", link.device());
-    // This thread's; the hosts' own threads keep what the link stands on.
-    drop_privileges()?;
-    let code = run_on(args, &socket, target, &stage)?;
+    let mut ground = args.ground()?;
+    let (host, family) = match &args.hosts[..] {
+        [] => ground.server(args.family())?,
+        [host] => (host.clone(), args.family()),
+        _ => {
+            let cause = "several hosts";
+            return Err(Error::new("ping", args.hosts.join(" "), cause));
+        }
+    };
+    let target = ground.resolve(&host, family)?;
+    let socket = ground.take_socket(Family::of(target.address.ip()))?;
+    let code = run_on(args, &socket, target, ground.stage())?;
     drop(socket);
-    let lost = link.finish()?.unmodelled_loss();
-    if lost > 0 {
-        note!("the link itself lost {lost} packets");
-    }
+    ground.close()?;
     Ok(code)
 }
 
@@ -202,10 +191,6 @@ fn run_on(
     target: Target,
     stage: &str,
 ) -> Result<ExitCode, Error> {
-    if let Some(ttl) = args.ttl {
-        let set = socket.set_ttl(ttl);
-        set.map_err(|cause| Error::new("set", format!("time to live {ttl}"), cause))?;
-    }
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
     let output = Output::new(args, &target, &signals);
     let clock = Clock::start();
@@ -226,24 +211,6 @@ fn exit_code(outcome: &Outcome) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    }
-}
-
-/// The sockets that may be needed. Which of them is decided by the resolver,
-/// and that runs without privileges; so a failure matters only if its socket
-/// turns out to be the one.
-struct Sockets(Vec<(Family, Result<IcmpSocket, Error>)>);
-
-impl Sockets {
-    fn open(family: Option<Family>) -> Self {
-        let families = [Family::Ipv4, Family::Ipv6].into_iter();
-        let wanted = families.filter(|&one| family.is_none_or(|asked| asked == one));
-        Self(wanted.map(|one| (one, ping::open(one))).collect())
-    }
-
-    fn choose(self, family: Family) -> Result<IcmpSocket, Error> {
-        let found = self.0.into_iter().find(|(one, _)| *one == family);
-        found.map_or_else(|| ping::open(family), |(_, socket)| socket)
     }
 }
 
@@ -322,6 +289,7 @@ mod tests {
             name: "h".to_owned(),
             address,
             source: address,
+            interface: None,
             numeric: true,
         }
     }

@@ -1,4 +1,5 @@
-//! When to send, what counts, when to stop: ping without a socket or a clock.
+//! When to send, what counts, when to stop: pinging one host without a socket or
+//! a clock.
 //!
 //! Pure: `now` comes in, probes and judgements come out. It never sees a byte
 //! of a packet, so nothing a reply carries but its sequence number can
@@ -8,12 +9,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::statistics::RoundTrips;
-use crate::event::{EchoJudgement, EchoSummary};
+use crate::event::{EchoJudgement, EchoStarted, EchoSummary};
 use crate::flow::Family;
+use crate::ping::statistics::RoundTrips;
+use crate::socket::icmp::Token;
 
-/// How many probes are remembered: as many as sequence numbers tell apart.
-const WINDOW: usize = 1 << 16;
 /// Without an interval, a lost reply holds the next probe up this long.
 const FLOOD_PATIENCE: Duration = Duration::from_millis(10);
 /// Probes this late are still sent, all at once; later ones are skipped.
@@ -56,8 +56,8 @@ impl Default for Plan {
 pub struct Probe {
     /// Its number, from 1.
     pub number: u64,
-    /// Its ICMP sequence number.
-    pub sequence: u16,
+    /// What its reply is known by.
+    pub token: Token,
 }
 
 /// What is known of a reply before the core has judged it.
@@ -76,10 +76,14 @@ pub enum Condition {
 pub struct Judged {
     /// The number of the probe it answers.
     pub number: u64,
-    /// From that probe's sending until now.
+    /// When that probe was sent.
+    pub sent_at: Instant,
+    /// From then until now.
     pub round_trip: Duration,
     /// Whether it counts.
     pub judgement: EchoJudgement,
+    /// Whether a reply to a later probe came before it.
+    pub out_of_order: bool,
 }
 
 /// What to do with a probe the kernel had no room for.
@@ -99,6 +103,8 @@ pub enum Refused {
 #[derive(Debug)]
 pub struct Core {
     plan: Plan,
+    /// How many probes are told apart by their tokens, and so remembered.
+    width: u64,
     started: Instant,
     /// The next probe's place on the grid of start + n × interval.
     slot: u64,
@@ -111,15 +117,25 @@ pub struct Core {
     wait_until: Option<Instant>,
     /// The newest probe that was answered or failed.
     acknowledged: u64,
+    /// The newest probe that was answered.
+    latest_answered: u64,
     tally: Tally,
     round_trips: RoundTrips,
 }
 
+/// A probe that was sent, in as little as there is to know of a million.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
-    at: Instant,
-    before: Option<Instant>,
-    answered: bool,
+    /// Nanoseconds since the start.
+    at: u64,
+    fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Answered,
+    Failed,
 }
 
 #[derive(Debug, Default)]
@@ -129,14 +145,18 @@ struct Tally {
     duplicates: u64,
     corrupted: u64,
     errors: u64,
+    /// Probes that failed and were not answered.
+    failed: u64,
+    out_of_order: u64,
     pipe: u64,
 }
 
 impl Core {
-    /// A run that begins now.
-    pub fn new(plan: Plan, now: Instant) -> Self {
+    /// A run that begins now and whose tokens tell `width` probes apart.
+    pub fn new(plan: Plan, width: u64, now: Instant) -> Self {
         Self {
             plan,
+            width: width.max(1),
             started: now,
             slot: 0,
             window: VecDeque::new(),
@@ -144,6 +164,7 @@ impl Core {
             pause: None,
             wait_until: None,
             acknowledged: 0,
+            latest_answered: 0,
             tally: Tally::default(),
             round_trips: RoundTrips::default(),
         }
@@ -154,60 +175,76 @@ impl Core {
         if self.next_probe()? > now || self.is_finished(now) {
             return None;
         }
-        if self.window.len() == WINDOW {
+        if self.window.len() as u64 == self.width {
             self.window.pop_front();
         }
-        self.window.push_back(Sent {
-            at: now,
-            before: self.last_sent,
-            answered: false,
-        });
+        let at = self.offset(now);
+        let fate = Fate::Open;
+        self.window.push_back(Sent { at, fate });
         self.last_sent = Some(now);
         self.tally.transmitted += 1;
         self.advance(now);
         self.begin_final_wait();
         Some(Probe {
             number: self.tally.transmitted,
-            sequence: sequence_of(self.tally.transmitted),
+            token: self.token_of(self.tally.transmitted),
         })
     }
 
-    /// The kernel had no buffer for the latest probe (`ENOBUFS`, `EAGAIN`).
-    pub fn handle_refused(&mut self, now: Instant) -> Refused {
+    /// The kernel had no buffer for this probe (`ENOBUFS`, `EAGAIN`), so that
+    /// neither it nor any after it was sent.
+    pub fn handle_refused(&mut self, now: Instant, number: u64) -> Refused {
         let step = (self.plan.interval / 2).clamp(FLOOD_PATIENCE, LONGEST_PAUSE);
         let so_far = self.pause.map_or(Duration::ZERO, |(_, total)| total) + step;
-        if self.plan.linger.is_some_and(|linger| so_far > linger) {
+        let hopeless = self.plan.linger.is_some_and(|linger| so_far > linger);
+        let kept = if hopeless { number } else { number - 1 };
+        while self.tally.transmitted > kept && self.window.pop_back().is_some() {
+            self.tally.transmitted -= 1;
+        }
+        if hopeless {
             self.pause = None;
             return Refused::Counted;
         }
-        if let Some(sent) = self.window.pop_back() {
-            self.last_sent = sent.before;
-            self.tally.transmitted -= 1;
-            self.wait_until = None;
-            self.pause = Some((now + step, so_far));
-        }
+        let before = self.window.back().map(|sent| sent.at);
+        self.last_sent = before.map(|at| self.instant(at));
+        self.wait_until = None;
+        self.pause = Some((now + step, so_far));
         Refused::Later
     }
 
-    /// The kernel took the latest probe.
-    pub fn handle_accepted(&mut self) {
+    /// The kernel took this probe, at `at`.
+    pub fn handle_accepted(&mut self, number: u64, at: Instant) {
         self.pause = None;
+        let at = self.offset(at);
+        if let Some(sent) = self.sent_mut(number) {
+            sent.at = at;
+        }
     }
 
-    /// A reply with our identifier came. `None`: it answers no probe of ours.
+    /// The kernel refused this probe for good; it counts as sent.
+    pub fn handle_failed(&mut self, number: u64) {
+        if let Some(sent) = self.sent_mut(number) {
+            sent.fate = Fate::Failed;
+            self.tally.failed += 1;
+        }
+    }
+
+    /// A reply with this token came. `None`: it answers no probe of ours.
     pub fn handle_reply(
         &mut self,
         now: Instant,
-        sequence: u16,
+        token: Token,
         condition: Condition,
     ) -> Option<Judged> {
-        let number = self.number_of(sequence)?;
-        let sent = self.sent_mut(number)?;
-        let round_trip = now.saturating_duration_since(sent.at);
+        let number = self.number_of(token)?;
+        let sent = *self.sent_mut(number)?;
+        let sent_at = self.instant(sent.at);
+        let round_trip = now.saturating_duration_since(sent_at);
+        let mut out_of_order = false;
         let judgement = match condition {
             Condition::BadChecksum => EchoJudgement::BadChecksum,
             Condition::DifferentAddress => EchoJudgement::DifferentAddress,
-            Condition::Sound if sent.answered => EchoJudgement::Duplicate,
+            Condition::Sound if sent.fate == Fate::Answered => EchoJudgement::Duplicate,
             Condition::Sound => EchoJudgement::Counted,
         };
         match judgement {
@@ -218,8 +255,8 @@ impl Core {
                 self.round_trips.add(round_trip);
             }
             EchoJudgement::Counted => {
-                sent.answered = true;
-                self.tally.received += 1;
+                out_of_order = number < self.latest_answered;
+                self.answered(number, sent.fate, out_of_order);
                 self.round_trips.add(round_trip);
                 self.acknowledge(number);
                 self.begin_final_wait();
@@ -227,16 +264,33 @@ impl Core {
         }
         Some(Judged {
             number,
+            sent_at,
             round_trip,
             judgement,
+            out_of_order,
         })
     }
 
-    /// An ICMP error that quotes a request with our identifier came. `None`:
-    /// it is about no probe of ours.
-    pub fn handle_error(&mut self, _now: Instant, sequence: u16) -> Option<u64> {
-        let number = self.number_of(sequence)?;
+    fn answered(&mut self, number: u64, before: Fate, out_of_order: bool) {
+        if let Some(sent) = self.sent_mut(number) {
+            sent.fate = Fate::Answered;
+        }
+        self.latest_answered = self.latest_answered.max(number);
+        self.tally.failed -= u64::from(before == Fate::Failed);
+        self.tally.received += 1;
+        self.tally.out_of_order += u64::from(out_of_order);
+    }
+
+    /// An ICMP error that quotes a request with this token came. `None`: it is
+    /// about no probe of ours.
+    pub fn handle_error(&mut self, _now: Instant, token: Token) -> Option<u64> {
+        let number = self.number_of(token)?;
         self.tally.errors += 1;
+        let sent = self.sent_mut(number)?;
+        if sent.fate == Fate::Open {
+            sent.fate = Fate::Failed;
+            self.tally.failed += 1;
+        }
         if self.plan.family == Family::Ipv4 {
             self.acknowledge(number);
         }
@@ -281,20 +335,29 @@ impl Core {
         self.tally.received > 0 && enough
     }
 
-    /// The figures so far, for the host called `name`.
-    pub fn summary(&self, name: &str) -> EchoSummary {
+    /// The figures at `now`, of the run that `started` tells of.
+    pub fn summary(&self, started: &EchoStarted, now: Instant) -> EchoSummary {
         let tally = &self.tally;
         let time = self.last_sent.map_or(Duration::ZERO, |last| {
             last.saturating_duration_since(self.started)
         });
         let unpaced = self.plan.interval < SHORTEST_INTERVAL && tally.received > 0;
+        let in_flight = self.in_flight(now);
+        let settled = tally.received + tally.failed + in_flight;
         EchoSummary {
-            name: name.to_owned(),
+            target: started.target.clone(),
+            address: started.address.clone(),
+            source: started.source.clone(),
+            interface: started.interface.clone(),
+            socket: started.socket,
             transmitted: tally.transmitted,
             received: tally.received,
             duplicates: tally.duplicates,
             corrupted: tally.corrupted,
             errors: tally.errors,
+            lost: tally.transmitted.saturating_sub(settled),
+            in_flight,
+            out_of_order: tally.out_of_order,
             loss_percent: loss_percent(tally),
             time,
             round_trips: self.round_trips.figures(),
@@ -302,6 +365,17 @@ impl Core {
             gap: (unpaced && tally.transmitted > 1)
                 .then(|| time / u32::try_from(tally.transmitted - 1).unwrap_or(u32::MAX)),
         }
+    }
+
+    /// Probes that may still be answered: sent no longer ago than the final
+    /// wait would be.
+    fn in_flight(&self, now: Instant) -> u64 {
+        let recent = |sent: &&Sent| match self.patience() {
+            Some(patience) => now.saturating_duration_since(self.instant(sent.at)) < patience,
+            None => true,
+        };
+        let recent = self.window.iter().rev().take_while(recent);
+        recent.filter(|sent| sent.fate == Fate::Open).count() as u64
     }
 
     fn end(&self) -> Option<Instant> {
@@ -355,12 +429,16 @@ impl Core {
         let (true, None, Some(last)) = (self.all_sent(), self.wait_until, self.last_sent) else {
             return;
         };
-        let wait = if self.tally.received == 0 {
+        self.wait_until = self.patience().map(|wait| last + wait);
+    }
+
+    /// How long a reply is waited for, as far as is known now; `None` for ever.
+    fn patience(&self) -> Option<Duration> {
+        if self.tally.received == 0 {
             self.plan.linger
         } else {
             Some((self.round_trips.longest() * 2).max(self.plan.interval))
-        };
-        self.wait_until = wait.map(|wait| last + wait);
+        }
     }
 
     fn acknowledge(&mut self, number: u64) {
@@ -368,10 +446,25 @@ impl Core {
         self.acknowledged = self.acknowledged.max(number);
     }
 
-    /// The latest probe with this sequence number.
-    fn number_of(&self, sequence: u16) -> Option<u64> {
-        let age = sequence_of(self.tally.transmitted).wrapping_sub(sequence);
-        (usize::from(age) < self.window.len()).then(|| self.tally.transmitted - u64::from(age))
+    #[expect(clippy::cast_possible_truncation, reason = "a token has 32 bits")]
+    fn token_of(&self, number: u64) -> Token {
+        Token((number % self.width) as u32)
+    }
+
+    /// The latest probe with this token.
+    fn number_of(&self, token: Token) -> Option<u64> {
+        let latest = self.tally.transmitted % self.width;
+        let age = (latest + self.width).checked_sub(token.0.into())? % self.width;
+        (age < self.window.len() as u64).then(|| self.tally.transmitted - age)
+    }
+
+    fn offset(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.started);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn instant(&self, offset: u64) -> Instant {
+        self.started + Duration::from_nanos(offset)
     }
 
     fn sent_mut(&mut self, number: u64) -> Option<&mut Sent> {
@@ -379,14 +472,6 @@ impl Core {
         let index = self.window.len().checked_sub(age + 1)?;
         self.window.get_mut(index)
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the sequence number is the low 16 bits"
-)]
-fn sequence_of(number: u64) -> u16 {
-    number as u16
 }
 
 #[expect(

@@ -6,6 +6,10 @@
 //! `MSG_DONTWAIT`. A kernel-edge file: it may use `unsafe`.
 #![allow(unsafe_code)]
 
+mod batch;
+mod identifiers;
+mod options;
+
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSliceMut};
 use std::mem::size_of_val;
@@ -21,8 +25,13 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
+use super::kernel::set_option_bytes;
 use crate::event::EchoSocket;
 use crate::flow::Family;
+
+pub use batch::{Incoming, Outgoing, Received};
+pub use identifiers::{Identifiers, Token};
+pub use options::{OptionError, Options};
 
 /// `ICMP_FILTER` and `ICMP6_FILTER`: the same number at two levels.
 const FILTER: libc::c_int = 1;
@@ -39,7 +48,7 @@ pub struct IcmpSocket {
     socket: Socket,
     family: Family,
     kind: EchoSocket,
-    identifier: u16,
+    identifiers: Identifiers,
 }
 
 /// Why no ICMP socket could be opened.
@@ -61,17 +70,6 @@ pub enum OpenError {
         /// What it gave.
         cause: io::Error,
     },
-}
-
-/// A message that was received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Received {
-    /// Bytes written to the caller's buffer.
-    pub length: usize,
-    /// The sender.
-    pub from: Option<SocketAddr>,
-    /// The time to live or hop limit it arrived with, if it came along.
-    pub ttl: Option<u8>,
 }
 
 /// An error from a socket's queue (`IP_RECVERR`, `IPV6_RECVERR`).
@@ -144,15 +142,20 @@ impl IcmpSocket {
         report_ttl(&socket, family).map_err(failed("setsockopt(IP_RECVTTL)"))?;
         // A smaller buffer only loses replies in a flood.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-        let identifier = match kind {
-            EchoSocket::Raw => random_identifier(),
-            EchoSocket::Datagram => kernel_identifier(&socket, family).map_err(failed("bind"))?,
+        // Without them, a reply's time is that of the call that takes it.
+        let _ = stamp_arrivals(&socket);
+        let identifiers = match kind {
+            EchoSocket::Raw => Identifiers::around(random_identifier(), Identifiers::RAW_BITS),
+            EchoSocket::Datagram => {
+                let bound = kernel_identifier(&socket, family).map_err(failed("bind"))?;
+                Identifiers::around(bound, 0)
+            }
         };
         Ok(Self {
             socket,
             family,
             kind,
-            identifier,
+            identifiers,
         })
     }
 
@@ -166,54 +169,10 @@ impl IcmpSocket {
         self.kind
     }
 
-    /// The ICMP identifier to send with: random on a raw socket, on a datagram
-    /// socket the one that the kernel writes into each request.
-    pub fn identifier(&self) -> u16 {
-        self.identifier
-    }
-
-    /// Sets the time to live or hop limit of what is sent (`IP_TTL`,
-    /// `IPV6_UNICAST_HOPS`, and the same for multicast).
-    pub fn set_ttl(&self, ttl: u8) -> io::Result<()> {
-        let ttl = u32::from(ttl);
-        match self.family {
-            Family::Ipv4 => {
-                self.socket.set_ttl_v4(ttl)?;
-                self.socket.set_multicast_ttl_v4(ttl)
-            }
-            Family::Ipv6 => {
-                self.socket.set_unicast_hops_v6(ttl)?;
-                self.socket.set_multicast_hops_v6(ttl)
-            }
-        }
-    }
-
-    /// Sends an ICMP message (`sendto(2)`).
-    pub fn send(&self, message: &[u8], target: SocketAddr) -> io::Result<usize> {
-        let flags = libc::MSG_DONTWAIT;
-        self.socket
-            .send_to_with_flags(message, &target.into(), flags)
-    }
-
-    /// Receives a message (`recvmsg(2)`); `None` if none is there. On a raw
-    /// IPv4 socket it begins with the IPv4 header.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
-        let mut control = [0; CONTROL];
-        let mut slices = [IoSliceMut::new(buffer)];
-        let Some(message) = self.recvmsg(&mut slices, &mut control, MsgFlags::empty())? else {
-            return Ok(None);
-        };
-        let ttl = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) => {
-                u8::try_from(ttl).ok()
-            }
-            _ => None,
-        });
-        Ok(Some(Received {
-            length: message.bytes,
-            from: message.address.as_ref().and_then(socket_address),
-            ttl,
-        }))
+    /// The ICMP identifiers to send with: a random block on a raw socket, on a
+    /// datagram socket the one that the kernel writes into each request.
+    pub fn identifiers(&self) -> Identifiers {
+        self.identifiers
     }
 
     /// Takes an error from the socket's queue (`recvmsg(2)` with
@@ -329,6 +288,18 @@ fn report_ttl(socket: &Socket, family: Family) -> io::Result<()> {
         Family::Ipv6 => setsockopt(socket, sockopt::Ipv6RecvHopLimit, &true)?,
     }
     Ok(())
+}
+
+/// `SO_TIMESTAMPING`: the kernel's own time of each arrival comes with it.
+fn stamp_arrivals(socket: &Socket) -> io::Result<()> {
+    let flags = libc::SOF_TIMESTAMPING_RX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
+    let level = libc::SOL_SOCKET;
+    set_option_bytes(
+        socket.as_fd(),
+        level,
+        libc::SO_TIMESTAMPING,
+        &flags.to_ne_bytes(),
+    )
 }
 
 /// Random rather than the process's number, which is 1 in every container.

@@ -122,7 +122,7 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
         let (to_out, to_err) = match echo {
             Echo::Started(started) => {
                 state.timed = started.payload_bytes >= LEAST_TIMED_PAYLOAD;
-                state.ipv6 = started.target.ip.is_ipv6();
+                state.ipv6 = started.address.ip.is_ipv6();
                 (self.header(started), String::new())
             }
             Echo::Summary(summary) => (summary_text(summary, state.timed), String::new()),
@@ -131,6 +131,7 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
             Echo::Request(request) => (self.request(request, state.ipv6), String::new()),
             Echo::Reply(reply) => (self.reply(reply, state.timed, state.ipv6), String::new()),
             Echo::Failure(failure) => self.failure(failure, state.ipv6),
+            Echo::NoAnswer(_) => return Ok(()),
         };
         state.out.write_all(to_out.as_bytes())?;
         state.out.flush()?;
@@ -140,10 +141,10 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
     }
 
     fn header(&self, started: &EchoStarted) -> String {
-        let EchoStarted { name, target, .. } = started;
+        let (name, target) = (&started.target.name, &started.address);
         let size = started.payload_bytes;
         if target.ip.is_ipv6() {
-            let called = self.called(target, started.target_name.as_deref());
+            let called = self.called(target, started.address_name.as_deref());
             format!("PING {name}({called}) {size} data bytes\n")
         } else {
             let whole = size + ECHO_HEADER + IPV4_HEADER;
@@ -230,7 +231,7 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
 fn summary_text(summary: &EchoSummary, timed: bool) -> String {
     let mut text = format!(
         "\n--- {} ping statistics ---\n{} packets transmitted, {} received",
-        summary.name, summary.transmitted, summary.received
+        summary.target.name, summary.transmitted, summary.received
     );
     for (count, what) in [
         (summary.duplicates, "duplicates"),

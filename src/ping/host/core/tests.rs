@@ -1,6 +1,29 @@
 //! The core in virtual time: what it sends, counts and waits for.
 
+use std::net::IpAddr;
+
 use super::*;
+use crate::event::{EchoAddress, EchoSocket, EchoTarget};
+
+const WIDTH: u64 = 1 << 16;
+
+fn started() -> EchoStarted {
+    let nobody = EchoAddress::from(IpAddr::from([192, 0, 2, 1]));
+    EchoStarted {
+        target: EchoTarget {
+            index: 0,
+            name: "h".into(),
+        },
+        address: nobody.clone(),
+        address_name: None,
+        source: nobody,
+        interface: None,
+        socket: EchoSocket::Raw,
+        identifier: 1,
+        payload_bytes: 56,
+        interval: ms(1000),
+    }
+}
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -18,20 +41,20 @@ fn count(probes: u64) -> Plan {
 /// deadline to deadline.
 fn simulate(plan: Plan, answers: impl Fn(u64) -> Vec<Duration>) -> (Core, Duration) {
     let start = Instant::now();
-    let mut core = Core::new(plan, start);
+    let mut core = Core::new(plan, WIDTH, start);
     let mut now = start;
-    let mut arriving: Vec<(Instant, u16)> = Vec::new();
+    let mut arriving: Vec<(Instant, Token)> = Vec::new();
     loop {
         while let Some(probe) = core.poll_transmit(now) {
-            core.handle_accepted();
+            core.handle_accepted(probe.number, now);
             for delay in answers(probe.number) {
-                arriving.push((now + delay, probe.sequence));
+                arriving.push((now + delay, probe.token));
             }
         }
         arriving.sort();
         while arriving.first().is_some_and(|&(at, _)| at <= now) && !core.is_finished(now) {
-            let (_, sequence) = arriving.remove(0);
-            core.handle_reply(now, sequence, Condition::Sound);
+            let (_, token) = arriving.remove(0);
+            core.handle_reply(now, token, Condition::Sound);
         }
         if core.is_finished(now) {
             return (core, now - start);
@@ -47,7 +70,7 @@ fn simulate(plan: Plan, answers: impl Fn(u64) -> Vec<Duration>) -> (Core, Durati
 /// Transmitted, received, duplicates, when it ended, whether it succeeded.
 fn outcome(plan: Plan, answers: fn(u64) -> Vec<Duration>) -> (u64, u64, u64, Duration, bool) {
     let (core, ended) = simulate(plan, answers);
-    let s = core.summary("h");
+    let s = core.summary(&started(), Instant::now());
     (
         s.transmitted,
         s.received,
@@ -112,6 +135,7 @@ fn send_times_do_not_drift() {
             interval,
             ..count(10_000)
         },
+        WIDTH,
         start,
     );
     let mut now = start;
@@ -133,7 +157,7 @@ fn send_times_do_not_drift() {
 #[test]
 fn a_long_sleep_is_not_made_up_for_by_a_burst() {
     let start = Instant::now();
-    let mut core = Core::new(Plan::default(), start);
+    let mut core = Core::new(Plan::default(), WIDTH, start);
     assert!(core.poll_transmit(start).is_some());
     let late = start + ms(5_300);
     assert!(core.poll_transmit(late).is_some());
@@ -148,7 +172,7 @@ fn short_lateness_at_short_intervals_is_made_up_for() {
         interval: ms(1),
         ..Plan::default()
     };
-    let mut core = Core::new(plan, start);
+    let mut core = Core::new(plan, WIDTH, start);
     let now = start + ms(5);
     let sent = std::iter::from_fn(|| core.poll_transmit(now)).count();
     assert_eq!(sent, 6);
@@ -158,24 +182,27 @@ fn short_lateness_at_short_intervals_is_made_up_for() {
 fn replies_out_of_order_count_and_show_in_pipe() {
     let delay = |n| vec![ms(if n == 1 { 2500 } else { 5 })];
     let (core, _) = simulate(count(3), delay);
-    let summary = core.summary("h");
+    let summary = core.summary(&started(), Instant::now());
     assert_eq!((summary.received, summary.pipe), (3, 3));
+    assert_eq!((summary.out_of_order, summary.lost), (1, 0));
     assert_eq!(summary.round_trips.unwrap().max, ms(2500));
 }
 
 #[test]
 fn a_reply_later_than_the_next_probe_is_matched_by_its_sequence_number() {
     let start = Instant::now();
-    let mut core = Core::new(count(5), start);
+    let mut core = Core::new(count(5), WIDTH, start);
     core.poll_transmit(start).unwrap();
     core.poll_transmit(start + ms(1000)).unwrap();
-    let judged = core.handle_reply(start + ms(1700), 1, Condition::Sound);
+    let judged = core.handle_reply(start + ms(1700), Token(1), Condition::Sound);
     assert_eq!(
         judged,
         Some(Judged {
             number: 1,
+            sent_at: start,
             round_trip: ms(1700),
-            judgement: EchoJudgement::Counted
+            judgement: EchoJudgement::Counted,
+            out_of_order: false,
         })
     );
 }
@@ -183,30 +210,33 @@ fn a_reply_later_than_the_next_probe_is_matched_by_its_sequence_number() {
 #[test]
 fn replies_to_nothing_we_sent_are_ignored() {
     let start = Instant::now();
-    let mut core = Core::new(count(5), start);
-    assert_eq!(core.handle_reply(start, 1, Condition::Sound), None);
+    let mut core = Core::new(count(5), WIDTH, start);
+    assert_eq!(core.handle_reply(start, Token(1), Condition::Sound), None);
     core.poll_transmit(start).unwrap();
-    for sequence in [0, 2, 3, 40_000, u16::MAX] {
-        assert_eq!(core.handle_reply(start, sequence, Condition::Sound), None);
-        assert_eq!(core.handle_error(start, sequence), None);
+    for token in [0, 2, 3, 40_000, u16::MAX.into()] {
+        assert_eq!(
+            core.handle_reply(start, Token(token), Condition::Sound),
+            None
+        );
+        assert_eq!(core.handle_error(start, Token(token)), None);
     }
-    let summary = core.summary("h");
+    let summary = core.summary(&started(), Instant::now());
     assert_eq!((summary.received, summary.errors), (0, 0));
 }
 
 #[test]
 fn unsound_replies_do_not_count() {
     let start = Instant::now();
-    let mut core = Core::new(count(1), start);
+    let mut core = Core::new(count(1), WIDTH, start);
     core.poll_transmit(start).unwrap();
     for (condition, judgement) in [
         (Condition::BadChecksum, EchoJudgement::BadChecksum),
         (Condition::DifferentAddress, EchoJudgement::DifferentAddress),
     ] {
-        let judged = core.handle_reply(start, 1, condition).unwrap();
+        let judged = core.handle_reply(start, Token(1), condition).unwrap();
         assert_eq!(judged.judgement, judgement);
     }
-    let summary = core.summary("h");
+    let summary = core.summary(&started(), Instant::now());
     assert_eq!((summary.received, summary.corrupted), (0, 1));
     assert_eq!(summary.round_trips, None);
     assert!(!core.is_finished(start));
@@ -215,9 +245,9 @@ fn unsound_replies_do_not_count() {
 #[test]
 fn errors_settle_a_counted_run_and_end_one_with_a_deadline() {
     let start = Instant::now();
-    let mut core = Core::new(count(2), start);
+    let mut core = Core::new(count(2), WIDTH, start);
     core.poll_transmit(start).unwrap();
-    assert_eq!(core.handle_error(start, 1), Some(1));
+    assert_eq!(core.handle_error(start, Token(1)), Some(1));
     assert!(!core.is_finished(start));
     core.poll_transmit(start + ms(1000)).unwrap();
     core.handle_local_error(start + ms(1000));
@@ -228,9 +258,9 @@ fn errors_settle_a_counted_run_and_end_one_with_a_deadline() {
         deadline: Some(ms(5000)),
         ..Plan::default()
     };
-    let mut core = Core::new(plan, start);
+    let mut core = Core::new(plan, WIDTH, start);
     core.poll_transmit(start).unwrap();
-    core.handle_error(start, 1);
+    core.handle_error(start, Token(1));
     assert!(core.is_finished(start));
 }
 
@@ -241,56 +271,56 @@ fn without_an_interval_a_reply_or_ten_milliseconds_release_the_next_probe() {
         interval: Duration::ZERO,
         ..count(4)
     };
-    let mut core = Core::new(plan, start);
+    let mut core = Core::new(plan, WIDTH, start);
     assert!(core.poll_transmit(start).is_some());
     assert_eq!(core.poll_transmit(start), None);
-    core.handle_reply(start, 1, Condition::Sound);
+    core.handle_reply(start, Token(1), Condition::Sound);
     assert!(core.poll_transmit(start).is_some());
     assert_eq!(core.next_deadline(), Some(start + ms(10)));
     assert!(core.poll_transmit(start + ms(10)).is_some());
-    assert_eq!(core.summary("h").gap, Some(ms(5)));
+    assert_eq!(core.summary(&started(), Instant::now()).gap, Some(ms(5)));
 }
 
 #[test]
 fn a_full_send_queue_takes_the_probe_back_and_gives_up_after_the_linger_time() {
     let start = Instant::now();
-    let mut core = Core::new(count(1), start);
+    let mut core = Core::new(count(1), WIDTH, start);
     let mut now = start;
     let mut offered = 0;
     loop {
         assert_eq!(core.poll_transmit(now).map(|probe| probe.number), Some(1));
         offered += 1;
-        if core.handle_refused(now) == Refused::Counted {
+        if core.handle_refused(now, 1) == Refused::Counted {
             break;
         }
-        assert_eq!(core.summary("h").transmitted, 0);
+        assert_eq!(core.summary(&started(), Instant::now()).transmitted, 0);
         assert_eq!(core.poll_transmit(now), None);
         now = core.next_deadline().unwrap();
     }
     assert_eq!(offered, 21);
-    assert_eq!(core.summary("h").transmitted, 1);
+    assert_eq!(core.summary(&started(), Instant::now()).transmitted, 1);
 }
 
 #[test]
-fn sequence_numbers_wrap_and_the_window_stays_bounded() {
+fn tokens_wrap_and_the_window_stays_bounded() {
     let start = Instant::now();
     let plan = Plan {
         interval: ms(1),
         ..Plan::default()
     };
-    let mut core = Core::new(plan, start);
+    let mut core = Core::new(plan, WIDTH, start);
     let mut now = start;
     for number in 1..=200_000_u64 {
         let probe = core.poll_transmit(now).unwrap();
-        assert_eq!(u64::from(probe.sequence), number % 65_536);
+        assert_eq!(u64::from(probe.token.0), number % 65_536);
         if number % 3 != 0 {
-            let judged = core.handle_reply(now, probe.sequence, Condition::Sound);
+            let judged = core.handle_reply(now, probe.token, Condition::Sound);
             assert_eq!(judged.map(|judged| judged.number), Some(number));
         }
         now += ms(1);
     }
-    assert_eq!(core.window.len(), WINDOW);
-    let summary = core.summary("h");
+    assert_eq!(core.window.len() as u64, WIDTH);
+    let summary = core.summary(&started(), Instant::now());
     assert_eq!(summary.received, 133_334);
     assert_eq!(summary.duplicates, 0);
 }
@@ -298,12 +328,36 @@ fn sequence_numbers_wrap_and_the_window_stays_bounded() {
 #[test]
 fn loss_is_a_fraction_of_what_was_sent() {
     assert_eq!(
-        Core::new(count(1), Instant::now())
-            .summary("h")
+        Core::new(count(1), WIDTH, Instant::now())
+            .summary(&started(), Instant::now())
             .loss_percent,
         None
     );
     let (core, _) = simulate(count(3), |n| if n == 1 { vec![] } else { vec![ms(1)] });
-    let loss = core.summary("h").loss_percent.unwrap();
+    let loss = core
+        .summary(&started(), Instant::now())
+        .loss_percent
+        .unwrap();
     assert!((loss - 33.333_333).abs() < 1e-4);
+}
+
+#[test]
+fn what_may_still_be_answered_is_not_lost() {
+    let start = Instant::now();
+    let mut core = Core::new(Plan::default(), WIDTH, start);
+    for second in 0..4 {
+        let now = start + ms(second * 1000);
+        let probe = core.poll_transmit(now).unwrap();
+        core.handle_accepted(probe.number, now);
+        if second == 0 {
+            core.handle_reply(now + ms(5), probe.token, Condition::Sound);
+        }
+    }
+    core.handle_error(start + ms(1100), Token(2));
+    let at = |milliseconds| {
+        let summary = core.summary(&started(), start + ms(milliseconds));
+        (summary.lost, summary.in_flight)
+    };
+    assert_eq!(at(3_001), (1, 1), "the second failed, the third is overdue");
+    assert_eq!(at(4_000), (2, 0));
 }

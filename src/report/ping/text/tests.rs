@@ -3,27 +3,36 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::event::{EchoSocket, Place};
+use crate::event::{EchoSocket, EchoTarget, Place};
 
 fn address(text: &str) -> EchoAddress {
     text.parse::<IpAddr>().unwrap().into()
 }
 
+fn called(name: &str) -> EchoTarget {
+    EchoTarget {
+        index: 0,
+        name: name.into(),
+    }
+}
+
 fn started(name: &str, target: &str, payload_bytes: usize) -> Echo<'static> {
-    Echo::Started(EchoStarted {
-        name: name.to_owned(),
-        target: address(target),
-        target_name: Some("six.example".to_owned()),
+    Echo::Started(Box::new(EchoStarted {
+        target: called(name),
+        address: address(target),
+        address_name: Some("six.example".to_owned()),
         source: address(target),
+        interface: None,
         socket: EchoSocket::Raw,
         identifier: 1,
         payload_bytes,
         interval: Duration::from_secs(1),
-    })
+    }))
 }
 
 fn reply_in(micros: u64, judgement: EchoJudgement) -> Echo<'static> {
-    Echo::Reply(EchoReply {
+    Echo::Reply(Box::new(EchoReply {
+        target: called("10.1.1.1"),
         number: 65_537,
         icmp_sequence: 1,
         from: address("10.1.1.1"),
@@ -31,28 +40,39 @@ fn reply_in(micros: u64, judgement: EchoJudgement) -> Echo<'static> {
         ttl: Some(64),
         message_bytes: 64,
         round_trip: Duration::from_micros(micros),
+        user_round_trip: Duration::from_micros(micros),
+        kernel_round_trip: None,
+        out_of_order: false,
         judgement,
         truncated: false,
         message: [0, 0, 0xff, 0xfe].repeat(5).into(),
-    })
+    }))
 }
 
 fn failure(cause: EchoCause) -> Echo<'static> {
-    Echo::Failure(EchoFailure {
+    Echo::Failure(Box::new(EchoFailure {
+        target: Some(called("10.1.1.1")),
         number: Some(2),
         icmp_sequence: Some(2),
         cause,
-    })
+    }))
 }
 
 fn nothing_sent() -> EchoSummary {
     EchoSummary {
-        name: "10.1.1.1".to_owned(),
+        target: called("10.1.1.1"),
+        address: address("10.1.1.1"),
+        source: address("10.1.1.1"),
+        interface: None,
+        socket: EchoSocket::Raw,
         transmitted: 0,
         received: 0,
         duplicates: 0,
         corrupted: 0,
         errors: 0,
+        lost: 0,
+        in_flight: 0,
+        out_of_order: 0,
         loss_percent: None,
         time: Duration::ZERO,
         round_trips: None,
@@ -74,6 +94,10 @@ fn two_of_three() -> EchoSummary {
             max: ms(120_039),
             deviation: ms(1),
             smoothed: ms(40),
+            jitter: ms(1),
+            p50: ms(36),
+            p90: ms(120_039),
+            p99: ms(120_039),
         }),
         pipe: 1,
         ..nothing_sent()
@@ -169,7 +193,7 @@ fn replies() {
 
 #[test]
 fn small_payloads_have_no_time() {
-    let summary = Echo::Summary(two_of_three());
+    let summary = Echo::Summary(Box::new(two_of_three()));
     let reply = reply_in(37, EchoJudgement::Counted);
     let (out, _) = text(
         numbers(),
@@ -268,7 +292,7 @@ fn summaries() {
             ..Layout::default()
         };
         assert_eq!(
-            text(quiet, &[Echo::Summary(summary)]).0,
+            text(quiet, &[Echo::Summary(Box::new(summary))]).0,
             format!("\n--- 10.1.1.1 ping statistics ---\n{lines}")
         );
     }
@@ -276,13 +300,13 @@ fn summaries() {
 
 #[test]
 fn the_status_line_goes_to_standard_error() {
-    let (out, err) = text(numbers(), &[Echo::Status(two_of_three())]);
+    let (out, err) = text(numbers(), &[Echo::Status(Box::new(two_of_three()))]);
     assert_eq!(out, "");
     assert_eq!(
         err,
         "\r2/3 packets, 33% loss, min/avg/ewma/max = 0.036/1.037/0.040/120.039 ms\n"
     );
-    let (_, err) = text(numbers(), &[Echo::Status(nothing_sent())]);
+    let (_, err) = text(numbers(), &[Echo::Status(Box::new(nothing_sent()))]);
     assert_eq!(err, "\r0/0 packets, 0% loss\n");
 }
 

@@ -19,17 +19,19 @@ use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 #[serde(tag = "echo", rename_all = "snake_case")]
 pub enum Echo<'a> {
     /// The run begins.
-    Started(EchoStarted),
+    Started(Box<EchoStarted>),
     /// A request was handed to the kernel.
     Request(EchoRequest<'a>),
     /// A reply to one of our requests came.
-    Reply(EchoReply<'a>),
+    Reply(Box<EchoReply<'a>>),
     /// A request failed: an ICMP error came, or the kernel refused to send it.
-    Failure(EchoFailure),
+    Failure(Box<EchoFailure>),
+    /// A request has had no answer.
+    NoAnswer(EchoNoAnswer),
     /// The figures so far, because someone asked (`SIGQUIT`).
-    Status(EchoSummary),
+    Status(Box<EchoSummary>),
     /// The figures at the end.
-    Summary(EchoSummary),
+    Summary(Box<EchoSummary>),
 }
 
 impl Echo<'_> {
@@ -41,15 +43,25 @@ impl Echo<'_> {
                 message: Cow::Owned(request.message.into_owned()),
                 ..request
             }),
-            Echo::Reply(reply) => Echo::Reply(EchoReply {
+            Echo::Reply(reply) => Echo::Reply(Box::new(EchoReply {
                 message: Cow::Owned(reply.message.into_owned()),
-                ..reply
-            }),
+                ..*reply
+            })),
             Echo::Failure(failure) => Echo::Failure(failure),
+            Echo::NoAnswer(silence) => Echo::NoAnswer(silence),
             Echo::Status(summary) => Echo::Status(summary),
             Echo::Summary(summary) => Echo::Summary(summary),
         }
     }
+}
+
+/// Which of a run's targets something is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct EchoTarget {
+    /// Its place among the targets, from 0.
+    pub index: u32,
+    /// What it is called, as it was given or as the resolver has it.
+    pub name: Arc<str>,
 }
 
 /// An IP address with its IPv6 zone (RFC 4007), printed as `fe80::1%eth0`.
@@ -96,14 +108,18 @@ pub enum EchoSocket {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EchoStarted {
     /// The host as the summary calls it.
-    pub name: String,
+    #[serde(flatten)]
+    pub target: EchoTarget,
     /// The address that was chosen.
-    pub target: EchoAddress,
+    pub address: EchoAddress,
     /// The name that address has, if it was asked for and found.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub target_name: Option<String>,
+    pub address_name: Option<String>,
     /// The address the route gives the requests.
     pub source: EchoAddress,
+    /// The interface that has that address, if it is one of this host's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
     /// The kind of socket.
     pub socket: EchoSocket,
     /// The ICMP identifier of all requests.
@@ -118,6 +134,9 @@ pub struct EchoStarted {
 /// A request that was sent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EchoRequest<'a> {
+    /// Whom it goes to.
+    #[serde(flatten)]
+    pub target: EchoTarget,
     /// Its number in this run, from 1.
     pub number: u64,
     /// The ICMP sequence number: the number's low 16 bits.
@@ -130,6 +149,9 @@ pub struct EchoRequest<'a> {
 /// A reply to one of our requests.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EchoReply<'a> {
+    /// The target whose request it answers.
+    #[serde(flatten)]
+    pub target: EchoTarget,
     /// The number of the request it answers.
     pub number: u64,
     /// The ICMP sequence number.
@@ -143,10 +165,25 @@ pub struct EchoReply<'a> {
     pub ttl: Option<u8>,
     /// Length of the ICMP message in bytes, header included.
     pub message_bytes: usize,
-    /// From our send call to the return of our receive call, by this host's
-    /// monotonic clock.
+    /// From our send call to the reply's arrival in the kernel, by this host's
+    /// monotonic clock; where the kernel stamps no arrivals, until our receive
+    /// call returned.
     #[serde(rename = "rtt_ns", serialize_with = "nanoseconds")]
     pub round_trip: Duration,
+    /// From our send call until our receive call returned.
+    #[serde(rename = "rtt_user_ns", serialize_with = "nanoseconds")]
+    pub user_round_trip: Duration,
+    /// From the kernel's stamp of the request's departure to its stamp of the
+    /// reply's arrival, where it gave both.
+    #[serde(
+        rename = "rtt_kernel_ns",
+        serialize_with = "optional_nanoseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub kernel_round_trip: Option<Duration>,
+    /// Whether a reply to a later request came before it (RFC 4737).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_order: bool,
     /// Whether it counts.
     pub judgement: EchoJudgement,
     /// Whether it is shorter than the request.
@@ -173,6 +210,9 @@ pub enum EchoJudgement {
 /// A request that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EchoFailure {
+    /// The target, where the failure tells.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub target: Option<EchoTarget>,
     /// The request's number, where the failure tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
@@ -182,6 +222,30 @@ pub struct EchoFailure {
     /// Why.
     #[serde(flatten)]
     pub cause: EchoCause,
+}
+
+/// A request without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EchoNoAnswer {
+    /// The target.
+    #[serde(flatten)]
+    pub target: EchoTarget,
+    /// The request's number.
+    pub number: u64,
+    /// The request's ICMP sequence number.
+    pub icmp_sequence: u16,
+    /// Whether one may still come.
+    pub patience: EchoPatience,
+}
+
+/// Whether an answer is still waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EchoPatience {
+    /// It may come: the next request goes out now (`-O`).
+    Waiting,
+    /// Its time is over; it counts as lost.
+    Over,
 }
 
 /// Why a request failed.
@@ -229,7 +293,17 @@ pub enum EchoCause {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EchoSummary {
     /// The host.
-    pub name: String,
+    #[serde(flatten)]
+    pub target: EchoTarget,
+    /// Its address.
+    pub address: EchoAddress,
+    /// The address the requests come from.
+    pub source: EchoAddress,
+    /// The interface that has that address, if it is one of this host's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The kind of socket.
+    pub socket: EchoSocket,
     /// Requests sent.
     pub transmitted: u64,
     /// Requests that were answered.
@@ -240,7 +314,14 @@ pub struct EchoSummary {
     pub corrupted: u64,
     /// ICMP errors and local errors.
     pub errors: u64,
-    /// Requests without a reply, in percent of those sent; absent if none was.
+    /// Requests that were not answered in their time, and not refused.
+    pub lost: u64,
+    /// Requests that may still be answered.
+    pub in_flight: u64,
+    /// Replies that came after a reply to a later request (RFC 4737).
+    pub out_of_order: u64,
+    /// Requests without a reply, those in flight included as `ping(8)` has it,
+    /// in percent of those sent; absent if none was.
     pub loss_percent: Option<f64>,
     /// From the start to the last request.
     #[serde(rename = "time_ns", serialize_with = "nanoseconds")]
@@ -279,4 +360,17 @@ pub struct EchoRoundTrips {
     /// The moving average, each new value weighing one eighth.
     #[serde(rename = "rtt_ewma_ns", serialize_with = "nanoseconds")]
     pub smoothed: Duration,
+    /// How much one differs from the next, as RFC 3550 section 6.4.1 estimates
+    /// it.
+    #[serde(rename = "rtt_jitter_ns", serialize_with = "nanoseconds")]
+    pub jitter: Duration,
+    /// Half of the round trips are no longer; to 0.1 %.
+    #[serde(rename = "rtt_p50_ns", serialize_with = "nanoseconds")]
+    pub p50: Duration,
+    /// Nine of ten are no longer; to 0.1 %.
+    #[serde(rename = "rtt_p90_ns", serialize_with = "nanoseconds")]
+    pub p90: Duration,
+    /// 99 of 100 are no longer; to 0.1 %.
+    #[serde(rename = "rtt_p99_ns", serialize_with = "nanoseconds")]
+    pub p99: Duration,
 }

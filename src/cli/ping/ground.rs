@@ -1,0 +1,121 @@
+//! Where a ping runs: the machine's own network, or a private link.
+//!
+//! Owns the order in which privileges are used: sockets and their options
+//! first, then none, and only then names and packets.
+
+use std::sync::Arc;
+
+use crate::cli::link::LinkArgs;
+use crate::error::Error;
+use crate::event::Silence;
+use crate::flow::Family;
+use crate::link::{self, Link};
+use crate::ping::{self, Target, drop_privileges};
+use crate::recorder::Clock;
+use crate::socket::icmp::{IcmpSocket, Options};
+
+/// Sockets that are open, and the network they belong to.
+pub(super) struct Ground {
+    /// Which of them are needed is decided by the resolver, and that runs
+    /// without privileges; so a failure matters only if its socket turns out
+    /// to be the one.
+    sockets: Vec<(Family, Result<IcmpSocket, Error>)>,
+    link: Option<Link>,
+    stage: String,
+}
+
+impl Ground {
+    /// The machine's own network.
+    pub(super) fn network(family: Option<Family>, options: &Options) -> Result<Self, Error> {
+        let sockets = open(family, options);
+        drop_privileges()?;
+        Ok(Self {
+            sockets,
+            link: None,
+            stage: "network".to_owned(),
+        })
+    }
+
+    /// The client of a private link.
+    pub(super) fn link(
+        args: &LinkArgs,
+        family: Option<Family>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let config = args.config()?;
+        link::enter_private_user_namespace()?;
+        if !config.plan.is_transparent() {
+            note!("link: {}", config.plan);
+        }
+        let link = Link::build(&config, Clock::start(), Arc::new(Silence))?;
+        let options = options.clone();
+        let sockets = link.client().run(move || open(family, &options));
+        // This thread's; the hosts' own threads keep what the link stands on.
+        drop_privileges()?;
+        Ok(Self {
+            sockets,
+            stage: format!("link ({})", link.device()),
+            link: Some(link),
+        })
+    }
+
+    /// What the place is called.
+    pub(super) fn stage(&self) -> &str {
+        &self.stage
+    }
+
+    /// The other end of the private link; where no family is asked for, by
+    /// IPv4.
+    pub(super) fn server(&self, family: Option<Family>) -> Result<(String, Option<Family>), Error> {
+        let family = family.unwrap_or(Family::Ipv4);
+        let link = self.link.as_ref();
+        let link = link.ok_or_else(|| Error::new("ping", "", "no host is given"))?;
+        let server = link.server().addresses().of(family).to_string();
+        Ok((server, Some(family)))
+    }
+
+    /// The target that `host` is on this network.
+    pub(super) fn resolve(&self, host: &str, family: Option<Family>) -> Result<Target, Error> {
+        let Some(link) = &self.link else {
+            return Target::resolve(host, family);
+        };
+        let host = host.to_owned();
+        link.client().run(move || Target::resolve(&host, family))
+    }
+
+    /// The socket of this family, once.
+    pub(super) fn take_socket(&mut self, family: Family) -> Result<IcmpSocket, Error> {
+        let place = self.sockets.iter().position(|(one, _)| *one == family);
+        match place {
+            Some(place) => self.sockets.swap_remove(place).1,
+            None => ping::open(family),
+        }
+    }
+
+    /// Takes the place down, and says what the link itself lost.
+    pub(super) fn close(self) -> Result<(), Error> {
+        drop(self.sockets);
+        if let Some(link) = self.link {
+            let lost = link.finish()?.unmodelled_loss();
+            if lost > 0 {
+                note!("the link itself lost {lost} packets");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sockets that may be needed, with their options set.
+fn open(family: Option<Family>, options: &Options) -> Vec<(Family, Result<IcmpSocket, Error>)> {
+    let families = [Family::Ipv4, Family::Ipv6].into_iter();
+    let wanted = families.filter(|&one| family.is_none_or(|asked| asked == one));
+    wanted.map(|one| (one, open_one(one, options))).collect()
+}
+
+fn open_one(family: Family, options: &Options) -> Result<IcmpSocket, Error> {
+    let socket = ping::open(family)?;
+    socket
+        .apply(options)
+        .map_err(|error| Error::new("setsockopt", error.option, error.cause))?;
+    Ok(socket)
+}

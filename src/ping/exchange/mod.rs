@@ -1,0 +1,364 @@
+//! Echo requests out, and what comes back to them in: one socket a family, many
+//! messages a system call.
+//!
+//! Owns the check that an arrival is ours: type, identifier, and for errors the
+//! quoted request. What does not pass leaves no trace. Owns no policy: when to
+//! send and what counts is its caller's. Never waits but in [`Exchange::wait`],
+//! and never reads a reply's payload.
+
+mod arrival;
+mod clock;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+
+use super::wire;
+use crate::error::Error;
+use crate::event::EchoSocket;
+use crate::flow::Family;
+use crate::socket::icmp::{IcmpSocket, Identifiers, Incoming, Outgoing, QueuedError, Token};
+
+pub use arrival::{Arrival, IcmpError, LocalError, Reply};
+pub use clock::Times;
+
+/// Messages in one system call.
+pub const BATCH: usize = 64;
+/// The longest IPv4 header.
+const IP_HEADER: usize = 60;
+/// Room beyond what was asked for, to notice replies that are too long.
+const SPARE: usize = 64;
+
+/// A request to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Identifier and sequence number.
+    pub token: Token,
+    /// Whom.
+    pub to: SocketAddr,
+    /// A time to live or hop limit other than the socket's.
+    pub ttl: Option<u8>,
+    /// Bytes after the ICMP header; at most those of the exchange's payload.
+    pub payload_bytes: usize,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// The kernel took it.
+    Taken,
+    /// The kernel had no room for it (`ENOBUFS`, `EAGAIN`, `ENOMEM`). It and
+    /// all requests after it were not sent.
+    NoRoom(Errno),
+    /// The kernel refused it, and says why in an [`Arrival::Local`] that the
+    /// next call to [`Exchange::receive`] brings.
+    Reported,
+    /// The kernel refused it.
+    Failed(Errno),
+}
+
+/// Which sockets have news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready([PollFlags; 2]);
+
+impl Ready {
+    /// Look at every socket, whatever `ppoll(2)` would say.
+    pub const ALL: Self = Self([PollFlags::POLLIN; 2]);
+
+    /// Whether no socket has news.
+    pub fn is_empty(self) -> bool {
+        self.0.iter().all(PollFlags::is_empty)
+    }
+}
+
+/// The sockets and the memory of a run.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    ports: Vec<Port<'a>>,
+    clock: clock::Clock,
+}
+
+#[derive(Debug)]
+struct Port<'a> {
+    socket: &'a IcmpSocket,
+    requests: Vec<Request>,
+    outgoing: Outgoing,
+    incoming: Incoming,
+    /// Errors taken from the queue while sending.
+    queued: VecDeque<(QueuedError, [u8; QUOTED])>,
+}
+
+/// Bytes of a quoted request that are looked at.
+pub(super) const QUOTED: usize = 128;
+
+impl<'a> Exchange<'a> {
+    /// An exchange on `sockets`, at most one of each family, whose requests
+    /// carry the beginning of `payload`. `batch` messages go into one call.
+    pub fn new(
+        sockets: impl IntoIterator<Item = &'a IcmpSocket>,
+        payload: &[u8],
+        batch: usize,
+    ) -> Self {
+        let ports = sockets
+            .into_iter()
+            .map(|socket| Port::new(socket, payload, batch.max(1)));
+        Self {
+            ports: ports.collect(),
+            clock: clock::Clock::default(),
+        }
+    }
+
+    /// How many requests can be told apart, on any of the sockets.
+    pub fn window(&self) -> u64 {
+        let windows = self.ports.iter().map(|port| port.identifiers().window());
+        windows.min().unwrap_or(1)
+    }
+
+    /// The token of the request with this number, the same on all sockets.
+    pub fn token(&self, number: u64) -> Token {
+        let narrowest = self
+            .ports
+            .iter()
+            .min_by_key(|port| port.identifiers().window());
+        narrowest.map_or(Token(0), |port| port.identifiers().token(number))
+    }
+
+    /// The socket of this family.
+    pub fn socket(&self, family: Family) -> Option<&'a IcmpSocket> {
+        let port = self
+            .ports
+            .iter()
+            .find(|port| port.socket.family() == family);
+        port.map(|port| port.socket)
+    }
+
+    /// Adds a request to those that [`Exchange::flush`] sends. False: there is
+    /// no room before that, or no socket of its family.
+    pub fn push(&mut self, request: Request) -> bool {
+        let family = Family::of(request.to.ip());
+        let port = self
+            .ports
+            .iter_mut()
+            .find(|port| port.socket.family() == family);
+        port.is_some_and(|port| port.push(request))
+    }
+
+    /// Hands all requests to the kernel, and tells of each when, its message
+    /// and what became of it, in order.
+    ///
+    /// Of requests that went in one system call it is known when that began and
+    /// ended: they are taken to have gone at even distances.
+    pub fn flush(&mut self, mut each: impl FnMut(Instant, &Request, &[u8], Sending)) {
+        for port in &mut self.ports {
+            port.flush(&mut each);
+        }
+    }
+
+    /// Sleeps until a socket has news, one of `others` is readable, or
+    /// `deadline` (`ppoll(2)`).
+    pub fn wait(
+        &self,
+        others: &[BorrowedFd<'_>],
+        deadline: Option<Instant>,
+    ) -> Result<Ready, Error> {
+        let sockets = self.ports.iter().map(|port| port.socket.as_fd());
+        let watched = sockets.chain(others.iter().copied());
+        let mut descriptors: Vec<PollFd<'_>> = watched
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
+            .collect();
+        sleep(&mut descriptors, deadline)?;
+        let mut ready = Ready([PollFlags::empty(); 2]);
+        for (flags, descriptor) in ready.0.iter_mut().zip(&descriptors[..self.ports.len()]) {
+            *flags = descriptor.revents().unwrap_or(PollFlags::empty());
+        }
+        Ok(ready)
+    }
+
+    /// Takes what has arrived on the sockets that are ready: queued errors
+    /// first, then one batch of messages a socket. Whether a socket may have
+    /// more.
+    pub fn receive(&mut self, ready: Ready, mut each: impl FnMut(Arrival<'_>)) -> bool {
+        let mut more = false;
+        for (port, flags) in self.ports.iter_mut().zip(ready.0) {
+            more |= port.receive(flags, &mut self.clock, &mut each);
+        }
+        more
+    }
+}
+
+impl<'a> Port<'a> {
+    fn new(socket: &'a IcmpSocket, payload: &[u8], batch: usize) -> Self {
+        let template = wire::request(socket.family(), payload);
+        let longest = template.len();
+        Self {
+            socket,
+            requests: Vec::with_capacity(batch),
+            outgoing: Outgoing::new(batch, longest, &template),
+            incoming: Incoming::new(batch, longest + IP_HEADER + SPARE),
+            queued: VecDeque::new(),
+        }
+    }
+
+    fn identifiers(&self) -> Identifiers {
+        self.socket.identifiers()
+    }
+
+    fn push(&mut self, request: Request) -> bool {
+        let length = wire::HEADER + request.payload_bytes;
+        let Some(message) = self.outgoing.push(request.to, request.ttl, length) else {
+            return false;
+        };
+        let (identifier, sequence) = self.socket.identifiers().on_the_wire(request.token);
+        let echo = wire::Echo {
+            identifier,
+            sequence,
+        };
+        wire::write_header(self.socket.family(), &echo, message);
+        self.requests.push(request);
+        true
+    }
+
+    fn flush(&mut self, each: &mut impl FnMut(Instant, &Request, &[u8], Sending)) {
+        let mut first = 0;
+        let mut again = false;
+        while first < self.requests.len() {
+            let begin = Instant::now();
+            let outcome = self.socket.send_batch(&mut self.outgoing, first);
+            let taken = match outcome {
+                Ok(taken) => {
+                    again = false;
+                    self.tell_taken(first, taken, begin, each);
+                    taken
+                }
+                Err(errno @ (Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM)) => {
+                    self.tell(first, begin, Sending::NoRoom(errno), each);
+                    break;
+                }
+                Err(errno) => {
+                    // An error that an earlier request met is reported by the
+                    // next call on the socket; that call then did nothing and
+                    // is repeated.
+                    let local = self.drain_queue();
+                    if local == 0 && !again {
+                        again = true;
+                        continue;
+                    }
+                    again = false;
+                    let sending = match local {
+                        0 => Sending::Failed(errno),
+                        _ => Sending::Reported,
+                    };
+                    self.tell(first, begin, sending, each);
+                    1
+                }
+            };
+            first += taken;
+        }
+        self.outgoing.clear();
+        self.requests.clear();
+    }
+
+    fn tell_taken(
+        &self,
+        first: usize,
+        taken: usize,
+        begin: Instant,
+        each: &mut impl FnMut(Instant, &Request, &[u8], Sending),
+    ) {
+        let count = u32::try_from(taken).unwrap_or(u32::MAX);
+        // One message went when the call began; there is nothing to spread.
+        let step = match count {
+            0 | 1 => std::time::Duration::ZERO,
+            _ => begin.elapsed() / count,
+        };
+        let mut at = begin;
+        for place in first..first + taken {
+            self.tell(place, at, Sending::Taken, each);
+            at += step;
+        }
+    }
+
+    fn tell(
+        &self,
+        place: usize,
+        at: Instant,
+        sending: Sending,
+        each: &mut impl FnMut(Instant, &Request, &[u8], Sending),
+    ) {
+        if let Some(request) = self.requests.get(place) {
+            each(at, request, self.outgoing.message(place), sending);
+        }
+    }
+
+    /// Empties the error queue. How many errors were this host's own.
+    fn drain_queue(&mut self) -> usize {
+        let mut local = 0;
+        loop {
+            let mut quoted = [0; QUOTED];
+            let Ok(Some(error)) = self.socket.receive_error(&mut quoted) else {
+                return local;
+            };
+            local += usize::from(error.origin == crate::socket::icmp::Origin::Local);
+            self.queued.push_back((error, quoted));
+        }
+    }
+
+    fn receive(
+        &mut self,
+        flags: PollFlags,
+        clock: &mut clock::Clock,
+        each: &mut impl FnMut(Arrival<'_>),
+    ) -> bool {
+        if flags.contains(PollFlags::POLLERR) {
+            self.drain_queue();
+        }
+        self.tell_errors(each);
+        if flags.is_empty() {
+            return false;
+        }
+        if self.socket.receive_batch(&mut self.incoming).is_err() {
+            // An error of an earlier request, also found in the queue.
+            self.drain_queue();
+            self.tell_errors(each);
+            return true;
+        }
+        clock.read();
+        let (family, kind) = (self.socket.family(), self.socket.kind());
+        let framing = match (kind, family) {
+            (EchoSocket::Raw, Family::Ipv4) => wire::Framing::Ipv4Header,
+            _ => wire::Framing::Message,
+        };
+        for received in self.incoming.messages() {
+            let times = clock.times(received.stamp);
+            let identifiers = self.socket.identifiers();
+            if let Some(reply) = arrival::reply(family, framing, identifiers, &received, times) {
+                each(Arrival::Reply(reply));
+            }
+        }
+        self.incoming.is_full()
+    }
+
+    fn tell_errors(&mut self, each: &mut impl FnMut(Arrival<'_>)) {
+        let (family, identifiers) = (self.socket.family(), self.socket.identifiers());
+        for (error, quoted) in self.queued.drain(..) {
+            let quoted = &quoted[..error.quoted.min(QUOTED)];
+            if let Some(arrival) = arrival::error(family, identifiers, &error, quoted) {
+                each(arrival);
+            }
+        }
+    }
+}
+
+fn sleep(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>) -> Result<(), Error> {
+    let timeout =
+        deadline.map(|at| TimeSpec::from_duration(at.saturating_duration_since(Instant::now())));
+    match ppoll(descriptors, timeout, None) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(Error::new("ppoll", "", errno)),
+    }
+}

@@ -1,0 +1,10 @@
+//! One host, pinged as `ping(8)` of iputils does.
+//!
+//! [`Core`] decides, without a socket or a clock; [`run`] carries out.
+
+mod core;
+mod run;
+mod tell;
+
+pub use core::{Condition, Core, Judged, Plan, Probe, Refused};
+pub use run::{Config, Naming, Outcome, run};

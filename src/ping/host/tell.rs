@@ -1,0 +1,242 @@
+//! What a run against one host tells: each thing that happens as an event, with
+//! the core's judgement on it.
+//!
+//! Owns the checks that need the target's address. What does not pass leaves no
+//! trace.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use nix::errno::Errno;
+
+use super::core::{Condition, Core};
+use super::run::{Config, Naming};
+use crate::error::Error;
+use crate::event::{
+    Echo, EchoCause, EchoFailure, EchoReply, EchoRequest, EchoStarted, EchoSummary, EchoTarget,
+    Sink,
+};
+use crate::flow::Family;
+use crate::ping::exchange::{Arrival, IcmpError, LocalError, Reply, Request};
+use crate::ping::names::Names;
+use crate::ping::outbox::{Outbox, named_zone};
+use crate::ping::wire::Checksum;
+use crate::ping::{meaning, wire};
+use crate::socket::icmp::IcmpSocket;
+
+pub(super) struct Tell<'a> {
+    config: &'a Config,
+    family: Family,
+    about: EchoStarted,
+    outbox: Outbox<'a>,
+    began: Instant,
+}
+
+impl<'a> Tell<'a> {
+    pub(super) fn new(
+        config: &'a Config,
+        socket: &IcmpSocket,
+        sink: &'a dyn Sink,
+        began: Instant,
+    ) -> Result<Self, Error> {
+        let by_name = config.naming == Naming::Names && !config.target.numeric;
+        let names = by_name.then(Names::start).transpose();
+        let names = names.map_err(|cause| Error::new("start", "name look-up", cause))?;
+        let target = &config.target;
+        let about = EchoStarted {
+            target: EchoTarget {
+                index: 0,
+                name: target.name.as_str().into(),
+            },
+            address: named_zone(target.address),
+            address_name: None,
+            source: named_zone(target.source),
+            interface: target.interface.clone(),
+            socket: socket.kind(),
+            identifier: socket.identifiers().first(),
+            payload_bytes: config.payload_bytes,
+            interval: config.plan.interval,
+        };
+        Ok(Self {
+            config,
+            family: socket.family(),
+            about,
+            outbox: Outbox::new(sink, began, names),
+            began,
+        })
+    }
+
+    pub(super) fn config(&self) -> &'a Config {
+        self.config
+    }
+
+    pub(super) fn about(&self) -> &EchoStarted {
+        &self.about
+    }
+
+    pub(super) fn pending_names(&self) -> Option<&Names> {
+        self.outbox.pending()
+    }
+
+    pub(super) fn flush(&mut self, now: Instant) {
+        self.outbox.flush(now);
+    }
+
+    pub(super) fn close(&mut self) {
+        self.outbox.close();
+    }
+
+    pub(super) fn started(&mut self) {
+        self.record(self.began, Echo::Started(Box::new(self.about.clone())));
+    }
+
+    pub(super) fn status(&mut self, now: Instant, status: EchoSummary) {
+        self.record(now, Echo::Status(Box::new(status)));
+    }
+
+    pub(super) fn summary(&mut self, now: Instant, summary: EchoSummary) {
+        self.record(now, Echo::Summary(Box::new(summary)));
+    }
+
+    pub(super) fn request(&mut self, at: Instant, number: u64, request: &Request, message: &[u8]) {
+        if !self.outbox.is_wanted() {
+            return;
+        }
+        let request = EchoRequest {
+            target: self.about.target.clone(),
+            number,
+            icmp_sequence: sequence(request),
+            message: message.into(),
+        };
+        self.record(at, Echo::Request(request));
+    }
+
+    /// A send call failed for good; the probe counts as sent.
+    pub(super) fn send_failure(
+        &mut self,
+        at: Instant,
+        number: u64,
+        request: &Request,
+        errno: Errno,
+    ) {
+        let failure = EchoFailure {
+            target: Some(self.about.target.clone()),
+            number: Some(number),
+            icmp_sequence: Some(sequence(request)),
+            cause: EchoCause::Send {
+                errno: format!("{errno:?}"),
+                meaning: errno.desc().to_owned(),
+            },
+        };
+        self.record(at, Echo::Failure(Box::new(failure)));
+    }
+
+    pub(super) fn arrival(&mut self, core: &mut Core, arrival: &Arrival<'_>) {
+        match arrival {
+            Arrival::Reply(reply) => self.reply(core, reply),
+            Arrival::Error(error) => self.icmp_error(core, error),
+            Arrival::Local(error) => self.local_error(core, error),
+        }
+    }
+
+    fn reply(&mut self, core: &mut Core, reply: &Reply<'_>) {
+        let condition = self.condition(reply);
+        let Some(judged) = core.handle_reply(reply.times.arrived, reply.token, condition) else {
+            return;
+        };
+        if !self.outbox.is_wanted() {
+            return;
+        }
+        let message = reply.message;
+        let echo = Echo::Reply(Box::new(EchoReply {
+            target: self.about.target.clone(),
+            number: judged.number,
+            icmp_sequence: wire::sequence(reply.token),
+            from: named_zone(reply.from),
+            from_name: None,
+            ttl: reply.ttl,
+            message_bytes: message.len(),
+            round_trip: judged.round_trip,
+            user_round_trip: reply.times.taken.saturating_duration_since(judged.sent_at),
+            kernel_round_trip: None,
+            out_of_order: judged.out_of_order,
+            judgement: judged.judgement,
+            truncated: message.len() < wire::HEADER + self.config.payload_bytes,
+            message: message.into(),
+        }));
+        self.outbox.record(reply.times.taken, echo, reply.from);
+    }
+
+    fn condition(&self, reply: &Reply<'_>) -> Condition {
+        let target = self.config.target.address.ip();
+        if reply.checksum == Checksum::Wrong {
+            Condition::BadChecksum
+        } else if reply.from.ip() == target || target.is_multicast() {
+            Condition::Sound
+        } else {
+            Condition::DifferentAddress
+        }
+    }
+
+    fn local_error(&mut self, core: &mut Core, error: &LocalError) {
+        let now = Instant::now();
+        core.handle_local_error(now);
+        let cause = if error.errno == Errno::EMSGSIZE {
+            EchoCause::TooLong {
+                mtu_bytes: error.info,
+            }
+        } else {
+            EchoCause::Local {
+                errno: format!("{:?}", error.errno),
+                meaning: error.errno.desc().to_owned(),
+            }
+        };
+        let failure = EchoFailure {
+            target: None,
+            number: None,
+            icmp_sequence: None,
+            cause,
+        };
+        self.record(now, Echo::Failure(Box::new(failure)));
+    }
+
+    fn icmp_error(&mut self, core: &mut Core, error: &IcmpError<'_>) {
+        let now = Instant::now();
+        if error.to.ip() != self.config.target.address.ip() {
+            return;
+        }
+        let Some(number) = core.handle_error(now, error.token) else {
+            return;
+        };
+        let &IcmpError {
+            icmp_type,
+            icmp_code,
+            info,
+            ..
+        } = error;
+        let failure = EchoFailure {
+            target: Some(self.about.target.clone()),
+            number: Some(number),
+            icmp_sequence: Some(wire::sequence(error.token)),
+            cause: EchoCause::Icmp {
+                from: named_zone(error.from),
+                from_name: None,
+                icmp_type,
+                icmp_code,
+                info,
+                meaning: meaning::of_error(self.family, icmp_type, icmp_code, info),
+            },
+        };
+        self.outbox
+            .record(now, Echo::Failure(Box::new(failure)), error.from);
+    }
+
+    fn record(&mut self, at: Instant, echo: Echo<'_>) {
+        let about: SocketAddr = self.config.target.address;
+        self.outbox.record(at, echo, about);
+    }
+}
+
+fn sequence(request: &Request) -> u16 {
+    wire::sequence(request.token)
+}

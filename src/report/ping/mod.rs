@@ -1,0 +1,8 @@
+//! A ping run as a person reads it: the words of `ping(8)`, and what it has none
+//! for.
+//!
+//! Renderings only: what happened and what it amounts to is decided before.
+
+mod text;
+
+pub use text::{Addresses, Detail, Layout, PingText};
