@@ -1,11 +1,13 @@
-//! `socklab ping`: the options of `ping(8)` and what they mean.
-//!
+//! `socklab ping`: the options of `ping(8)` and what they mean, and which of its
+//! ways to ping was asked for.
 
 mod ground;
+mod host;
+mod output;
+mod path;
+mod sweep;
 
-use std::io::{self, Stderr, Stdout};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgAction;
@@ -14,15 +16,11 @@ use nix::unistd::getuid;
 use ground::Ground;
 
 use crate::cli::link::LinkArgs;
-use crate::cli::output::{bytes, environment, unwritten, whole};
+use crate::cli::output::{bytes, whole};
 use crate::error::{Error, Exit};
-use crate::event::Sink;
 use crate::flow::Family;
-use crate::ping::{self, Config, MOST_PAYLOAD, Naming, Outcome, Plan, Signals, Target};
-use crate::recorder::Clock;
-use crate::report::json::JsonLines;
-use crate::report::ping::{Addresses, Detail, Layout, PingText};
-use crate::socket::icmp::{IcmpSocket, Options};
+use crate::ping::{Config, MOST_PAYLOAD, Naming, Plan, Target};
+use crate::socket::icmp::Options;
 
 /// The shortest interval for anyone but root, as in iputils.
 const SHORTEST_USER_INTERVAL: Duration = Duration::from_millis(2);
@@ -87,12 +85,12 @@ pub struct Args {
     /// Use IPv6
     #[arg(short = '6', long, action = ArgAction::SetTrue)]
     pub ipv6: bool,
-    /// Print requests and replies in hex
-    #[arg(long, conflicts_with_all = ["quiet", "json"])]
-    pub hex: bool,
-    /// Print every event as a line of JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    sweep: sweep::SweepArgs,
+    #[command(flatten)]
+    path: path::PathArgs,
+    #[command(flatten)]
+    output: output::OutputArgs,
     /// With --link, pings the private server of socklab's own link.
     #[command(flatten)]
     link: LinkArgs,
@@ -141,108 +139,19 @@ impl Args {
     fn options(&self) -> Options {
         Options { ttl: self.ttl }
     }
-
-    fn layout(&self, target: &Target) -> Layout {
-        Layout {
-            detail: match (self.quiet, self.hex) {
-                (true, _) => Detail::Summary,
-                (_, true) => Detail::Bytes,
-                _ => Detail::Lines,
-            },
-            addresses: if self.numeric || target.numeric {
-                Addresses::Numbers
-            } else {
-                Addresses::Names
-            },
-        }
-    }
 }
 
 /// Pings the host, or the private link's server. As `ping(8)` has it, 1 means
 /// that replies did not come; whatever kept a ping from running is 2.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    run_one(args).map_err(|error| error.exiting(Exit::Other))
-}
-
-fn run_one(args: &Args) -> Result<ExitCode, Error> {
-    check_interval(args.interval)?;
-    let mut ground = args.ground()?;
-    let (host, family) = match &args.hosts[..] {
-        [] => ground.server(args.family())?,
-        [host] => (host.clone(), args.family()),
-        _ => {
-            let cause = "several hosts";
-            return Err(Error::new("ping", args.hosts.join(" "), cause));
-        }
-    };
-    let target = ground.resolve(&host, family)?;
-    let socket = ground.take_socket(Family::of(target.address.ip()))?;
-    let code = run_on(args, &socket, target, ground.stage())?;
-    drop(socket);
-    ground.close()?;
-    Ok(code)
-}
-
-/// Pings on a socket and towards a target that belong together; both may be of
-/// a private network namespace.
-fn run_on(
-    args: &Args,
-    socket: &IcmpSocket,
-    target: Target,
-    stage: &str,
-) -> Result<ExitCode, Error> {
-    let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
-    let output = Output::new(args, &target, &signals);
-    let clock = Clock::start();
-    let outcome = ping::run(&args.config(target), socket, &signals, output.sink());
-    if let (Output::Json(json), Ok(outcome)) = (&output, &outcome) {
-        json.result("ping", &environment(clock, stage), &outcome.summary);
-    }
-    match output.finish() {
-        // The reader has what it wanted: head(1), say.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(unwritten(error)),
-        Ok(()) => Ok(exit_code(&outcome?)),
-    }
-}
-
-fn exit_code(outcome: &Outcome) -> ExitCode {
-    if outcome.success {
-        ExitCode::SUCCESS
+    let run = if path::PathArgs::is_asked(&args.path) {
+        path::run(args)
+    } else if sweep::SweepArgs::is_asked(&args.sweep, &args.hosts) {
+        sweep::run(args)
     } else {
-        ExitCode::FAILURE
-    }
-}
-
-enum Output {
-    Text(PingText<Stdout, Stderr>),
-    Json(JsonLines<Stdout>),
-}
-
-impl Output {
-    fn new(args: &Args, target: &Target, signals: &Signals) -> Self {
-        let stop = signals.stop_flag();
-        if args.json {
-            return Output::Json(JsonLines::new(io::stdout(), stop));
-        }
-        let layout = args.layout(target);
-        let stop = Arc::clone(&stop);
-        Output::Text(PingText::new(layout, io::stdout(), io::stderr(), stop))
-    }
-
-    fn sink(&self) -> &dyn Sink {
-        match self {
-            Output::Text(text) => text,
-            Output::Json(json) => json,
-        }
-    }
-
-    fn finish(self) -> io::Result<()> {
-        match self {
-            Output::Text(text) => text.into_result(),
-            Output::Json(json) => json.into_result(),
-        }
-    }
+        host::run(args)
+    };
+    run.map_err(|error| error.exiting(Exit::Other))
 }
 
 fn check_interval(interval: Duration) -> Result<(), Error> {
@@ -304,7 +213,7 @@ mod tests {
         assert_eq!(config.plan.deadline, Some(Duration::from_secs(4)));
         assert_eq!(config.payload_bytes, 100);
         assert_eq!((args.ttl, args.family()), (Some(9), Some(Family::Ipv4)));
-        assert_eq!(args.layout(&target()).detail, Detail::Summary);
+        assert!(args.quiet);
     }
 
     #[test]
@@ -332,7 +241,6 @@ mod tests {
             "-t 256 h",
             "-4 -6 h",
             "--hex -q h",
-            "a b",
         ] {
             assert!(parse(words).is_err(), "{words}");
         }
