@@ -3,6 +3,10 @@
 //!
 //! Renderings only: what happened and what it amounts to is decided before.
 
+pub mod csv;
+pub mod ledger;
+#[cfg(test)]
+mod made_up;
 mod text;
 
 pub use text::{Addresses, Detail, Layout, PingText};
