@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::event::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
-    EchoReply, EchoRequest, EchoSocket, EchoStarted, EchoTarget,
+    EchoReply, EchoRequest, EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary, EchoTarget,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -102,4 +102,40 @@ pub(super) fn silence(index: u32, number: u64) -> Echo<'static> {
         icmp_sequence: sequence(number),
         patience: EchoPatience::Over,
     })
+}
+
+pub(super) fn summary(index: u32, name: &str) -> Echo<'static> {
+    let Echo::Started(about) = started(index, name) else {
+        unreachable!("it has just been made")
+    };
+    Echo::Summary(Box::new(EchoSummary {
+        target: about.target,
+        address: about.address,
+        source: about.source,
+        interface: about.interface,
+        socket: about.socket,
+        transmitted: 104,
+        received: 100,
+        duplicates: 0,
+        corrupted: 0,
+        errors: 1,
+        lost: 2,
+        in_flight: 1,
+        out_of_order: 3,
+        loss_percent: Some(3.846),
+        time: MS * 1040,
+        round_trips: Some(EchoRoundTrips {
+            min: MS * 20,
+            average: MS * 25,
+            max: MS * 30,
+            deviation: MS * 3,
+            smoothed: MS * 24,
+            jitter: MS * 2,
+            p50: MS * 24,
+            p90: MS * 28,
+            p99: MS * 29,
+        }),
+        pipe: 3,
+        gap: None,
+    }))
 }
