@@ -1,11 +1,10 @@
 //! `socklab ping HOST`: one host, as `ping(8)` does it.
 
-use std::io;
 use std::process::ExitCode;
 
 use super::Args;
-use super::output::Output;
-use crate::cli::output::{environment, unwritten};
+use super::output::{Ending, Opened};
+use crate::cli::output::environment;
 use crate::error::Error;
 use crate::flow::Family;
 use crate::ping::{self, Outcome, Signals, Target};
@@ -14,6 +13,7 @@ use crate::socket::icmp::IcmpSocket;
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     super::check_interval(args.interval)?;
+    let opened = args.output.open()?;
     let mut ground = args.ground()?;
     let (host, family) = match &args.hosts[..] {
         [] => ground.server(args.family())?,
@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     };
     let target = ground.resolve(&host, family)?;
     let socket = ground.take_socket(Family::of(target.address.ip()))?;
-    let code = run_on(args, &socket, target, ground.stage())?;
+    let code = run_on(args, opened, &socket, target, ground.stage())?;
     drop(socket);
     ground.close()?;
     Ok(code)
@@ -35,22 +35,21 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
 /// a private network namespace.
 fn run_on(
     args: &Args,
+    opened: Opened,
     socket: &IcmpSocket,
     target: Target,
     stage: &str,
 ) -> Result<ExitCode, Error> {
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
-    let output = Output::new(args, &target, &signals);
     let clock = Clock::start();
+    let output = opened.for_host(args, &target, clock, &signals)?;
     let outcome = ping::run(&args.config(target), socket, &signals, output.sink());
-    if let (Output::Json(json), Ok(outcome)) = (&output, &outcome) {
-        json.result("ping", &environment(clock, stage), &outcome.summary);
+    if let Ok(outcome) = &outcome {
+        output.result(&environment(clock, stage), &outcome.summary);
     }
-    match output.finish() {
-        // The reader has what it wanted: head(1), say.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(unwritten(error)),
-        Ok(()) => Ok(exit_code(&outcome?)),
+    match output.finish()? {
+        Ending::ReaderGone => Ok(ExitCode::SUCCESS),
+        Ending::Whole => Ok(exit_code(&outcome?)),
     }
 }
 

@@ -5,6 +5,8 @@ mod ground;
 mod host;
 mod output;
 mod path;
+mod scrape;
+mod screen;
 mod sweep;
 
 use std::process::ExitCode;

@@ -5,10 +5,12 @@
 
 pub mod closing;
 pub mod csv;
+pub mod graph;
 mod histogram;
 pub mod ledger;
 #[cfg(test)]
 mod made_up;
+pub mod prometheus;
 mod stats;
 mod text;
 

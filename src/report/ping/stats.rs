@@ -8,12 +8,16 @@
 use super::closing::Host;
 use crate::event::{EchoRoundTrips, EchoSocket, EchoSummary};
 use crate::report::figure::{counted, duration, grouped, percent};
+use crate::report::glyph;
 use crate::report::line::Line;
 use crate::report::style::{Paint, Style};
 use crate::report::table::{self, Align};
 
 /// The columns of the words before the figures.
 const GUTTER: usize = 13;
+
+/// Names in the table take no more columns.
+const WIDEST_NAME: usize = 17;
 
 /// The figures with their heading; nothing of no host.
 pub(super) fn lines(hosts: &[Host<'_>], style: &Style) -> Vec<Line> {
@@ -57,8 +61,8 @@ fn of_one(host: Host<'_>, style: &Style) -> Vec<Line> {
 }
 
 fn wrapped(text: &str, style: &Style) -> Vec<String> {
-    let text = crate::report::glyph::clean(text);
-    let lines = crate::report::glyph::wrap(&text, style.columns() - GUTTER);
+    let text = glyph::clean(text);
+    let lines = glyph::wrap(&text, style.columns() - GUTTER);
     let spaced = |line: String| line.replace('\u{a0}', " ");
     lines.into_iter().map(spaced).collect()
 }
@@ -153,7 +157,7 @@ fn row(summary: &EchoSummary) -> Vec<String> {
         time.unwrap_or_else(|| "–".to_owned())
     };
     vec![
-        summary.target.name.to_string(),
+        glyph::fit(&summary.target.name, WIDEST_NAME).into_owned(),
         grouped(summary.transmitted),
         grouped(summary.lost),
         percent(summary.lost, settled).replace(' ', "\u{a0}"),

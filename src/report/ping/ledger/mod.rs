@@ -92,10 +92,12 @@ impl Clocks {
 /// What an event means for a host's figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// A round trip was measured, of a request sent so long after the start.
+    /// A round trip was measured, of a request sent then.
     Measured(Duration),
-    /// Requests were given up.
-    GivenUp,
+    /// A request that was sent then is given up.
+    Lost(Duration),
+    /// A request that was sent then met an error.
+    Failed(Duration),
     /// Nothing that is shown by itself.
     Other,
 }
@@ -120,11 +122,12 @@ impl Ledger {
         Some((index, account.record(at, echo)))
     }
 
-    /// Gives up the requests that have waited too long by `now`.
-    pub fn settle(&mut self, now: Duration) {
-        self.accounts
-            .values_mut()
-            .for_each(|account| account.settle(now));
+    /// Gives up the requests that have waited too long by `now`, and tells of
+    /// each whose it is and when it was sent.
+    pub fn settle(&mut self, now: Duration, mut given_up: impl FnMut(u32, Duration)) {
+        for (index, account) in &mut self.accounts {
+            account.settle(now, |sent_at| given_up(*index, sent_at));
+        }
     }
 
     /// The hosts, in the order in which they were given.
@@ -188,13 +191,13 @@ impl Account {
         (longest * 2).max(self.started.interval).max(LEAST_PATIENCE)
     }
 
-    fn settle(&mut self, now: Duration) {
+    fn settle(&mut self, now: Duration, mut given_up: impl FnMut(Duration)) {
         let patience = self.patience();
         while let Some(oldest) = self.waiting.first_entry() {
             if now.saturating_sub(*oldest.get()) < patience {
                 return;
             }
-            oldest.remove();
+            given_up(oldest.remove());
             self.lost += 1;
         }
     }
@@ -214,18 +217,15 @@ impl Account {
                 };
                 let was_sent = number <= self.sent;
                 self.sent = self.sent.max(number);
-                if self.waiting.remove(&number).is_some() || !was_sent {
-                    self.failed += 1;
-                    return Entry::GivenUp;
-                }
-                Entry::Other
+                let unsent = (!was_sent).then_some(at);
+                let sent_at = self.waiting.remove(&number).or(unsent);
+                self.failed += u64::from(sent_at.is_some());
+                sent_at.map_or(Entry::Other, Entry::Failed)
             }
             Echo::NoAnswer(silence) if silence.patience == EchoPatience::Over => {
-                if self.waiting.remove(&silence.number).is_none() {
-                    return Entry::Other;
-                }
-                self.lost += 1;
-                Entry::GivenUp
+                let sent_at = self.waiting.remove(&silence.number);
+                self.lost += u64::from(sent_at.is_some());
+                sent_at.map_or(Entry::Other, Entry::Lost)
             }
             _ => Entry::Other,
         }
