@@ -42,7 +42,7 @@ fn run_on(
 ) -> Result<ExitCode, Error> {
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
     let clock = Clock::start();
-    let output = opened.for_host(args, &target, clock, &signals)?;
+    let output = opened.for_host(args, args.layout(&target), clock, &signals)?;
     let outcome = ping::run(&args.config(target), socket, &signals, output.sink());
     if let Ok(outcome) = &outcome {
         output.result(&environment(clock, stage), &outcome.summary);

@@ -41,10 +41,9 @@ impl Args {
         self
     }
 
-    fn layout(&self, target: &Target) -> Layout {
-        let quiet = self.quiet || self.output.graph;
+    pub(in crate::cli::ping) fn layout(&self, target: &Target) -> Layout {
         Layout {
-            detail: match (quiet, self.output.hex) {
+            detail: match (self.quiet, self.output.hex) {
                 (true, _) => Detail::Summary,
                 (_, true) => Detail::Bytes,
                 _ => Detail::Lines,
@@ -121,11 +120,16 @@ impl Opened {
     pub(in crate::cli::ping) fn for_host(
         self,
         args: &Args,
-        target: &Target,
+        layout: Layout,
         clock: Clock,
         signals: &Signals,
     ) -> Result<Output, Error> {
-        let layout = args.layout(target);
+        let detail = if args.output.graph {
+            Detail::Summary
+        } else {
+            layout.detail
+        };
+        let layout = Layout { detail, ..layout };
         self.with_text(args, clock, signals, |out, err, stop| {
             Arc::new(PingText::new(layout, out, err, stop))
         })

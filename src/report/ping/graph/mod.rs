@@ -22,8 +22,8 @@ pub use draw::draw;
 const SLICES: u32 = 600;
 /// Requests of a host that are shown at a time, where that is neither too short
 /// nor too long.
-const SHOWN: u32 = 120;
-const SHORTEST: Duration = Duration::from_secs(10);
+const SHOWN: u32 = 60;
+const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Of more hosts nothing is kept.
 const MOST_HOSTS: usize = 64;

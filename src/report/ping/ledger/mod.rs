@@ -172,6 +172,12 @@ impl Account {
         }
     }
 
+    /// The requests that may still be answered, the oldest first: their numbers,
+    /// and when they were sent.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
+        self.waiting.iter().map(|(number, at)| (*number, *at))
+    }
+
     /// Requests that may still be answered.
     pub fn in_flight(&self) -> u64 {
         self.waiting.len() as u64
