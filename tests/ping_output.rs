@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -130,7 +130,7 @@ fn json_adds_up_to_its_summary() {
     assert_eq!(summary["duplicates"], judged("duplicate"));
     assert_eq!(summary["errors"], of("failure").len() as u64);
     let unanswered = of("request").len() as u64 - judged("counted");
-    let lost_or_not_yet = [&summary["lost"], &summary["in_flight"]].map(|count| count.as_u64());
+    let lost_or_not_yet = [&summary["lost"], &summary["in_flight"]].map(Value::as_u64);
     let sum: u64 = lost_or_not_yet.into_iter().flatten().sum();
     assert_eq!(sum, unanswered, "{summary}");
     assert!(
@@ -404,11 +404,11 @@ fn prometheus_gets_the_running_figures() {
 /// and buckets that grow to the count.
 fn assert_well_formed(scrape: &str) {
     assert!(scrape.ends_with('\n'));
-    let mut described = String::new();
+    let mut described = "";
     let mut bucket = 0.0;
     for line in scrape.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
-            described = rest.split(' ').next().expect("a name").to_owned();
+            described = rest.split(' ').next().expect("a name");
             continue;
         }
         if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -418,7 +418,7 @@ fn assert_well_formed(scrape: &str) {
             continue;
         }
         let (series, number) = line.rsplit_once(' ').expect("a sample");
-        assert!(series.starts_with(&described), "{line} under {described}");
+        assert!(series.starts_with(described), "{line} under {described}");
         let (name, labels) = series.split_once('{').expect("labels");
         assert!(
             labels.ends_with('}') && labels.contains("host=\""),
@@ -440,7 +440,8 @@ fn slow_and_senseless_clients_do_not_hold_up_a_scrape() {
     if !support::may_make_namespaces("ping over the private link") {
         return;
     }
-    let run = Watched::start(&["-q"]);
+    let mut run = Watched::start(&[]);
+    run.see_replies(1);
     let mut slow: Vec<TcpStream> = Vec::new();
     for _ in 0..100 {
         let mut stream = run.connect();
@@ -468,8 +469,11 @@ fn slow_and_senseless_clients_do_not_hold_up_a_scrape() {
         "{head}"
     );
     // Too many at once: the oldest went.
-    let mut rest = Vec::new();
-    assert_eq!(slow[0].read_to_end(&mut rest).expect("it was closed"), 0);
+    let closed = slow[0].read(&mut [0]).map_err(|error| error.kind());
+    assert!(
+        matches!(closed, Ok(0) | Err(ErrorKind::ConnectionReset)),
+        "{closed:?}"
+    );
     // With connections still open, Ctrl-C ends at once.
     assert!(run.stop().contains("ping statistics"));
 }
@@ -505,7 +509,8 @@ fn two_pings_cannot_listen_at_one_address() {
     if !support::may_make_namespaces("ping over the private link") {
         return;
     }
-    let run = Watched::start(&["-q"]);
+    let mut run = Watched::start(&[]);
+    run.see_replies(1);
     let arguments = ["ping", "-c1", "127.0.0.1", "--prometheus", &run.address];
     let second = socklab(&arguments).output().expect("it runs");
     assert_eq!(second.status.code(), Some(2));

@@ -29,6 +29,10 @@ pub(super) use begin::Opened;
 /// What is printed.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Output")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that is typed"
+)]
 pub struct OutputArgs {
     /// Print requests and replies in hex
     #[arg(long, conflicts_with_all = ["quiet", "json"])]

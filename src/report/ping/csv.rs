@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `at_ns` | when, from the start of the run |
 //! | `unix_ns` | when, since 1970-01-01 00:00 UTC; follows the run's monotonic clock |
-//! | `event` | `reply`, `duplicate`, `bad_checksum`, `different_address`, `waiting` (no answer yet), `lost`, `redirect`, `error` |
+//! | `event` | `reply`, `duplicate`, `bad_checksum`, `different_address`, `waiting` (no answer yet), `lost`, `in_flight` (the run ended too soon to tell), `redirect`, `error` |
 //! | `index`, `name` | whom the request went to: its place among the targets, and what it is called; empty where an error does not tell |
 //! | `number`, `icmp_sequence` | the request's number from 1, and its low 16 bits; empty where an error does not tell |
 //! | `from` | who answered, or sent the error; empty where nobody did |
@@ -18,7 +18,8 @@
 //! | `icmp_type`, `icmp_code`, `info` | of an ICMP error; `info` is an MTU or a pointer |
 //! | `meaning` | an error in words |
 //!
-//! Names are stable: columns are added at the end, never renamed. Control
+//! A request that has no answer has its line when that is known, at the latest
+//! with the summary, so that every request has one. Names are stable: columns are added at the end, never renamed. Control
 //! characters in names become `·`, so that a listing stays a listing.
 
 use std::fmt::{Display, Write as _};
@@ -27,9 +28,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::ledger::{kind, target};
+use super::ledger::{Account, Ledger, kind, target};
 use crate::event::{
-    Echo, EchoCause, EchoFailure, EchoJudgement, EchoPatience, EchoReply, Event, Sink, Topic, What,
+    Echo, EchoCause, EchoFailure, EchoJudgement, EchoPatience, EchoReply, EchoSummary, Event, Sink,
+    Topic, What,
 };
 use crate::report::glyph;
 
@@ -42,7 +44,14 @@ pub const HEADER: &str = "at_ns,unix_ns,event,index,name,number,icmp_sequence,fr
 pub struct CsvLines<Out> {
     started_at: SystemTime,
     stop: Arc<AtomicBool>,
-    state: Mutex<(Out, Option<io::Error>)>,
+    state: Mutex<State<Out>>,
+}
+
+struct State<Out> {
+    out: Out,
+    failure: Option<io::Error>,
+    /// Who has no answer yet.
+    ledger: Ledger,
 }
 
 /// One line's values, those that do not apply empty.
@@ -73,15 +82,30 @@ impl<Out: Write + Send> CsvLines<Out> {
         Self {
             started_at,
             stop,
-            state: Mutex::new((out, failure.err())),
+            state: Mutex::new(State {
+                out,
+                failure: failure.err(),
+                ledger: Ledger::default(),
+            }),
         }
     }
 
     /// The error that ended the output, if one did.
     pub fn into_result(self) -> io::Result<()> {
         let state = self.state.into_inner();
-        let (_, failure) = state.unwrap_or_else(PoisonError::into_inner);
-        failure.map_or(Ok(()), Err)
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        state.failure.map_or(Ok(()), Err)
+    }
+
+    fn write(&self, state: &mut State<Out>, lines: &str) {
+        if state.failure.is_some() || lines.is_empty() {
+            return;
+        }
+        let written = state.out.write_all(lines.as_bytes());
+        if let Err(error) = written.and_then(|()| state.out.flush()) {
+            state.failure = Some(error);
+            self.stop.store(true, Ordering::Relaxed);
+        }
     }
 
     fn line(&self, at: Duration, echo: &Echo<'_>, row: &Row) -> String {
@@ -121,20 +145,32 @@ impl<Out: Write + Send> Sink for CsvLines<Out> {
         let What::Echo(echo) = &event.what else {
             return;
         };
-        let Some(row) = row(echo) else {
-            return;
-        };
-        let line = self.line(event.at, echo, &row);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (out, failure) = &mut *state;
-        if failure.is_some() {
-            return;
-        }
-        if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
-            *failure = Some(error);
-            self.stop.store(true, Ordering::Relaxed);
-        }
+        let lines = match echo {
+            Echo::Summary(summary) => {
+                let rows = unanswered(&state.ledger, summary);
+                rows.map(|row| self.line(event.at, echo, &row)).collect()
+            }
+            _ => row(echo).map_or_else(String::new, |row| self.line(event.at, echo, &row)),
+        };
+        state.ledger.record(event.at, echo);
+        self.write(&mut state, &lines);
     }
+}
+
+/// The requests that have had no line when the run ends. Those in flight are the
+/// newest.
+fn unanswered<'a>(ledger: &'a Ledger, summary: &EchoSummary) -> impl Iterator<Item = Row> + 'a {
+    let account = ledger.account(summary.target.index);
+    let count = account.map_or(0, Account::in_flight);
+    let lost = usize::try_from(count.saturating_sub(summary.in_flight)).unwrap_or(usize::MAX);
+    let waiting = account.into_iter().flat_map(Account::waiting);
+    waiting.enumerate().map(move |(place, (number, _))| Row {
+        event: if place < lost { "lost" } else { "in_flight" },
+        number: number.to_string(),
+        icmp_sequence: (number & 0xffff).to_string(),
+        ..Row::default()
+    })
 }
 
 fn row(echo: &Echo<'_>) -> Option<Row> {
@@ -247,7 +283,7 @@ fn quoted(cell: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::{EchoNoAnswer, Place};
-    use crate::report::ping::made_up::{failure, named, reply, request, silence, started};
+    use crate::report::ping::made_up::{failure, named, reply, request, silence, started, summary};
 
     fn written(events: &[Echo<'static>]) -> String {
         let started_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
@@ -259,9 +295,9 @@ mod tests {
                 what: What::Echo(echo.clone()),
             });
         }
-        let (out, failure) = lines.state.into_inner().unwrap();
-        assert!(failure.is_none());
-        String::from_utf8(out).unwrap()
+        let state = lines.state.into_inner().unwrap();
+        assert!(state.failure.is_none());
+        String::from_utf8(state.out).unwrap()
     }
 
     #[test]
@@ -282,6 +318,27 @@ mod tests {
         6000000,1000006000000,lost,0,alpha,2,2,,,,,,,,,,,,
         7000000,1000007000000,error,1,beta,3,3,192.0.2.201,,,,,,,destination_unreachable,3,1,0,Destination Host Unreachable
         ");
+    }
+
+    #[test]
+    fn what_had_no_line_has_one_with_the_summary() {
+        let mut echoes = vec![started(0, "alpha")];
+        echoes.extend((1..=4).map(|number| request(0, number)));
+        echoes.push(reply(0, 2, 10, EchoJudgement::Counted));
+        echoes.push(summary(0, "alpha"));
+        let text = written(&echoes);
+        let fates = text.lines().skip(1).map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            (cells[2], cells[5])
+        });
+        let fates: Vec<_> = fates.collect();
+        let expected = [
+            ("reply", "2"),
+            ("lost", "1"),
+            ("lost", "3"),
+            ("in_flight", "4"),
+        ];
+        assert_eq!(fates, expected);
     }
 
     #[test]

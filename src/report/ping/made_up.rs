@@ -69,7 +69,7 @@ pub(super) fn reply(
         message_bytes: 64,
         round_trip,
         user_round_trip: round_trip + Duration::from_micros(20),
-        kernel_round_trip: Some(round_trip - Duration::from_micros(10)),
+        kernel_round_trip: Some(round_trip.saturating_sub(Duration::from_micros(10))),
         out_of_order: false,
         judgement,
         truncated: false,

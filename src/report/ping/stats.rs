@@ -5,6 +5,8 @@
 //! One host is told in lines, several in a table. Every figure is the summary's
 //! own but the two clocks', which are means over the replies.
 
+use std::fmt::Write as _;
+
 use super::closing::Host;
 use crate::event::{EchoRoundTrips, EchoSocket, EchoSummary};
 use crate::report::figure::{counted, duration, grouped, percent};
@@ -87,12 +89,16 @@ fn loss(summary: &EchoSummary) -> String {
     );
     let failed = settled.saturating_sub(summary.received + summary.lost);
     if failed > 0 {
-        text += &format!(" lost, {} failed with an error", grouped(failed));
+        let _ = write!(text, " lost, {} failed with an error", grouped(failed));
     } else {
         text += " lost";
     }
     if summary.in_flight > 0 {
-        text += &format!("; {} more under way at the end", grouped(summary.in_flight));
+        let _ = write!(
+            text,
+            "; {} more under way at the end",
+            grouped(summary.in_flight)
+        );
     }
     text
 }
@@ -175,7 +181,7 @@ fn legend(hosts: &[Host<'_>]) -> String {
                     request (RFC 4737), loss leaves out what was under way"
         .to_owned();
     if under_way > 0 {
-        text += &format!(" ({})", counted(under_way, "request"));
+        let _ = write!(text, " ({})", counted(under_way, "request"));
     }
     text + "."
 }

@@ -120,17 +120,14 @@ impl Opened {
     pub(in crate::cli::ping) fn for_host(
         self,
         args: &Args,
-        layout: Layout,
+        mut layout: Layout,
         clock: Clock,
         signals: &Signals,
     ) -> Result<Output, Error> {
-        let detail = if args.output.graph {
-            Detail::Summary
-        } else {
-            layout.detail
-        };
-        let layout = Layout { detail, ..layout };
-        self.with_text(args, clock, signals, |out, err, stop| {
+        if args.output.graph {
+            layout.detail = Detail::Summary;
+        }
+        self.with_text(args, clock, signals, move |out, err, stop| {
             Arc::new(PingText::new(layout, out, err, stop))
         })
     }

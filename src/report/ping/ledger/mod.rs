@@ -264,7 +264,14 @@ impl Account {
 }
 
 /// Whom an event is about.
+#[allow(
+    clippy::match_wildcard_for_single_variants,
+    reason = "whatever else there will be is about no request"
+)]
 pub(in crate::report) fn target<'e>(echo: &'e Echo<'_>) -> Option<&'e EchoTarget> {
+    if let Echo::Redirect(redirect) = echo {
+        return Some(&redirect.target);
+    }
     match echo {
         Echo::Started(started) => Some(&started.target),
         Echo::Request(request) => Some(&request.target),

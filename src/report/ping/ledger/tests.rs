@@ -41,7 +41,7 @@ fn requests_are_waiting_answered_given_up_or_failed() {
     ledger.settle(MS * 1019, |_, _| unreachable!());
     assert_eq!(count(&ledger), (4, 1, 1, 1, 0, 1), "not yet");
     ledger.settle(MS * 1020, |index, sent_at| {
-        assert_eq!((index, sent_at), (0, MS * 20))
+        assert_eq!((index, sent_at), (0, MS * 20));
     });
     assert_eq!(count(&ledger), (4, 1, 2, 1, 0, 0));
     ledger.record(MS * 1100, &reply(0, 2, 1080, EchoJudgement::Counted));
