@@ -74,20 +74,14 @@ fn run(setup: &str, line: &str) -> Run {
 /// hosts' clocks.
 fn masked(text: &str) -> String {
     let mut text = text.to_owned();
-    for before in [
-        "time=", "time ", "mdev = ", "ewma ", "ident=", "fd: ", "[", ".",
-    ] {
+    for before in ["time=", "time ", "mdev = ", "ewma ", "ident=", "fd: ", "["] {
         let mut parts = text.split(before);
         let mut rest = parts.next().unwrap_or_default().to_owned();
         for part in parts {
             let number = |c: char| c.is_ascii_digit() || c == '.' || c == '/';
             rest.push_str(before);
-            if before != "." {
-                rest.push('T');
-                rest.push_str(part.trim_start_matches(number));
-            } else {
-                rest.push_str(part);
-            }
+            rest.push('T');
+            rest.push_str(part.trim_start_matches(number));
         }
         text = rest;
     }
