@@ -401,3 +401,80 @@ fn refusals() {
         ],
     );
 }
+
+/// Both programs on the client of a private link that does this to packets,
+/// each time by the same draws.
+fn both_on_a_link(link: &str, arguments: &str) -> [Run; 2] {
+    ["/run/ping", "/run/socklab ping"].map(|program| {
+        let script = format!("{program} {arguments} >/run/out 2>/run/err; echo $? >/run/code");
+        let line = format!(
+            "sh -c '/run/socklab lab {link} -- sh -c \"{}\" >/run/account 2>&1
+             cat /run/out; cat /run/err >&2; exit $(cat /run/code)'",
+            script.replace('$', "\\$")
+        );
+        let run = run("", &line);
+        Run {
+            out: masked(&run.out),
+            err: masked(&run.err),
+            code: run.code,
+        }
+    })
+}
+
+#[test]
+fn a_link_that_copies_delays_and_loses() {
+    if !support::may_make_namespaces("ping on a private link") {
+        return;
+    }
+    for (link, arguments) in [
+        (
+            "--link --duplicate 100% --delay 5ms",
+            "-n -c 3 -i 0.1 10.77.0.2",
+        ),
+        (
+            "--link --duplicate 100% --delay 5ms",
+            "-n -c 3 -i 0.1 fd77::2",
+        ),
+        ("--link --loss 100%", "-n -O -c 3 -i 0.1 -W 0.3 10.77.0.2"),
+        ("--link --delay 150ms", "-n -O -c 2 -i 0.1 10.77.0.2"),
+        ("--link --delay 20ms", "-n -A -c 5 fd77::2"),
+        ("--link --delay 150ms", "-n -w 1 -c 1 10.77.0.2"),
+        (
+            "--link --delay 5ms --drop c2s:icmp#2",
+            "-n -c 3 -i 0.1 -W 0.3 10.77.0.2",
+        ),
+    ] {
+        let [theirs, ours] = both_on_a_link(link, arguments);
+        assert!(
+            theirs.out.starts_with("PING "),
+            "{link} {arguments}: {theirs:?}"
+        );
+        assert_eq!(ours, theirs, "{link} {arguments}");
+    }
+}
+
+/// iputils reads the checksum and pays no heed to it; what it says of changed
+/// bytes, both say.
+#[test]
+fn changed_bytes_are_shown_alike() {
+    if !support::may_make_namespaces("ping on a damaging link") {
+        return;
+    }
+    let link = "--link --seed 3 --down \"corrupt 100%\"".replace('"', "\\\"");
+    let [theirs, ours] = both_on_a_link(&link, "-n -s 120 -c 3 -i 0.05 -W 0.3 10.77.0.2");
+    let shown = |run: &Run| -> Vec<String> {
+        let lines = run.out.lines();
+        let lines = lines.filter(|line| line.starts_with("wrong data") || line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    assert!(shown(&theirs).len() >= 4, "{theirs:?}");
+    assert_eq!(shown(&ours), shown(&theirs));
+    assert!(
+        ours.out.contains(" (BAD CHECKSUM!)\nwrong data byte #"),
+        "{ours:?}"
+    );
+    assert!(
+        ours.out
+            .contains(" 0 received, +3 corrupted, 100% packet loss")
+    );
+}

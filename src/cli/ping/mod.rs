@@ -56,34 +56,34 @@ pub struct Args {
     #[arg(value_name = "HOST", required_unless_present = "link")]
     pub hosts: Vec<String>,
     /// Stop after this many replies
-    #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true)]
+    #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true, display_order = 7, help_heading = options::PACE)]
     pub count: Option<u64>,
     /// Seconds from one request to the next; fractions allowed [default: 1, with -f 0]
-    #[arg(short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 15, help_heading = options::PACE)]
     pub interval: Option<Duration>,
     /// Seconds to wait for a first reply after the last request; 0 waits for ever
-    #[arg(short = 'W', value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(short = 'W', value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, display_order = 37, help_heading = options::PACE)]
     pub wait: Duration,
     /// Stop after this many seconds, however many replies there were; 0 never
-    #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 36, help_heading = options::PACE)]
     pub deadline: Option<Duration>,
     /// Bytes of payload in each request
-    #[arg(short, value_name = "BYTES", default_value_t = 56, value_parser = bytes(0, MOST_PAYLOAD), allow_negative_numbers = true)]
+    #[arg(short, value_name = "BYTES", default_value_t = 56, value_parser = bytes(0, MOST_PAYLOAD), allow_negative_numbers = true, display_order = 29, help_heading = options::REQUESTS)]
     pub size: usize,
     /// Time to live (IPv4) or hop limit (IPv6) of the requests
-    #[arg(short, value_name = "TTL", value_parser = whole(1, u8::MAX), allow_negative_numbers = true)]
+    #[arg(short, value_name = "TTL", value_parser = whole(1, u8::MAX), allow_negative_numbers = true, display_order = 31, help_heading = options::REQUESTS)]
     pub ttl: Option<u8>,
     /// Print the header and the summary only
-    #[arg(short)]
+    #[arg(short, display_order = 25, help_heading = options::LINES)]
     pub quiet: bool,
     /// Do not look up names of addresses
-    #[arg(short)]
+    #[arg(short, display_order = 22, help_heading = options::LINES)]
     pub numeric: bool,
     /// Use IPv4
-    #[arg(short = '4', long, action = ArgAction::SetTrue, conflicts_with = "ipv6")]
+    #[arg(short = '4', long, action = ArgAction::SetTrue, conflicts_with = "ipv6", display_order = 1, help_heading = options::ROUTE)]
     pub ipv4: bool,
     /// Use IPv6
-    #[arg(short = '6', long, action = ArgAction::SetTrue)]
+    #[arg(short = '6', long, action = ArgAction::SetTrue, display_order = 2, help_heading = options::ROUTE)]
     pub ipv6: bool,
     #[command(flatten)]
     pub ping: options::PingOptions,

@@ -27,10 +27,10 @@ const LONGEST_PATTERN: usize = 16;
 /// `tsprespec` has room for the times of so many hosts.
 const MOST_HOPS: usize = 4;
 
-const PACE: &str = "Pace";
-const REQUESTS: &str = "Requests";
-const ROUTE: &str = "Way";
-const LINES: &str = "Lines";
+pub(super) const PACE: &str = "When to send";
+pub(super) const REQUESTS: &str = "What to send";
+pub(super) const ROUTE: &str = "From where, and which way";
+pub(super) const LINES: &str = "What to print";
 
 /// What `ping(8)` has beyond count, interval and size.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,80 +40,80 @@ const LINES: &str = "Lines";
 )]
 pub struct PingOptions {
     /// Adapt the interval to the round trip: about one request under way
-    #[arg(short = 'A', help_heading = PACE)]
+    #[arg(short = 'A', display_order = 4, help_heading = PACE)]
     pub adaptive: bool,
     /// Flood: as fast as replies come, or a hundred a second; a dot for each
     /// request, a backspace for each reply
-    #[arg(short, help_heading = PACE)]
+    #[arg(short, display_order = 12, help_heading = PACE)]
     pub flood: bool,
     /// Send this many requests without waiting for replies
     #[arg(short = 'l', value_name = "PRELOAD", default_value_t = 1, hide_default_value = true,
-        value_parser = whole(1, LARGEST_PRELOAD), allow_negative_numbers = true, help_heading = PACE)]
+        value_parser = whole(1, LARGEST_PRELOAD), allow_negative_numbers = true, display_order = 17, help_heading = PACE)]
     pub preload: u64,
     /// IPv6 flow label in hex; 0: one by chance
-    #[arg(short = 'F', value_name = "LABEL", value_parser = flow_label, help_heading = REQUESTS)]
+    #[arg(short = 'F', value_name = "LABEL", value_parser = flow_label, display_order = 13, help_heading = REQUESTS)]
     pub flow_label: Option<u32>,
     /// Path MTU discovery: `do` never fragments, `want` fragments here where the
     /// path is known to be narrow, `dont` leaves it to the routers, `probe`
     /// pays no heed to what is known
-    #[arg(short = 'M', value_name = "HOW", value_parser = path_mtu, help_heading = REQUESTS)]
+    #[arg(short = 'M', value_name = "HOW", value_parser = path_mtu, display_order = 20, help_heading = REQUESTS)]
     pub path_mtu: Option<PathMtu>,
     /// Firewall mark of the requests
-    #[arg(short = 'm', value_name = "MARK", value_parser = whole(0, u32::MAX), help_heading = REQUESTS)]
+    #[arg(short = 'm', value_name = "MARK", value_parser = whole(0, u32::MAX), display_order = 19, help_heading = REQUESTS)]
     pub firewall_mark: Option<u32>,
     /// IPv6 node information queries: not built
-    #[arg(short = 'N', value_name = "QUERY", help_heading = REQUESTS, hide = true)]
+    #[arg(short = 'N', value_name = "QUERY", display_order = 21, help_heading = REQUESTS, hide = true)]
     pub node_information: Option<String>,
     /// Up to 16 bytes in hex that the payload repeats
-    #[arg(short, value_name = "PATTERN", value_parser = pattern, help_heading = REQUESTS)]
+    #[arg(short, value_name = "PATTERN", value_parser = pattern, display_order = 24, help_heading = REQUESTS)]
     pub pattern: Option<Pattern>,
     /// Type of service or traffic class, decimal or hex
-    #[arg(short = 'Q', value_name = "CLASS", value_parser = class, help_heading = REQUESTS)]
+    #[arg(short = 'Q', value_name = "CLASS", value_parser = class, display_order = 26, help_heading = REQUESTS)]
     pub class: Option<u8>,
     /// Record the route in the IPv4 header, and print it
-    #[arg(short = 'R', conflicts_with = "timestamp", help_heading = REQUESTS)]
+    #[arg(short = 'R', conflicts_with = "timestamp", display_order = 28, help_heading = REQUESTS)]
     pub record_route: bool,
     /// Bytes of the send buffer
-    #[arg(short = 'S', value_name = "BYTES", value_parser = whole(1, u32::MAX), help_heading = REQUESTS)]
+    #[arg(short = 'S', value_name = "BYTES", value_parser = whole(1, u32::MAX), display_order = 30, help_heading = REQUESTS)]
     pub send_buffer: Option<u32>,
     /// Times in the IPv4 header, and print them: `tsonly`, `tsandaddr`, or
     /// `tsprespec HOP... HOST` for those of at most four hops
     #[arg(short = 'T', value_name = "OPTION", value_parser = ["tsonly", "tsandaddr", "tsprespec"],
-        help_heading = REQUESTS)]
+        display_order = 32, help_heading = REQUESTS)]
     pub timestamp: Option<String>,
     /// Let a broadcast address be pinged
-    #[arg(short, help_heading = ROUTE)]
+    #[arg(short, display_order = 5, help_heading = ROUTE)]
     pub broadcast: bool,
     /// Keep the source address that was chosen at the start
-    #[arg(short = 'B', help_heading = ROUTE)]
+    #[arg(short = 'B', display_order = 6, help_heading = ROUTE)]
     pub sticky: bool,
     /// Set SO_DEBUG on the socket
-    #[arg(short, help_heading = ROUTE)]
+    #[arg(short, display_order = 9, help_heading = ROUTE)]
     pub debug: bool,
     /// Interface to use, or address to send from; may be given twice, for both
-    #[arg(short = 'I', value_name = "INTERFACE", help_heading = ROUTE)]
+    #[arg(short = 'I', value_name = "INTERFACE", display_order = 16, help_heading = ROUTE)]
     pub interface: Vec<String>,
     /// Multicast requests do not come back to this host
-    #[arg(short = 'L', help_heading = ROUTE)]
+    #[arg(short = 'L', display_order = 18, help_heading = ROUTE)]
     pub no_loop: bool,
     /// Only a host on an attached network, past the routing table
-    #[arg(short = 'r', help_heading = ROUTE)]
+    #[arg(short = 'r', display_order = 27, help_heading = ROUTE)]
     pub dont_route: bool,
     /// Ring the bell at each reply
-    #[arg(short, help_heading = LINES)]
+    #[arg(short, display_order = 3, help_heading = LINES)]
     pub audible: bool,
     /// Begin each line with the time, in seconds since 1970
-    #[arg(short = 'D', help_heading = LINES)]
+    #[arg(short = 'D', display_order = 11, help_heading = LINES)]
     pub stamps: bool,
     /// Say what has no answer when the next request goes out
-    #[arg(short = 'O', help_heading = LINES)]
+    #[arg(short = 'O', display_order = 23, help_heading = LINES)]
     pub outstanding: bool,
     /// Round trips up to when this program took the reply, not the kernel
-    #[arg(short = 'U', help_heading = LINES)]
+    #[arg(short = 'U', display_order = 33, help_heading = LINES)]
     pub user_to_user: bool,
     /// Say more: the socket, the resolver's name, each line's identifier, and
     /// duplicates from a multicast group
-    #[arg(short, help_heading = LINES)]
+    #[arg(short, display_order = 34, help_heading = LINES)]
     pub verbose: bool,
 }
 
