@@ -161,6 +161,7 @@ impl<'a> Tell<'a> {
             Arrival::Reply(reply) => self.reply(core, reply),
             Arrival::Error(error) => self.icmp_error(core, error),
             Arrival::Local(error) => self.local_error(core, error),
+            Arrival::Redirect(_) | Arrival::RawError(_) | Arrival::Departed(_) => {}
         }
     }
 
