@@ -14,4 +14,4 @@ pub mod prometheus;
 mod stats;
 mod text;
 
-pub use text::{Addresses, Detail, Layout, PingText};
+pub use text::{Addresses, Detail, Extras, Header, Layout, PingText, Preamble};

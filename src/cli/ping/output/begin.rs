@@ -19,12 +19,12 @@ use crate::cli::ping::scrape::{Scrape, ScrapeAddress};
 use crate::cli::ping::screen::Screen;
 use crate::error::Error;
 use crate::event::{Sink, Tee};
-use crate::ping::{Signals, Target};
+use crate::ping::Signals;
 use crate::recorder::Clock;
 use crate::report::json::JsonLines;
 use crate::report::ping::closing::{Closing, Pictures};
 use crate::report::ping::csv::CsvLines;
-use crate::report::ping::{Addresses, Detail, Layout, PingText};
+use crate::report::ping::{Detail, Extras, Layout, PingText};
 
 /// What had to be opened before privileges are dropped and a private network is
 /// entered.
@@ -39,21 +39,6 @@ impl Args {
     pub(in crate::cli) fn coloured(mut self, colour: Colour) -> Self {
         self.output.colour = colour;
         self
-    }
-
-    pub(in crate::cli::ping) fn layout(&self, target: &Target) -> Layout {
-        Layout {
-            detail: match (self.quiet, self.output.hex) {
-                (true, _) => Detail::Summary,
-                (_, true) => Detail::Bytes,
-                _ => Detail::Lines,
-            },
-            addresses: if self.numeric || target.numeric {
-                Addresses::Numbers
-            } else {
-                Addresses::Names
-            },
-        }
     }
 }
 
@@ -93,7 +78,7 @@ impl OutputArgs {
         self.csv.as_deref() == Some(Path::new("-"))
     }
 
-    fn closing(&self, quiet: bool) -> Option<Arc<Closing>> {
+    fn closing(&self, args: &Args) -> Option<Arc<Closing>> {
         if self.json || self.csv_on_standard_output() {
             return None;
         }
@@ -101,12 +86,13 @@ impl OutputArgs {
             stats: match self.stats {
                 When::Always => true,
                 When::Never => false,
-                When::Auto => !quiet && io::stdout().is_terminal(),
+                When::Auto => !args.quiet && io::stdout().is_terminal(),
             },
             histogram: self.histogram,
         };
         let closing = Closing::of(pictures);
-        let closing = if quiet {
+        // Neither shows each packet, and a flood has many.
+        let closing = if args.quiet || args.ping.flood {
             closing.of_figures_alone()
         } else {
             closing
@@ -126,6 +112,7 @@ impl Opened {
     ) -> Result<Output, Error> {
         if args.output.graph {
             layout.detail = Detail::Summary;
+            layout.extras = Extras::default();
         }
         self.with_text(args, clock, signals, move |out, err, stop| {
             Arc::new(PingText::new(layout, out, err, stop))
@@ -147,7 +134,7 @@ impl Opened {
             Some(path) => Some(begin_csv(path, clock, &stop)?),
             None => None,
         };
-        let closing = asked.closing(args.quiet);
+        let closing = asked.closing(args);
         let scrape = self.listener.map(|listener| Scrape::serve(listener, clock));
         let scrape = scrape.transpose()?;
         let face = if asked.json {
