@@ -522,3 +522,62 @@ fn two_pings_cannot_listen_at_one_address() {
     assert!(error.contains(&expected), "{error}");
     run.stop();
 }
+
+/// A program in a terminal of its own, by `script(1)`.
+fn in_terminal(rows: u16, columns: u16, line: &str) -> Child {
+    let line = format!("stty rows {rows} cols {columns}; exec {SOCKLAB} {line}");
+    let mut script = Command::new("script");
+    script
+        .args(["-qefc", &line, "/dev/null"])
+        .env("LC_ALL", "C.UTF-8");
+    script.env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
+    script.stdin(Stdio::piped()).stdout(Stdio::piped());
+    script.spawn().expect("script(1) is there")
+}
+
+/// Everything up to where `text` has been seen.
+fn read_until(out: &mut impl Read, text: &str) -> String {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let mut byte = [0];
+        assert_ne!(
+            out.read(&mut byte).expect("it is a pipe"),
+            0,
+            "{text} never came"
+        );
+        seen.extend(byte);
+    }
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+#[test]
+fn the_graph_gives_the_screen_back_with_the_summary_on_it() {
+    const ENTER: &str = "\x1b[?1049h";
+    const LEAVE: &str = "\x1b[?1049l";
+    if !support::may_make_namespaces("ping over the private link") {
+        return;
+    }
+    for (key, size) in [("q", (24, 80)), ("\x03", (12, 44)), ("\x1b", (3, 9))] {
+        let line = "ping --link 'delay 1ms' -i 0.01 --graph";
+        let mut terminal = in_terminal(size.0, size.1, line);
+        let mut out = terminal.stdout.take().expect("it is piped");
+        let before = read_until(&mut out, ENTER);
+        assert!(!before.contains("PING"), "{before}");
+        // A whole picture: its last line is the host's.
+        let sign = if size.0 > 10 { "●" } else { "the" };
+        read_until(&mut out, sign);
+        let keys = terminal.stdin.as_mut().expect("it is piped");
+        keys.write_all(key.as_bytes()).expect("it reads");
+        keys.flush().expect("it reads");
+        read_until(&mut out, LEAVE);
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).expect("text");
+        let code = terminal.wait().expect("it ran").code();
+        assert!(
+            rest.contains("PING 10.77.0.2") && rest.contains("ping statistics"),
+            "{rest}"
+        );
+        assert!(rest.contains("Beyond ping"), "{rest}");
+        assert!(matches!(code, Some(0 | 1)), "{code:?}: {rest}");
+    }
+}

@@ -123,10 +123,31 @@ fn round_time(nanoseconds: u64) -> String {
     }
 }
 
-/// The histograms with their common axis, beside a gutter so wide; nothing
-/// where there is no time.
-pub(super) fn lines(subjects: &[Subject<'_>], gutter: usize, style: &Style) -> Vec<Line> {
-    let bins = style.columns() - gutter - MARGIN;
+/// How the histograms lie on the page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Columns before the bars.
+    pub(super) gutter: usize,
+    /// Columns of each bar.
+    pub(super) bar: usize,
+}
+
+impl Place {
+    /// Bars as wide as gives so many values a shape: about two for each of the
+    /// root of their number.
+    pub(super) fn shaping(gutter: usize, values: u64, style: &Style) -> Self {
+        const WIDEST: usize = 4;
+        let columns = style.columns().saturating_sub(gutter + MARGIN);
+        let bars = usize::try_from(values.isqrt() * 2).unwrap_or(usize::MAX);
+        let bar = (columns / bars.max(1)).clamp(1, WIDEST);
+        Self { gutter, bar }
+    }
+}
+
+/// The histograms with their common axis; nothing where there is no time.
+pub(super) fn lines(subjects: &[Subject<'_>], place: Place, style: &Style) -> Vec<Line> {
+    let Place { gutter, bar } = place;
+    let bins = (style.columns() - gutter - MARGIN) / bar * bar;
     let times = subjects.iter().flat_map(|subject| &subject.times);
     let Some(axis) = Axis::over(times.map(|(time, _)| *time), bins) else {
         return Vec::new();
@@ -134,7 +155,7 @@ pub(super) fn lines(subjects: &[Subject<'_>], gutter: usize, style: &Style) -> V
     let height = if subjects.len() <= FEW { 2 } else { 1 };
     let mut lines = Vec::new();
     for subject in subjects {
-        lines.extend(bars(subject, axis, gutter, height));
+        lines.extend(bars(subject, axis, place, height));
         lines.extend(subject.percentiles.map(|times| {
             let mut line = Line::default();
             line.pad(gutter);
@@ -147,8 +168,14 @@ pub(super) fn lines(subjects: &[Subject<'_>], gutter: usize, style: &Style) -> V
 }
 
 /// One subject's bars, `height` cells high, the name beside the lowest.
-fn bars(subject: &Subject<'_>, axis: Axis, gutter: usize, height: usize) -> Vec<Line> {
-    let counts = axis.count(&subject.times);
+fn bars(subject: &Subject<'_>, axis: Axis, place: Place, height: usize) -> Vec<Line> {
+    let Place { gutter, bar } = place;
+    let mut counts = axis.count(&subject.times);
+    let total = counts.iter().sum();
+    for bar in counts.chunks_mut(bar) {
+        let sum = bar.iter().sum();
+        bar.fill(sum);
+    }
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     let levels = height as u64 * 8;
     // What is not nothing is seen.
@@ -160,11 +187,7 @@ fn bars(subject: &Subject<'_>, axis: Axis, gutter: usize, height: usize) -> Vec<
         if cell == 0 {
             line.push_fit(Paint::Heading, subject.title, gutter - 1);
         } else if cell + 1 == height {
-            line.push_fit(
-                Paint::Faint,
-                &counted(counts.iter().sum(), subject.unit),
-                gutter - 1,
-            );
+            line.push_fit(Paint::Faint, &counted(total, subject.unit), gutter - 1);
         }
         line.pad(gutter);
         for count in &counts {

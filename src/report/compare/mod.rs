@@ -17,7 +17,7 @@ use crate::link::Account;
 use crate::report::evidence::Evidence;
 use crate::report::figure::{counted, duration, grouped};
 use crate::report::glyph;
-use crate::report::histogram::{self, Subject};
+use crate::report::histogram::{self, Place, Subject};
 use crate::report::line::Line;
 use crate::report::style::{Paint, Style};
 use crate::report::table::{self, WRONG};
@@ -84,7 +84,7 @@ fn latencies(compared: &[Compared], style: &Style) -> Vec<Line> {
     };
     let subjects: Vec<_> = measured.iter().map(subject).collect();
     let gutter = gutter(measured.iter().map(|(row, _)| row));
-    let bars = histogram::lines(&subjects, gutter, style);
+    let bars = histogram::lines(&subjects, Place { gutter, bar: 1 }, style);
     if bars.is_empty() {
         return bars;
     }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `at_ns` | when, from the start of the run |
 //! | `unix_ns` | when, since 1970-01-01 00:00 UTC; follows the run's monotonic clock |
-//! | `event` | `reply`, `duplicate`, `bad_checksum`, `different_address`, `waiting` (no answer yet), `lost`, `in_flight` (the run ended too soon to tell), `redirect`, `error` |
+//! | `event` | `reply`, `duplicate`, `bad_checksum`, `different_address`, `lost`, `in_flight` (the run ended too soon to tell), `redirect`, `error` |
 //! | `index`, `name` | whom the request went to: its place among the targets, and what it is called; empty where an error does not tell |
 //! | `number`, `icmp_sequence` | the request's number from 1, and its low 16 bits; empty where an error does not tell |
 //! | `from` | who answered, or sent the error; empty where nobody did |
@@ -177,11 +177,9 @@ fn row(echo: &Echo<'_>) -> Option<Row> {
     match echo {
         Echo::Reply(reply) => Some(of_reply(reply)),
         Echo::Failure(failure) => Some(of_failure(failure)),
-        Echo::NoAnswer(silence) => Some(Row {
-            event: match silence.patience {
-                EchoPatience::Waiting => "waiting",
-                EchoPatience::Over => "lost",
-            },
+        // What may yet be answered is no news.
+        Echo::NoAnswer(silence) if silence.patience == EchoPatience::Over => Some(Row {
+            event: "lost",
             number: silence.number.to_string(),
             icmp_sequence: silence.icmp_sequence.to_string(),
             ..Row::default()
@@ -348,11 +346,11 @@ mod tests {
             target: named(7, name),
             number: 1,
             icmp_sequence: 1,
-            patience: EchoPatience::Waiting,
+            patience: EchoPatience::Over,
         })]);
         let line = text.lines().nth(1).unwrap();
         assert!(
-            line.contains(",waiting,7,\"a,\"\"b\"\"···[2J·c\",1,1,"),
+            line.contains(",lost,7,\"a,\"\"b\"\"···[2J·c\",1,1,"),
             "{line}"
         );
         assert_eq!(text.lines().count(), 2);

@@ -2,7 +2,7 @@
 
 use super::closing::Host;
 use crate::report::glyph;
-use crate::report::histogram::{self, Subject};
+use crate::report::histogram::{self, Place, Subject};
 use crate::report::line::Line;
 use crate::report::style::{Paint, Style};
 use crate::report::table;
@@ -26,7 +26,10 @@ pub(super) fn lines(hosts: &[Host<'_>], style: &Style) -> Vec<Line> {
     let subjects: Vec<Subject<'_>> = answered.collect();
     let names = subjects.iter().map(|subject| glyph::width(subject.title));
     let widest = names.chain(["1,000,000 times".len()]).max().unwrap_or(0);
-    let bars = histogram::lines(&subjects, widest.min(WIDEST_NAME) + 2, style);
+    let counts = hosts.iter().map(|host| host.account.round_trips.count());
+    let values = counts.max().unwrap_or(0);
+    let place = Place::shaping(widest.min(WIDEST_NAME) + 2, values, style);
+    let bars = histogram::lines(&subjects, place, style);
     if bars.is_empty() {
         return bars;
     }

@@ -148,7 +148,7 @@ impl Opened {
         } else {
             Face::Text(text(Box::new(io::stdout()), Box::new(io::stderr()), stop))
         };
-        let mut sinks: Vec<Arc<dyn Sink>> = face.sinks();
+        let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
         sinks.extend(
             csv.iter()
                 .map(|(lines, _)| Arc::clone(lines) as Arc<dyn Sink>),
@@ -159,6 +159,8 @@ impl Opened {
                 .iter()
                 .map(|scrape| scrape.metrics() as Arc<dyn Sink>),
         );
+        // Last: whoever has seen a line finds it counted.
+        sinks.extend(face.sinks());
         Ok(Output {
             face,
             csv,
