@@ -5,4 +5,4 @@
 
 mod text;
 
-pub use text::{Addresses, Detail, Layout, PingText};
+pub use text::{Addresses, Detail, Extras, Header, Layout, PingText, Preamble};
