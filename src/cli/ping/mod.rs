@@ -171,7 +171,8 @@ impl Args {
 /// that replies did not come; whatever kept a ping from running is 2.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let run = if path::PathArgs::is_asked(&args.path) {
-        path::run(args)
+        let refused = args.output.refuse_series("--trace and --mtu");
+        refused.and_then(|()| path::run(args))
     } else if sweep::SweepArgs::is_asked(&args.sweep, &args.hosts) && !args.has_hops() {
         sweep::run(args)
     } else {

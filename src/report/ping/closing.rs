@@ -104,7 +104,7 @@ impl Sink for Closing {
             return;
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(echo, Echo::Started(_)) && kept.ledger.accounts().count() >= MOST_HOSTS {
+        if matches!(echo, Echo::Started(_)) && kept.ledger.hosts() >= MOST_HOSTS {
             kept.not_shown += 1;
             return;
         }

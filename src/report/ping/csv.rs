@@ -22,13 +22,14 @@
 //! with the summary, so that every request has one. Names are stable: columns are added at the end, never renamed. Control
 //! characters in names become `·`, so that a listing stays a listing.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::ledger::{Account, Ledger, kind, target};
+use super::ledger::{kind, target};
 use crate::event::{
     Echo, EchoCause, EchoFailure, EchoJudgement, EchoPatience, EchoReply, EchoSummary, Event, Sink,
     Topic, What,
@@ -50,8 +51,8 @@ pub struct CsvLines<Out> {
 struct State<Out> {
     out: Out,
     failure: Option<io::Error>,
-    /// Who has no answer yet.
-    ledger: Ledger,
+    /// Requests that have no line yet, by target and number.
+    waiting: BTreeSet<(u32, u64)>,
 }
 
 /// One line's values, those that do not apply empty.
@@ -85,7 +86,7 @@ impl<Out: Write + Send> CsvLines<Out> {
             state: Mutex::new(State {
                 out,
                 failure: failure.err(),
-                ledger: Ledger::default(),
+                waiting: BTreeSet::new(),
             }),
         }
     }
@@ -146,31 +147,57 @@ impl<Out: Write + Send> Sink for CsvLines<Out> {
             return;
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines = match echo {
+        let lines: String = match echo {
             Echo::Summary(summary) => {
-                let rows = unanswered(&state.ledger, summary);
-                rows.map(|row| self.line(event.at, echo, &row)).collect()
+                let rows = unanswered(&mut state.waiting, summary);
+                let lines = rows.map(|row| self.line(event.at, echo, &row));
+                lines.collect()
             }
             _ => row(echo).map_or_else(String::new, |row| self.line(event.at, echo, &row)),
         };
-        state.ledger.record(event.at, echo);
+        follow(&mut state.waiting, echo);
         self.write(&mut state, &lines);
+    }
+}
+
+/// Who has no line yet, once `echo` has been seen.
+fn follow(waiting: &mut BTreeSet<(u32, u64)>, echo: &Echo<'_>) {
+    let has_its_line = match echo {
+        Echo::Request(request) => {
+            waiting.insert((request.target.index, request.number));
+            return;
+        }
+        Echo::Reply(reply) if reply.judgement == EchoJudgement::Counted => Some(reply.number),
+        Echo::Failure(failure) => failure.number,
+        Echo::NoAnswer(silence) if silence.patience == EchoPatience::Over => Some(silence.number),
+        _ => None,
+    };
+    if let (Some(whom), Some(number)) = (target(echo), has_its_line) {
+        waiting.remove(&(whom.index, number));
     }
 }
 
 /// The requests that have had no line when the run ends. Those in flight are the
 /// newest.
-fn unanswered<'a>(ledger: &'a Ledger, summary: &EchoSummary) -> impl Iterator<Item = Row> + 'a {
-    let account = ledger.account(summary.target.index);
-    let count = account.map_or(0, Account::in_flight);
-    let lost = usize::try_from(count.saturating_sub(summary.in_flight)).unwrap_or(usize::MAX);
-    let waiting = account.into_iter().flat_map(Account::waiting);
-    waiting.enumerate().map(move |(place, (number, _))| Row {
-        event: if place < lost { "lost" } else { "in_flight" },
-        number: number.to_string(),
-        icmp_sequence: (number & 0xffff).to_string(),
-        ..Row::default()
-    })
+fn unanswered(
+    waiting: &mut BTreeSet<(u32, u64)>,
+    summary: &EchoSummary,
+) -> impl Iterator<Item = Row> + use<> {
+    let index = summary.target.index;
+    let mut own = waiting.split_off(&(index, 0));
+    if let Some(next) = index.checked_add(1) {
+        waiting.append(&mut own.split_off(&(next, 0)));
+    }
+    let in_flight = usize::try_from(summary.in_flight).unwrap_or(usize::MAX);
+    let lost = own.len().saturating_sub(in_flight);
+    own.into_iter()
+        .enumerate()
+        .map(move |(place, (_, number))| Row {
+            event: if place < lost { "lost" } else { "in_flight" },
+            number: number.to_string(),
+            icmp_sequence: (number & 0xffff).to_string(),
+            ..Row::default()
+        })
 }
 
 fn row(echo: &Echo<'_>) -> Option<Row> {
@@ -320,21 +347,22 @@ mod tests {
 
     #[test]
     fn what_had_no_line_has_one_with_the_summary() {
-        let mut echoes = vec![started(0, "alpha")];
+        let mut echoes = vec![started(0, "alpha"), request(1, 1)];
         echoes.extend((1..=4).map(|number| request(0, number)));
         echoes.push(reply(0, 2, 10, EchoJudgement::Counted));
-        echoes.push(summary(0, "alpha"));
+        echoes.extend([summary(0, "alpha"), summary(1, "beta")]);
         let text = written(&echoes);
         let fates = text.lines().skip(1).map(|line| {
             let cells: Vec<&str> = line.split(',').collect();
-            (cells[2], cells[5])
+            (cells[2], cells[4], cells[5])
         });
         let fates: Vec<_> = fates.collect();
         let expected = [
-            ("reply", "2"),
-            ("lost", "1"),
-            ("lost", "3"),
-            ("in_flight", "4"),
+            ("reply", "alpha", "2"),
+            ("lost", "alpha", "1"),
+            ("lost", "alpha", "3"),
+            ("in_flight", "alpha", "4"),
+            ("in_flight", "beta", "1"),
         ];
         assert_eq!(fates, expected);
     }

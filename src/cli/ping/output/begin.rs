@@ -74,6 +74,25 @@ impl OutputArgs {
         }
     }
 
+    /// Refuses what is drawn from a series of replies, for a way to ping that has
+    /// none.
+    pub(in crate::cli::ping) fn refuse_series(&self, way: &str) -> Result<(), Error> {
+        let series = [
+            (self.graph, "--graph"),
+            (self.csv.is_some(), "--csv"),
+            (self.prometheus.is_some(), "--prometheus"),
+            (self.histogram, "--histogram"),
+            (self.stats == When::Always, "--stats"),
+        ];
+        match series.iter().find(|(is_asked, _)| *is_asked) {
+            Some((_, option)) => {
+                let cause = format!("{way} have no series of replies to show");
+                Err(Error::new("ping", option, cause).remedy("--json tells all there is"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn csv_on_standard_output(&self) -> bool {
         self.csv.as_deref() == Some(Path::new("-"))
     }

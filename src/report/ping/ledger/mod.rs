@@ -135,6 +135,11 @@ impl Ledger {
         self.accounts.values()
     }
 
+    /// How many hosts there are.
+    pub fn hosts(&self) -> usize {
+        self.accounts.len()
+    }
+
     /// The host at this place.
     pub fn account(&self, index: u32) -> Option<&Account> {
         self.accounts.get(&index)
@@ -170,12 +175,6 @@ impl Account {
             jitter: Jitter::default(),
             waiting: BTreeMap::new(),
         }
-    }
-
-    /// The requests that may still be answered, the oldest first: their numbers,
-    /// and when they were sent.
-    pub fn waiting(&self) -> impl Iterator<Item = (u64, Duration)> + '_ {
-        self.waiting.iter().map(|(number, at)| (*number, *at))
     }
 
     /// Requests that may still be answered.
