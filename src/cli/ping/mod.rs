@@ -174,7 +174,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         let refused = args.output.refuse_series("--trace and --mtu");
         refused.and_then(|()| path::run(args))
     } else if sweep::SweepArgs::is_asked(&args.sweep, &args.hosts) && !args.has_hops() {
-        sweep::run(args)
+        let refused = args.output.refuse_series("several hosts");
+        refused.and_then(|()| sweep::run(args))
     } else {
         host::run(args)
     };

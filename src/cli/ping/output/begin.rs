@@ -86,7 +86,7 @@ impl OutputArgs {
         ];
         match series.iter().find(|(is_asked, _)| *is_asked) {
             Some((_, option)) => {
-                let cause = format!("{way} have no series of replies to show");
+                let cause = format!("not for {way}");
                 Err(Error::new("ping", option, cause).remedy("--json tells all there is"))
             }
             None => Ok(()),

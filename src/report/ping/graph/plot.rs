@@ -92,11 +92,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, view: &View, area: Rect) {
     };
     let axis = Axis::over(min, max, u64::from(rows / STEP));
     for (row, time) in axis.marks(rows) {
-        let text = format!(
-            "{:>width$}",
-            duration(time),
-            width = usize::from(LABELS) - 1
-        );
+        let label = match time {
+            Duration::ZERO => "0".to_owned(),
+            time => duration(time),
+        };
+        let text = format!("{label:>width$}", width = usize::from(LABELS) - 1);
         let faint = canvas.faint();
         canvas.text((area.x, plot.y + row), &text, LABELS, faint);
         canvas.text((area.x + LABELS, plot.y + row), "┤", 1, faint);
