@@ -7,7 +7,11 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 const PRIVATE: &str = "set -e; mount -t tmpfs tmpfs /run; ip link set lo up
@@ -50,7 +54,7 @@ struct Run {
     code: Option<i32>,
 }
 
-fn run(setup: &str, line: &str) -> Run {
+fn command(setup: &str, line: &str) -> Command {
     let script = format!("{PRIVATE}{setup}\nexec {line}");
     let mut command = Command::new("unshare");
     command
@@ -59,11 +63,15 @@ fn run(setup: &str, line: &str) -> Run {
         .env("SOCKLAB", SOCKLAB)
         .env("LC_ALL", "C")
         .stdin(Stdio::null());
+    command
+}
+
+fn run(setup: &str, line: &str) -> Run {
     let Output {
         status,
         stdout,
         stderr,
-    } = command.output().unwrap();
+    } = command(setup, line).output().unwrap();
     Run {
         out: String::from_utf8(stdout).unwrap(),
         err: String::from_utf8(stderr).unwrap(),
@@ -483,4 +491,47 @@ fn changed_bytes_are_shown_alike() {
         ours.out
             .contains(" 0 received, +3 corrupted, 100% packet loss")
     );
+}
+
+/// A run that is asked for its figures after its first reply, and then ended.
+fn asked_and_ended(program: &str, arguments: &str) -> Run {
+    let mut child = command("", &format!("{program} {arguments}"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let process = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let (mut said, mut complained) = (String::new(), String::new());
+    out.read_line(&mut said).unwrap();
+    out.read_line(&mut said).unwrap();
+    kill(process, Signal::SIGQUIT).unwrap();
+    err.read_line(&mut complained).unwrap();
+    kill(process, Signal::SIGINT).unwrap();
+    out.read_to_string(&mut said).unwrap();
+    err.read_to_string(&mut complained).unwrap();
+    // The status line has its times at the end, after the last of its marks.
+    let (figures, _) = complained.rsplit_once(" = ").unwrap();
+    Run {
+        out: masked(&said),
+        err: figures.to_owned(),
+        code: child.wait().unwrap().code(),
+    }
+}
+
+#[test]
+fn signals() {
+    if !support::may_make_namespaces("ping and signals") {
+        return;
+    }
+    for arguments in ["-i 100 127.0.0.1", "-i 100 ::1", "-O -D -i 100 127.0.0.1"] {
+        let theirs = asked_and_ended("/run/ping", arguments);
+        let ours = asked_and_ended("/run/socklab ping", arguments);
+        assert!(
+            theirs.err.starts_with("\r1/1 packets, 0% loss, min/"),
+            "{theirs:?}"
+        );
+        assert_eq!(ours, theirs, "{arguments}");
+    }
 }
