@@ -151,6 +151,10 @@ fn no_route(address: SocketAddr, errno: Errno) -> Error {
             "do you want to ping a broadcast address? then -b; \
              if not, see `ip route get` and the firewall's rules",
         ),
+        Errno::ENODEV => error.remedy("no interface has the name that -I gives; see `ip link`"),
+        Errno::EADDRNOTAVAIL => {
+            error.remedy("no interface has the address that -I gives; see `ip address`")
+        }
         Errno::ENETUNREACH | Errno::EHOSTUNREACH => {
             error.remedy(format!("see `ip route get {}`", address.ip()))
         }

@@ -47,6 +47,9 @@ const LONGEST_SECONDS: f64 = 2_147_483.0;
 Examples:
   socklab ping localhost -c 3         three requests
   socklab ping -6 -i 0.2 -W 1 HOST    over IPv6, five a second, patient for 1 s
+  socklab ping -fqc 100000 HOST       a flood, its figures only
+  socklab ping -M do -s 1472 HOST     does a full packet pass unfragmented?
+  socklab ping -ODc 60 HOST           a stamped log with what has no answer
   socklab ping --link -c 3 --hex      a raw socket without root, in hex
   socklab ping --link 'delay 20ms 5ms loss 10%' -c 9
   socklab ping --link -c 3 --json     every event, the result last"
@@ -77,18 +80,18 @@ pub struct Args {
     /// Time to live (IPv4) or hop limit (IPv6) of the requests
     #[arg(short, value_name = "TTL", value_parser = whole(1, u8::MAX), allow_negative_numbers = true, display_order = 31, help_heading = options::REQUESTS)]
     pub ttl: Option<u8>,
-    /// Print the header and the summary only
-    #[arg(short, display_order = 25, help_heading = options::LINES)]
-    pub quiet: bool,
-    /// Do not look up names of addresses
-    #[arg(short, display_order = 22, help_heading = options::LINES)]
-    pub numeric: bool,
     /// Use IPv4
     #[arg(short = '4', long, action = ArgAction::SetTrue, conflicts_with = "ipv6", display_order = 1, help_heading = options::ROUTE)]
     pub ipv4: bool,
     /// Use IPv6
     #[arg(short = '6', long, action = ArgAction::SetTrue, display_order = 2, help_heading = options::ROUTE)]
     pub ipv6: bool,
+    /// Print the header and the summary only
+    #[arg(short, display_order = 25, help_heading = options::LINES)]
+    pub quiet: bool,
+    /// Do not look up names of addresses
+    #[arg(short, display_order = 22, help_heading = options::LINES)]
+    pub numeric: bool,
     #[command(flatten)]
     pub ping: options::PingOptions,
     #[command(flatten)]
