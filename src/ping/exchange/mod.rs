@@ -264,7 +264,7 @@ impl<'a> Port<'a> {
                 Ok(taken) => {
                     again = false;
                     self.tell_taken(first, taken, begin, each);
-                    taken
+                    taken + self.skip_refused(first + taken, begin, each)
                 }
                 Err(errno @ (Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM)) => {
                     self.tell(first, begin, Sending::NoRoom(errno), each);
@@ -296,6 +296,22 @@ impl<'a> Port<'a> {
             // Most are there by now; left there, they would wake us.
             self.drain_queue();
         }
+    }
+
+    /// A call that took some messages tried the next one too, and what came of
+    /// that it does not return: trying again would report it twice. How many
+    /// messages are done with.
+    fn skip_refused(
+        &mut self,
+        next: usize,
+        at: Instant,
+        each: &mut impl FnMut(Instant, &Request, &[u8], Sending),
+    ) -> usize {
+        if next == self.requests.len() || self.drain_queue() == 0 {
+            return 0;
+        }
+        self.tell(next, at, Sending::Reported, each);
+        1
     }
 
     fn tell_taken(
