@@ -23,6 +23,9 @@ pub enum Topic {
     Delivery,
     /// What a ping run sends, receives and counts.
     Echo,
+    /// Of that, only its beginning and its figures: for a sink that wants no
+    /// more, so that a flood makes no event of each packet.
+    EchoFigures,
     /// Sentences.
     Note,
 }
@@ -119,7 +122,12 @@ impl Sink for Tee {
     }
 
     fn record(&self, event: &Event<'_>) {
-        for sink in self.0.iter().filter(|sink| sink.wants(event.topic())) {
+        let topic = event.topic();
+        let wants = |sink: &dyn Sink| {
+            // Who wants the figures alone takes them from among the rest.
+            sink.wants(topic) || (topic == Topic::Echo && sink.wants(Topic::EchoFigures))
+        };
+        for sink in self.0.iter().filter(|sink| wants(sink.as_ref())) {
             sink.record(event);
         }
     }

@@ -218,7 +218,7 @@ fn random_bits() -> u16 {
 
 /// Undoes `bind(2)` on a datagram socket, and with it what it was bound to:
 /// address, identifier, interface (`connect(2)` to `AF_UNSPEC`).
-fn disconnect(socket: &Socket) -> io::Result<()> {
+pub(crate) fn disconnect(socket: &Socket) -> io::Result<()> {
     let nowhere = SockaddrIn::new(0, 0, 0, 0, 0);
     let mut address: libc::sockaddr_in = *nowhere.as_ref();
     address.sin_family = u16::try_from(libc::AF_UNSPEC).unwrap_or_default();
