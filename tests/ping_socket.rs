@@ -7,6 +7,7 @@ use std::mem::{size_of, size_of_val};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,13 @@ use nix::libc::{self, c_int};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::gettid;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use socklab::event::EchoSocket;
+use socklab::event::{EchoSocket, Silence};
 use socklab::flow::Family;
+use socklab::link::{self, Link};
 use socklab::packet::checksum::checksum;
 use socklab::ping::exchange::{Arrival, BATCH, Exchange, Redirect, Request, Sending};
 use socklab::ping::wire::{self, Checksum};
+use socklab::recorder::Clock;
 use socklab::socket::icmp::{IcmpSocket, IpOptions, Options, PathMtu, Token};
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -656,4 +659,37 @@ fn a_datagram_socket_has_no_whole_errors() {
         let refused = socket.admit_errors().unwrap_err().raw_os_error();
         assert_eq!(refused, Some(libc::ENOPROTOOPT));
     });
+}
+
+#[test]
+fn a_departure_into_the_private_link_is_told_before_the_reply() {
+    if !privileged() {
+        return;
+    }
+    let link = Link::build(&link::Config::default(), Clock::start(), Arc::new(Silence)).unwrap();
+    for family in FAMILIES {
+        let server = SocketAddr::from((link.server().addresses().of(family), 0));
+        let told = link.client().run(move || {
+            let socket = IcmpSocket::open_kind(family, EchoSocket::Raw).unwrap();
+            socket.stamp_departures().unwrap();
+            let mut exchange = Exchange::new([&socket], &[0; 16], BATCH);
+            let ping = request(&exchange, 3, server);
+            assert_eq!(send(&mut exchange, &[ping]), [Sending::Taken]);
+            receive_until(
+                &mut exchange,
+                |arrival| match arrival {
+                    Arrival::Departed(departed) => Some((departed.token, departed.stamp)),
+                    Arrival::Reply(reply) => Some((reply.token, reply.times.stamp?)),
+                    _ => None,
+                },
+                |told| told.len() == 2,
+            )
+        });
+        let [(left, departed), (back, arrived)] = told[..] else {
+            panic!("two of {told:?}");
+        };
+        assert_eq!((left, back), (Token(3), Token(3)), "{family:?}");
+        assert!(departed < arrived, "{family:?}");
+    }
+    link.finish().unwrap();
 }
