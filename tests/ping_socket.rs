@@ -3,19 +3,26 @@
 
 mod support;
 
-use std::mem::size_of;
+use std::mem::{size_of, size_of_val};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use nix::libc::{self, c_int};
 use nix::sched::{CloneFlags, unshare};
-use socket2::SockRef;
-use socklab::event::EchoSocket;
+use nix::unistd::gettid;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socklab::event::{EchoSocket, Silence};
 use socklab::flow::Family;
-use socklab::ping::exchange::{Arrival, BATCH, Exchange, Request, Sending};
-use socklab::socket::icmp::{IcmpSocket, IpOptions, Options, PathMtu};
+use socklab::link::{self, Link};
+use socklab::packet::checksum::checksum;
+use socklab::ping::exchange::{Arrival, BATCH, Exchange, Redirect, Request, Sending};
+use socklab::ping::wire::{self, Checksum};
+use socklab::recorder::Clock;
+use socklab::socket::icmp::{IcmpSocket, IpOptions, Options, PathMtu, Token};
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 const KINDS: [EchoSocket; 2] = [EchoSocket::Raw, EchoSocket::Datagram];
@@ -75,15 +82,18 @@ fn send(exchange: &mut Exchange<'_>, requests: &[Request]) -> Vec<Sending> {
 }
 
 /// Receives until `enough` has been seen, each arrival as `tell` has it.
-fn receive_until<T>(
+fn receive_until<T: std::fmt::Debug>(
     exchange: &mut Exchange<'_>,
     mut tell: impl FnMut(Arrival<'_>) -> Option<T>,
     enough: impl Fn(&[T]) -> bool,
 ) -> Vec<T> {
-    let deadline = Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     let mut told = Vec::new();
     while !enough(&told) {
-        assert!(Instant::now() < deadline, "nothing came for ten seconds");
+        assert!(
+            Instant::now() < deadline,
+            "no more than {told:?} in ten seconds"
+        );
         let ready = exchange.wait(&[], Some(deadline)).unwrap();
         exchange.receive(ready, |arrival| told.extend(tell(arrival)));
     }
@@ -318,4 +328,368 @@ fn an_option_that_cannot_be_set_is_told_with_its_value() {
         told(Family::Ipv6, route),
         "setsockopt(IP_OPTIONS, record route): only IPv4 has them"
     );
+}
+
+/// `SO_MEMINFO`: bytes that wait in the receive buffer.
+#[allow(unsafe_code)]
+fn waiting_bytes(socket: &IcmpSocket) -> u32 {
+    let mut info = [u32::MAX; 9];
+    let mut length = libc::socklen_t::try_from(size_of_val(&info)).unwrap();
+    // SAFETY: the pointers are valid for the call and `length` is the size of
+    // what the first one points at.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    info[0]
+}
+
+#[test]
+fn other_processes_replies_do_not_reach_a_raw_socket() {
+    if !privileged() {
+        return;
+    }
+    for family in FAMILIES {
+        in_own_namespace(HOST, || {
+            let ours = IcmpSocket::open_kind(family, EchoSocket::Raw).unwrap();
+            let theirs = std::iter::repeat_with(|| IcmpSocket::open_kind(family, EchoSocket::Raw))
+                .map(Result::unwrap)
+                .find(|theirs| theirs.identifiers() != ours.identifiers());
+            let theirs = theirs.unwrap();
+            let mut exchange = Exchange::new([&theirs], &[0; 16], BATCH);
+            let pings: Vec<Request> = (0..64)
+                .map(|number| request(&exchange, number, loopback(family)))
+                .collect();
+            send(&mut exchange, &pings);
+            receive_until(
+                &mut exchange,
+                |arrival| matches!(arrival, Arrival::Reply(_)).then_some(()),
+                |replies| replies.len() == 64,
+            );
+            assert_eq!(waiting_bytes(&ours), 0, "{family:?}");
+            // It lets its own in, whichever identifier of its block they bear.
+            let mut exchange = Exchange::new([&ours], &[0; 16], BATCH);
+            let last = exchange.window() - 1;
+            let pings =
+                [0, 70_000, last].map(|number| request(&exchange, number, loopback(family)));
+            send(&mut exchange, &pings);
+            let tokens = receive_until(
+                &mut exchange,
+                |arrival| match arrival {
+                    Arrival::Reply(reply) => Some(reply.token),
+                    _ => None,
+                },
+                |replies| replies.len() == 3,
+            );
+            assert_eq!(tokens, pings.map(|ping| ping.token), "{family:?}");
+        });
+    }
+}
+
+/// An ICMP echo reply with a checksum that is right.
+fn echo_reply(identifier: u16, sequence: u16, payload: &[u8]) -> Vec<u8> {
+    let mut message = vec![0; 4];
+    message.extend_from_slice(&identifier.to_be_bytes());
+    message.extend_from_slice(&sequence.to_be_bytes());
+    message.extend_from_slice(payload);
+    let sum = checksum(&message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    message
+}
+
+#[test]
+fn a_forged_reply_is_told_for_what_it_is_or_not_at_all() {
+    if !privileged() {
+        return;
+    }
+    in_own_namespace(HOST, || {
+        let socket = IcmpSocket::open_kind(Family::Ipv4, EchoSocket::Raw).unwrap();
+        let mut exchange = Exchange::new([&socket], &[7; 16], BATCH);
+        let ours = socket.identifiers().first();
+        let forger = |source: [u8; 4]| {
+            let forger = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).unwrap();
+            forger.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+            move |message: &[u8]| {
+                let to: SocketAddr = loopback(Family::Ipv4);
+                forger.send_to(message, &to.into()).unwrap()
+            }
+        };
+        let (host, other) = (forger([127, 0, 0, 1]), forger([127, 0, 0, 2]));
+        host(&echo_reply(ours ^ 0x8000, 1, &[7; 16]));
+        other(&echo_reply(ours, 1, &[7; 16]));
+        host(&echo_reply(ours, 900, &[7; 16]));
+        host(&echo_reply(ours, 1, &[8; 16]));
+        let mut broken = echo_reply(ours, 1, &[7; 16]);
+        broken[20] ^= 1;
+        host(&broken);
+        host(&echo_reply(ours, 1, &[]));
+        // A request of ours ends it: all before it was there before its reply.
+        let last = request(&exchange, 2, loopback(Family::Ipv4));
+        send(&mut exchange, &[last]);
+        let told = receive_until(
+            &mut exchange,
+            |arrival| match arrival {
+                Arrival::Reply(reply) => Some((
+                    reply.from.ip().to_string(),
+                    wire::sequence(reply.token),
+                    reply.checksum,
+                    reply.message.get(8).copied(),
+                )),
+                _ => None,
+            },
+            |told| told.last().is_some_and(|(_, sequence, ..)| *sequence == 2),
+        );
+        let (host, right) = ("127.0.0.1".to_owned(), Checksum::Right);
+        let expected = [
+            ("127.0.0.2".to_owned(), 1, right, Some(7)),
+            (host.clone(), 900, right, Some(7)),
+            (host.clone(), 1, right, Some(8)),
+            (host.clone(), 1, Checksum::Wrong, Some(7)),
+            (host.clone(), 1, right, None),
+            (host, 2, right, Some(7)),
+        ];
+        assert_eq!(told, expected);
+    });
+}
+
+#[derive(Debug, PartialEq)]
+enum Told {
+    Departed(Token, Duration),
+    Replied(Token, Duration),
+    Local,
+}
+
+#[test]
+fn each_departure_is_its_own_requests_even_behind_one_that_failed() {
+    if !privileged() {
+        return;
+    }
+    let narrow = format!("{HOST}; ip link set lo mtu 1500");
+    for (family, kind) in every_family_and_kind() {
+        let told = in_own_namespace(&narrow, || {
+            let socket = IcmpSocket::open_kind(family, kind).unwrap();
+            let options = Options {
+                path_mtu: Some(PathMtu::Do),
+                ..Options::default()
+            };
+            socket.apply(&options).unwrap();
+            socket.stamp_departures().unwrap();
+            let mut exchange = Exchange::new([&socket], &[0; 2000], BATCH);
+            let pings: Vec<Request> = (0_u64..)
+                .zip([16, 2000, 17, 1000, 0])
+                .map(|(number, payload_bytes)| Request {
+                    payload_bytes,
+                    ..request(&exchange, number, loopback(family))
+                })
+                .collect();
+            let sent = send(&mut exchange, &pings);
+            let taken = |place: usize| sent[place] == Sending::Taken;
+            assert!((0..5).all(|place| taken(place) == (place != 1)), "{sent:?}");
+            receive_until(
+                &mut exchange,
+                |arrival| match arrival {
+                    Arrival::Departed(departed) => {
+                        Some(Told::Departed(departed.token, departed.stamp))
+                    }
+                    Arrival::Reply(reply) => Some(Told::Replied(reply.token, reply.times.stamp?)),
+                    Arrival::Local(_) => Some(Told::Local),
+                    _ => None,
+                },
+                |told| told.len() == 9,
+            )
+        });
+        let departures: Vec<(Token, Duration)> = told
+            .iter()
+            .filter_map(|told| match told {
+                Told::Departed(token, stamp) => Some((*token, *stamp)),
+                _ => None,
+            })
+            .collect();
+        let tokens: Vec<u32> = departures.iter().map(|(token, _)| token.0).collect();
+        assert_eq!(tokens, [0, 2, 3, 4], "{family:?} {kind:?}");
+        assert_eq!(told.iter().filter(|told| **told == Told::Local).count(), 1);
+        for told in &told {
+            if let Told::Replied(token, arrived) = told {
+                let (_, left) = departures.iter().find(|(other, _)| other == token).unwrap();
+                assert!(left <= arrived, "{family:?} {kind:?} {token:?}");
+            }
+        }
+    }
+}
+
+/// What `body` returns in a namespace whose way to 10.9.9.9 and fd99::9 leads
+/// by a router in another, which knows a better one to 10.9.9.9 and none
+/// further for what may only go one hop.
+fn beside_a_router<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    const NEAR: &str = "\
+ip addr add 10.9.0.1/24 dev near; ip addr add fd09::1/64 dev near nodad; ip link set near up
+ip route add 10.9.9.9 via 10.9.0.2; ip route add fd99::/16 via fd09::2
+ip neigh add fd09::2 lladdr 02:00:00:00:09:02 dev near
+for name in all near; do echo 1 >/proc/sys/net/ipv4/conf/$name/accept_redirects; done";
+    const ROUTER: &str = "\
+ip addr add 10.9.0.2/24 dev far; ip addr add fd09::2/64 dev far nodad; ip link set far up
+echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+ip neigh add fd09::1 lladdr 02:00:00:00:09:01 dev far; ip route add fd99::/16 dev far
+ip neigh add 10.9.0.3 lladdr 02:00:00:00:09:03 dev far; ip route add 10.9.9.9 via 10.9.0.3";
+    let shell = |script: &str| {
+        let made = Command::new("sh").args(["-e", "-c", script]).status();
+        assert!(made.unwrap().success(), "{script}");
+    };
+    in_own_namespace(HOST, || {
+        std::thread::scope(|scope| {
+            let (its_number, number) = channel();
+            let (wire, its_wire) = channel::<()>();
+            let (its_end, end) = channel();
+            let (stop, until) = channel::<()>();
+            scope.spawn(move || {
+                unshare(CloneFlags::CLONE_NEWNET).unwrap();
+                its_number.send(gettid()).unwrap();
+                its_wire.recv().unwrap();
+                shell(ROUTER);
+                its_end.send(()).unwrap();
+                // The namespace lasts as long as the thread.
+                let _ = until.recv();
+            });
+            let router = number.recv().unwrap();
+            shell(&format!(
+                "ip link add near address 02:00:00:00:09:01 type veth \
+                 peer name far address 02:00:00:00:09:02 netns {router}"
+            ));
+            shell(NEAR);
+            wire.send(()).unwrap();
+            end.recv().unwrap();
+            let result = body();
+            drop(stop);
+            result
+        })
+    })
+}
+
+#[test]
+fn a_redirect_names_the_request_and_the_better_router() {
+    if !privileged() {
+        return;
+    }
+    for kind in KINDS {
+        let told = beside_a_router(|| {
+            let socket = IcmpSocket::open_kind(Family::Ipv4, kind).unwrap();
+            let mut exchange = Exchange::new([&socket], &[0; 16], BATCH);
+            let ping = request(&exchange, 5, ([10, 9, 9, 9], 0).into());
+            assert_eq!(send(&mut exchange, &[ping]), [Sending::Taken]);
+            receive_until(
+                &mut exchange,
+                |arrival| match arrival {
+                    Arrival::Redirect(redirect) => Some(redirect),
+                    _ => None,
+                },
+                |told| !told.is_empty(),
+            )
+        });
+        let expected = Redirect {
+            token: Token(5),
+            to: [10, 9, 9, 9].into(),
+            from: ([10, 9, 0, 2], 0).into(),
+            gateway: [10, 9, 0, 3].into(),
+            icmp_code: 1,
+        };
+        assert_eq!(told, [expected], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_whole_error_comes_beside_the_queues() {
+    if !privileged() {
+        return;
+    }
+    for (family, to) in FAMILIES.into_iter().zip(["10.9.9.9:0", "[fd99::9]:0"]) {
+        let (mut types, quoted) = beside_a_router(|| {
+            let socket = IcmpSocket::open_kind(family, EchoSocket::Raw).unwrap();
+            socket.admit_errors().unwrap();
+            let mut exchange = Exchange::new([&socket], &[0; 16], BATCH);
+            let ping = Request {
+                ttl: Some(1),
+                ..request(&exchange, 5, to.parse().unwrap())
+            };
+            assert_eq!(send(&mut exchange, &[ping]), [Sending::Taken]);
+            let mut quoted = Vec::new();
+            let types = receive_until(
+                &mut exchange,
+                |arrival| match arrival {
+                    Arrival::Error(error) => Some(("queue", error.icmp_type, error.token)),
+                    Arrival::RawError(error) => {
+                        quoted = error.quoted.to_vec();
+                        assert_eq!(
+                            error.to.to_string(),
+                            to.replace(['[', ']'], "").trim_end_matches(":0")
+                        );
+                        Some(("raw", error.message[0], error.token))
+                    }
+                    _ => None,
+                },
+                |told| told.len() == 2,
+            );
+            (types, quoted)
+        });
+        types.sort_unstable();
+        let (exceeded, version) = match family {
+            Family::Ipv4 => (11, 4),
+            Family::Ipv6 => (3, 6),
+        };
+        assert_eq!(
+            types,
+            [("queue", exceeded, Token(5)), ("raw", exceeded, Token(5))]
+        );
+        assert_eq!(quoted[0] >> 4, version, "from the quoted IP header on");
+    }
+}
+
+#[test]
+fn a_datagram_socket_has_no_whole_errors() {
+    if !privileged() {
+        return;
+    }
+    in_own_namespace(HOST, || {
+        let socket = IcmpSocket::open_kind(Family::Ipv4, EchoSocket::Datagram).unwrap();
+        let refused = socket.admit_errors().unwrap_err().raw_os_error();
+        assert_eq!(refused, Some(libc::ENOPROTOOPT));
+    });
+}
+
+#[test]
+fn a_departure_into_the_private_link_is_told_before_the_reply() {
+    if !privileged() {
+        return;
+    }
+    let link = Link::build(&link::Config::default(), Clock::start(), Arc::new(Silence)).unwrap();
+    for family in FAMILIES {
+        let server = SocketAddr::from((link.server().addresses().of(family), 0));
+        let told = link.client().run(move || {
+            let socket = IcmpSocket::open_kind(family, EchoSocket::Raw).unwrap();
+            socket.stamp_departures().unwrap();
+            let mut exchange = Exchange::new([&socket], &[0; 16], BATCH);
+            let ping = request(&exchange, 3, server);
+            assert_eq!(send(&mut exchange, &[ping]), [Sending::Taken]);
+            receive_until(
+                &mut exchange,
+                |arrival| match arrival {
+                    Arrival::Departed(departed) => Some((departed.token, departed.stamp)),
+                    Arrival::Reply(reply) => Some((reply.token, reply.times.stamp?)),
+                    _ => None,
+                },
+                |told| told.len() == 2,
+            )
+        });
+        let [(left, departed), (back, arrived)] = told[..] else {
+            panic!("two of {told:?}");
+        };
+        assert_eq!((left, back), (Token(3), Token(3)), "{family:?}");
+        assert!(departed < arrived, "{family:?}");
+    }
+    link.finish().unwrap();
 }

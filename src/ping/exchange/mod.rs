@@ -8,9 +8,9 @@
 
 mod arrival;
 mod clock;
+mod port;
 mod quote;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
@@ -19,26 +19,16 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use super::wire;
+use self::port::Port;
 use crate::error::Error;
-use crate::event::EchoSocket;
 use crate::flow::Family;
-use crate::packet::checksum::Sum;
-use crate::socket::icmp::{
-    IcmpSocket, Identifiers, Incoming, Origin, Outgoing, Queued, QueuedError, Token,
-};
+use crate::socket::icmp::{IcmpSocket, Token};
 
 pub use arrival::{Arrival, Departed, IcmpError, LocalError, RawError, Redirect, Reply};
 pub use clock::Times;
 
-use arrival::Scope;
-
 /// Messages in one system call.
 pub const BATCH: usize = 64;
-/// The longest IPv4 header.
-const IP_HEADER: usize = 60;
-/// Room beyond what was asked for, to notice replies that are too long.
-const SPARE: usize = 64;
 
 /// A request to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,25 +78,6 @@ pub struct Exchange<'a> {
     ports: Vec<Port<'a>>,
     clock: clock::Clock,
 }
-
-#[derive(Debug)]
-struct Port<'a> {
-    socket: &'a IcmpSocket,
-    requests: Vec<Request>,
-    outgoing: Outgoing,
-    incoming: Incoming,
-    /// The length of the payload written last, and its sum.
-    payload: (usize, Sum),
-    queue: Incoming,
-    /// Errors taken from the queue, each with what it quotes.
-    errors: VecDeque<(QueuedError, Vec<u8>)>,
-    departures: Vec<Departed>,
-}
-
-/// Messages taken from the error queue at once, and the room for each: an
-/// ICMPv6 error is as long as the smallest MTU (RFC 4443 section 2.4).
-const QUEUE: usize = 16;
-const QUOTED: usize = 1280;
 
 impl<'a> Exchange<'a> {
     /// An exchange on `sockets`, at most one of each family, whose requests
@@ -179,7 +150,7 @@ impl<'a> Exchange<'a> {
         deadline: Option<Instant>,
     ) -> Result<Ready, Error> {
         // Errors that a flush took from the queue are news that no call tells.
-        let is_news = self.ports.iter().any(|port| !port.errors.is_empty());
+        let is_news = self.ports.iter().any(Port::has_errors);
         let deadline = if is_news {
             Some(Instant::now())
         } else {
@@ -207,202 +178,6 @@ impl<'a> Exchange<'a> {
             more |= port.receive(flags, &mut self.clock, &mut each);
         }
         more
-    }
-}
-
-impl<'a> Port<'a> {
-    fn new(socket: &'a IcmpSocket, payload: &[u8], batch: usize) -> Self {
-        let template = wire::request(socket.family(), payload);
-        let longest = template.len();
-        Self {
-            socket,
-            requests: Vec::with_capacity(batch),
-            outgoing: Outgoing::new(batch, longest, &template),
-            // An ICMP error may be longer than any reply.
-            incoming: Incoming::new(batch, (longest + IP_HEADER + SPARE).max(QUOTED)),
-            payload: (payload.len(), wire::payload_sum(&template)),
-            queue: Incoming::new(QUEUE, QUOTED),
-            errors: VecDeque::new(),
-            departures: Vec::new(),
-        }
-    }
-
-    fn identifiers(&self) -> Identifiers {
-        self.socket.identifiers()
-    }
-
-    fn push(&mut self, request: Request) -> bool {
-        let length = wire::HEADER + request.payload_bytes;
-        let mut to = request.to;
-        if let (SocketAddr::V6(to), Some(label)) = (&mut to, self.socket.flow_label()) {
-            // As `struct sockaddr_in6` has it: in network byte order.
-            to.set_flowinfo(label.to_be());
-        }
-        let Some(message) = self.outgoing.push(to, request.ttl, length) else {
-            return false;
-        };
-        let (identifier, sequence) = self.socket.identifiers().on_the_wire(request.token);
-        let echo = wire::Echo {
-            identifier,
-            sequence,
-        };
-        if self.payload.0 != request.payload_bytes {
-            self.payload = (request.payload_bytes, wire::payload_sum(message));
-        }
-        wire::write_header(self.socket.family(), &echo, self.payload.1, message);
-        self.requests.push(request);
-        true
-    }
-
-    fn flush(&mut self, each: &mut impl FnMut(Instant, &Request, &[u8], Sending)) {
-        let mut first = 0;
-        let mut again = false;
-        while first < self.requests.len() {
-            let begin = Instant::now();
-            let outcome = self.socket.send_batch(&mut self.outgoing, first);
-            let taken = match outcome {
-                Ok(taken) => {
-                    again = false;
-                    self.tell_taken(first, taken, begin, each);
-                    taken
-                }
-                Err(errno @ (Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM)) => {
-                    self.tell(first, begin, Sending::NoRoom(errno), each);
-                    break;
-                }
-                Err(errno) => {
-                    // An error that an earlier request met is reported by the
-                    // next call on the socket; that call then did nothing and
-                    // is repeated.
-                    let local = self.drain_queue();
-                    if local == 0 && !again {
-                        again = true;
-                        continue;
-                    }
-                    again = false;
-                    let sending = match local {
-                        0 => Sending::Failed(errno),
-                        _ => Sending::Reported,
-                    };
-                    self.tell(first, begin, sending, each);
-                    1
-                }
-            };
-            first += taken;
-        }
-        self.outgoing.clear();
-        self.requests.clear();
-        if self.socket.is_stamping_departures() {
-            // Most are there by now; left there, they would wake us.
-            self.drain_queue();
-        }
-    }
-
-    fn tell_taken(
-        &self,
-        first: usize,
-        taken: usize,
-        begin: Instant,
-        each: &mut impl FnMut(Instant, &Request, &[u8], Sending),
-    ) {
-        let count = u32::try_from(taken).unwrap_or(u32::MAX);
-        // One message went when the call began; there is nothing to spread.
-        let step = match count {
-            0 | 1 => std::time::Duration::ZERO,
-            _ => begin.elapsed() / count,
-        };
-        let mut at = begin;
-        for place in first..first + taken {
-            self.tell(place, at, Sending::Taken, each);
-            at += step;
-        }
-    }
-
-    fn tell(
-        &self,
-        place: usize,
-        at: Instant,
-        sending: Sending,
-        each: &mut impl FnMut(Instant, &Request, &[u8], Sending),
-    ) {
-        if let Some(request) = self.requests.get(place) {
-            each(at, request, self.outgoing.message(place), sending);
-        }
-    }
-
-    /// Empties the error queue. How many errors were this host's own.
-    fn drain_queue(&mut self) -> usize {
-        let scope = self.scope();
-        let mut local = 0;
-        while self.socket.receive_queue(&mut self.queue).unwrap_or(0) > 0 {
-            for message in self.queue.messages() {
-                match message.queued() {
-                    Some(Queued::Error(error)) => {
-                        local += usize::from(error.origin == Origin::Local);
-                        self.errors.push_back((error, message.bytes.to_vec()));
-                    }
-                    Some(Queued::Departure(stamp)) => {
-                        self.departures.extend(scope.departed(&message, stamp));
-                    }
-                    None => {}
-                }
-            }
-        }
-        local
-    }
-
-    fn scope(&self) -> Scope {
-        let (family, kind) = (self.socket.family(), self.socket.kind());
-        Scope {
-            family,
-            framing: match (kind, family) {
-                (EchoSocket::Raw, Family::Ipv4) => wire::Framing::Ipv4Header,
-                _ => wire::Framing::Message,
-            },
-            identifiers: self.socket.identifiers(),
-        }
-    }
-
-    fn receive(
-        &mut self,
-        flags: PollFlags,
-        clock: &mut clock::Clock,
-        each: &mut impl FnMut(Arrival<'_>),
-    ) -> bool {
-        if flags.contains(PollFlags::POLLERR) {
-            self.drain_queue();
-        }
-        self.tell_queued(each);
-        if flags.is_empty() {
-            return false;
-        }
-        if self.socket.receive_batch(&mut self.incoming).is_err() {
-            // An error of an earlier request, also found in the queue.
-            self.drain_queue();
-            self.tell_queued(each);
-            return true;
-        }
-        clock.read();
-        let scope = self.scope();
-        for received in self.incoming.messages() {
-            let times = clock.times(received.stamp);
-            if let Some(arrival) = scope.message(&received, times) {
-                each(arrival);
-            }
-        }
-        self.incoming.is_full()
-    }
-
-    fn tell_queued(&mut self, each: &mut impl FnMut(Arrival<'_>)) {
-        let scope = self.scope();
-        for departed in self.departures.drain(..) {
-            each(Arrival::Departed(departed));
-        }
-        for (error, quoted) in self.errors.drain(..) {
-            if let Some(arrival) = scope.error(&error, &quoted) {
-                each(arrival);
-            }
-        }
     }
 }
 

@@ -25,12 +25,12 @@ const REDIRECT_V6: u8 = 137;
 /// The next header that is a fragment's.
 const FRAGMENT: u32 = 44;
 /// Echo replies, and what tells of a request but is never in the error queue:
-/// source quench and redirects.
+/// source quench and redirects. IPv4's types, then IPv6's.
 const ALWAYS: (&[u8], &[u8]) = (&[0, 4, 5], &[ECHO_REPLY_V6, REDIRECT_V6]);
 /// The errors of RFC 792 and RFC 4443 besides.
 const ERRORS: (&[u8], &[u8]) = (
     &[0, 3, 4, 5, 11, 12],
-    &[1, 2, 3, 4, ECHO_REPLY_V6, REDIRECT_V6],
+    &[ECHO_REPLY_V6, 1, 2, 3, 4, REDIRECT_V6],
 );
 
 impl IcmpSocket {
@@ -38,7 +38,7 @@ impl IcmpSocket {
     /// of them; only raw sockets can (`ENOPROTOOPT`).
     pub fn admit_errors(&self) -> io::Result<()> {
         match self.kind {
-            EchoSocket::Raw => admit_types(&self.socket, self.family, ERRORS),
+            EchoSocket::Raw => admit_types(&self.socket, self.family, of(ERRORS, self.family)),
             EchoSocket::Datagram => Err(Errno::ENOPROTOOPT.into()),
         }
     }
@@ -46,30 +46,43 @@ impl IcmpSocket {
 
 /// Sets both filters on a raw socket and throws away what came before.
 pub(super) fn admit(socket: &Socket, family: Family, ours: Identifiers) -> io::Result<()> {
-    admit_types(socket, family, ALWAYS)?;
-    socket.attach_filter(&program(family, ours))?;
+    admit_types(socket, family, of(ALWAYS, family))?;
+    let reply = of(ALWAYS, family)[0];
+    socket.attach_filter(&admit_identifiers(family, reply, ours))?;
     let mut before = Incoming::new(16, 64);
     while before.receive(socket.as_fd(), 0)? > 0 {}
     Ok(())
 }
 
-/// A set bit keeps a type out.
-fn admit_types(socket: &Socket, family: Family, types: (&[u8], &[u8])) -> io::Result<()> {
-    let (level, words, types) = match family {
-        Family::Ipv4 => (libc::SOL_RAW, 1, types.0),
-        Family::Ipv6 => (libc::IPPROTO_ICMPV6, 8, types.1),
+fn of(types: (&'static [u8], &'static [u8]), family: Family) -> &'static [u8] {
+    match family {
+        Family::Ipv4 => types.0,
+        Family::Ipv6 => types.1,
+    }
+}
+
+/// Lets only ICMP messages of these types into a raw socket (`ICMP_FILTER`,
+/// `ICMP6_FILTER`); in IPv4 those above 31 always pass.
+pub fn admit_types(socket: &Socket, family: Family, types: &[u8]) -> io::Result<()> {
+    let (level, words) = match family {
+        Family::Ipv4 => (libc::SOL_RAW, 1),
+        Family::Ipv6 => (libc::IPPROTO_ICMPV6, 8),
     };
+    // A set bit keeps a type out.
     let mut kept_out = vec![u32::MAX; words];
     for kind in types {
-        kept_out[usize::from(kind / 32)] &= !(1 << (kind % 32));
+        if let Some(word) = kept_out.get_mut(usize::from(kind / 32)) {
+            *word &= !(1 << (kind % 32));
+        }
     }
     let bytes: Vec<u8> = kept_out.into_iter().flat_map(u32::to_ne_bytes).collect();
     set_option_bytes(socket.as_fd(), level, FILTER, &bytes)
 }
 
-/// Passes replies with an identifier of ours and messages that quote a request
-/// with one. A load beyond the packet's end refuses it.
-fn program(family: Family, ours: Identifiers) -> Vec<SockFilter> {
+/// A program for `SO_ATTACH_FILTER` on a raw ICMP socket. It passes echo
+/// messages of type `echo` with an identifier of ours, and all else that quotes
+/// a request with one. A load beyond the packet's end refuses it.
+pub fn admit_identifiers(family: Family, echo: u8, ours: Identifiers) -> Vec<SockFilter> {
     use libc::{BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_K, BPF_LD, BPF_MISC, BPF_RET, BPF_TAX};
     use libc::{
         BPF_ADD, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JMP, BPF_LDX, BPF_LSH, BPF_MSH, BPF_X,
@@ -80,7 +93,7 @@ fn program(family: Family, ours: Identifiers) -> Vec<SockFilter> {
         Family::Ipv4 => vec![
             step(BPF_LDX | BPF_B | BPF_MSH, 0),
             step(BPF_LD | BPF_B | BPF_IND, 0),
-            jump(BPF_JMP | BPF_JEQ | BPF_K, 0, [7, 0]),
+            jump(BPF_JMP | BPF_JEQ | BPF_K, echo.into(), [7, 0]),
             // An error: X over the quoted IPv4 header as well.
             step(BPF_LD | BPF_B | BPF_IND, 8),
             step(BPF_ALU | BPF_AND | BPF_K, 0xf),
@@ -94,7 +107,7 @@ fn program(family: Family, ours: Identifiers) -> Vec<SockFilter> {
         // A redirect quotes behind options of any length: let it in.
         Family::Ipv6 => vec![
             step(BPF_LD | BPF_B | BPF_ABS, 0),
-            jump(BPF_JMP | BPF_JEQ | BPF_K, ECHO_REPLY_V6.into(), [7, 0]),
+            jump(BPF_JMP | BPF_JEQ | BPF_K, echo.into(), [7, 0]),
             jump(BPF_JMP | BPF_JEQ | BPF_K, REDIRECT_V6.into(), [9, 0]),
             // The quoted packet may be a first fragment, whose header comes
             // before the request.

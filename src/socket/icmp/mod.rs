@@ -30,6 +30,7 @@ use super::kernel::set_option_bytes;
 use crate::event::EchoSocket;
 use crate::flow::Family;
 
+pub use admit::{admit_identifiers, admit_types};
 pub use batch::{Incoming, Outgoing, Received};
 pub use identifiers::{Identifiers, Token};
 pub use options::{IpOptions, OptionError, Options, PathMtu};
