@@ -15,6 +15,7 @@ mod privilege;
 mod resolve;
 mod signals;
 mod statistics;
+pub mod sweep;
 pub mod targets;
 pub mod wire;
 

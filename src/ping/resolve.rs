@@ -148,7 +148,7 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-fn source_towards(address: SocketAddr) -> Result<SocketAddr, Errno> {
+pub(super) fn source_towards(address: SocketAddr) -> Result<SocketAddr, Errno> {
     let any: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -164,7 +164,7 @@ fn source_towards(address: SocketAddr) -> Result<SocketAddr, Errno> {
 }
 
 /// The interface that has this address (`getifaddrs(3)`).
-fn interface_of(address: IpAddr) -> Option<String> {
+pub(super) fn interface_of(address: IpAddr) -> Option<String> {
     let found = pnet::datalink::interfaces().into_iter().find(|interface| {
         let mut addresses = interface.ips.iter();
         addresses.any(|network| network.ip() == address)
