@@ -137,7 +137,10 @@ impl Args {
     }
 
     fn options(&self) -> Options {
-        Options { ttl: self.ttl }
+        Options {
+            ttl: self.ttl,
+            ..Options::default()
+        }
     }
 }
 

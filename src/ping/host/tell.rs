@@ -24,6 +24,9 @@ use crate::ping::wire::Checksum;
 use crate::ping::{meaning, wire};
 use crate::socket::icmp::IcmpSocket;
 
+/// An IPv4 header without options.
+const IPV4_HEADER: usize = 20;
+
 pub(super) struct Tell<'a> {
     config: &'a Config,
     family: Family,
@@ -162,6 +165,8 @@ impl<'a> Tell<'a> {
             out_of_order: judged.out_of_order,
             judgement: judged.judgement,
             truncated: message.len() < wire::HEADER + self.config.payload_bytes,
+            wrong_byte: None,
+            ip_options: reply.header.get(IPV4_HEADER..).unwrap_or_default().into(),
             message: message.into(),
         }));
         self.outbox.record(reply.times.taken, echo, reply.from);

@@ -171,6 +171,8 @@ impl<'a> Tell<'a> {
             out_of_order: judged.out_of_order,
             judgement: judged.judgement,
             truncated: reply.message.len() < wire::HEADER + self.payload_bytes,
+            wrong_byte: None,
+            ip_options: [].as_slice().into(),
             message: reply.message.into(),
         };
         self.record(reply.times.taken, Echo::Reply(Box::new(echo)));

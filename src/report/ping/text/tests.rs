@@ -45,6 +45,8 @@ fn reply_in(micros: u64, judgement: EchoJudgement) -> Echo<'static> {
         out_of_order: false,
         judgement,
         truncated: false,
+        wrong_byte: None,
+        ip_options: (&[][..]).into(),
         message: [0, 0, 0xff, 0xfe].repeat(5).into(),
     }))
 }
