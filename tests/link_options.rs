@@ -43,7 +43,7 @@ fn bad_settings_are_refused_with_their_place() {
             &["5g", "satellite", "560 ms", "wifi"],
         ),
         (
-            &["compare", "--trace", "/no/such/trace"],
+            &["compare", "--rate-trace", "/no/such/trace"],
             &["/no/such/trace", "ENOENT"],
         ),
         (
@@ -74,7 +74,7 @@ fn bad_settings_are_refused_with_their_place() {
         (&["ping", "localhost", "--loss", "5%"], &["--link"]),
         (&["ping", "--link", "lose 5%"], &["did you mean loss?"]),
         (
-            &["tcp", "--trace", "/dev/zero"],
+            &["tcp", "--rate-trace", "/dev/zero"],
             &["/dev/zero", "line 1 is longer than 4096 bytes"],
         ),
         (
@@ -136,7 +136,7 @@ fn a_trace_is_checked_before_anything_runs() {
     std::fs::write(&file, "0\n0\n").expect("it is written");
     let file = file.to_str().expect("UTF-8");
     let output = program
-        .run(As::Myself, &["tcp", "--trace", file])
+        .run(As::Myself, &["tcp", "--rate-trace", file])
         .expect("it runs");
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");
@@ -161,7 +161,7 @@ fn a_trace_of_any_length_is_not_read() {
     }
     let file = file.to_str().expect("UTF-8");
     let output = program
-        .run(As::Myself, &["tcp", "--trace", file])
+        .run(As::Myself, &["tcp", "--rate-trace", file])
         .expect("it runs");
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");

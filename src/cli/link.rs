@@ -109,7 +109,12 @@ pub(super) struct LinkArgs {
     ///
     /// A whole number of milliseconds a line, each an opportunity for 1500 bytes;
     /// the trace repeats at its last time. At most 64 MiB are read.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long = "rate-trace",
+        id = "rate_trace",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
     trace: Option<String>,
 
     /// Lose the packets chosen, such as "c2s data#3", "syn#1", "every 400"
@@ -157,7 +162,7 @@ pub(super) struct LinkArgs {
     profile: Option<String>,
 
     /// Largest packet in bytes, 1500 by default
-    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = mtu())]
+    #[arg(long, id = "link_mtu", value_name = "BYTES", allow_negative_numbers = true, value_parser = mtu())]
     mtu: Option<u32>,
 
     /// Key of the random draws; the same seed gives the same fates

@@ -38,6 +38,8 @@ const LONGEST_SECONDS: f64 = 2_147_483.0;
 /// it pings the server of a private link through a raw socket.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
+    // `--mtu` finds the path's.
+    mut_arg("link_mtu", |link| link.long("link-mtu")),
     override_usage = "socklab ping [OPTIONS] <HOST>\n       socklab ping [OPTIONS] --link [SPEC]",
     after_help = "\
 Examples:
