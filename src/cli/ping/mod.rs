@@ -24,6 +24,8 @@ use crate::socket::icmp::Options;
 
 /// The shortest interval for anyone but root, as in iputils.
 const SHORTEST_USER_INTERVAL: Duration = Duration::from_millis(2);
+/// How long ping waits for a first reply.
+const WAIT: Duration = Duration::from_secs(10);
 /// iputils counts an interval in milliseconds in 31 bits.
 const LONGEST_SECONDS: f64 = 2_147_483.0;
 
@@ -55,7 +57,7 @@ Examples:
 )]
 pub struct Args {
     /// Names or addresses
-    #[arg(value_name = "HOST", required_unless_present = "link")]
+    #[arg(value_name = "HOST", required_unless_present_any = ["link", "file", "range"])]
     pub hosts: Vec<String>,
     /// Stop after this many replies
     #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true)]
@@ -64,8 +66,9 @@ pub struct Args {
     #[arg(short, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
     pub interval: Duration,
     /// Seconds to wait for a first reply after the last request; 0 waits for ever
-    #[arg(short = 'W', value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
-    pub wait: Duration,
+    /// [default: 10; of many targets without -c 0.5, else -i up to 2]
+    #[arg(short = 'W', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub wait: Option<Duration>,
     /// Stop after this many seconds, however many replies there were; 0 never
     #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub deadline: Option<Duration>,
@@ -116,7 +119,7 @@ impl Args {
                 interval: self.interval,
                 count: self.count,
                 deadline: self.deadline.filter(|deadline| !deadline.is_zero()),
-                linger: Some(self.wait).filter(|wait| !wait.is_zero()),
+                linger: Some(self.wait.unwrap_or(WAIT)).filter(|wait| !wait.is_zero()),
             },
             payload_bytes: self.size,
             naming: if self.numeric {
@@ -130,7 +133,7 @@ impl Args {
 
     /// Where these arguments ping, with sockets open and privileges dropped.
     fn ground(&self) -> Result<Ground, Error> {
-        if self.hosts.is_empty() {
+        if self.hosts.is_empty() && !self.sweep.has_targets() {
             return Ground::link(&self.link, self.family(), &self.options());
         }
         let why = "they are for the private link; leave the host, and ping that with --link";
@@ -151,7 +154,7 @@ impl Args {
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let run = if path::PathArgs::is_asked(&args.path) {
         path::run(args)
-    } else if sweep::SweepArgs::is_asked(&args.sweep, &args.hosts) {
+    } else if args.sweep.is_asked(&args.hosts) {
         sweep::run(args)
     } else {
         host::run(args)

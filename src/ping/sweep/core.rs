@@ -79,6 +79,8 @@ pub struct Totals {
     pub lost: u64,
     /// Requests that failed.
     pub failed: u64,
+    /// ICMP errors that quote a request.
+    pub errors: u64,
 }
 
 /// ```text
@@ -402,6 +404,7 @@ impl Core {
     pub fn handle_error(&mut self, now: Instant, token: Token) -> Option<Unanswered> {
         let known = [State::UnderWay, State::Over, State::Failed];
         let (slot, _) = self.find(token, &known)?;
+        self.totals.errors += 1;
         if slot.state == State::UnderWay {
             return Some(self.fail(now, token, slot));
         }
@@ -492,9 +495,10 @@ impl Core {
     pub fn next_deadline(&mut self) -> Option<Instant> {
         let fronts = self.expiries.iter().filter_map(VecDeque::front);
         let over = fronts.map(|(over, _)| *over).min();
-        let work = match self.slots.is_taken(self.next_number) {
-            true => None,
-            false => self.next_work(),
+        let work = if self.slots.is_taken(self.next_number) {
+            None
+        } else {
+            self.next_work()
         };
         let end = self.plan.deadline.map(nanoseconds);
         let next = over.into_iter().chain(work).chain(end).min()?;

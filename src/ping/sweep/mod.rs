@@ -16,6 +16,6 @@ mod tell;
 pub use self::core::{Condition, Core, Judged, Probe, Totals};
 pub use figures::{Figures, Verdict};
 pub use plan::{Goal, Plan};
-pub use roster::Shown;
+pub use roster::{Names, Shown};
 pub use run::{Config, Outcome, View, Watcher, run};
 pub use tell::Telling;

@@ -56,13 +56,27 @@ impl Roster {
             Names::None => specs,
             Names::OfAddresses | Names::OfAll => one_by_one(specs),
         };
+        let foreign = |span: &Span| wanted.family.is_some_and(|asked| asked != span.family());
+        for spec in &specs {
+            if let Spec::Span(span) = spec
+                && foreign(span)
+                && span.count() > 1
+            {
+                let network = format!("{} and {} others", span.address(0), span.count() - 1);
+                let cause = "they are not of the family that was asked for";
+                return Err(Error::new("ping", network, cause));
+            }
+        }
         let questions: VecDeque<Question> = specs
             .iter()
             .enumerate()
             .filter_map(|(place, spec)| {
                 let host = match spec {
                     Spec::Name(name) => name.clone(),
-                    Spec::Span(span) if shown.names != Names::None => span.address(0).to_string(),
+                    // What is not to be had is the resolver's to say.
+                    Spec::Span(span) if shown.names != Names::None || foreign(span) => {
+                        span.address(0).to_string()
+                    }
                     Spec::Span(_) => return None,
                 };
                 Some(Question { place, host })

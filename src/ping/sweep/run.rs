@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::core::{Core, Probe};
+use super::figures::Verdict;
 use super::plan::Plan;
 use super::roster::{Joined, Roster, Shown};
 use super::tell::{Tell, Telling};
@@ -53,6 +54,24 @@ pub struct Outcome {
     pub core: Core,
     /// From the first request to the end.
     pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// How many targets answered.
+    pub fn alive(&self) -> u32 {
+        self.count(Verdict::Alive)
+    }
+
+    /// How many have no address.
+    pub fn unresolved(&self) -> u32 {
+        self.count(Verdict::Unresolved)
+    }
+
+    fn count(&self, verdict: Verdict) -> u32 {
+        let all = 0..self.targets.count();
+        let found = all.filter(|&index| self.core.figures(index).verdict() == verdict);
+        u32::try_from(found.count()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A sweep that is under way.

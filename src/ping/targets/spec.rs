@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::Error;
+use crate::flow::Family;
 
 /// The most targets of one sweep.
 pub const MOST: u32 = 1 << 24;
@@ -117,6 +118,11 @@ impl Span {
         self.count
     }
 
+    /// The family of all of them.
+    pub fn family(&self) -> Family {
+        Family::of(self.first)
+    }
+
     /// The address at `place`, from 0.
     pub fn address(&self, place: u32) -> IpAddr {
         like(
@@ -143,7 +149,7 @@ impl Span {
             IpAddr::V4(_) => {
                 let last = self.count.saturating_sub(1);
                 let steps = (0..self.count).step_by(64).chain([last]);
-                let longest = steps.map(|place| length(place)).max().unwrap_or(0);
+                let longest = steps.map(length).max().unwrap_or(0);
                 let whole = (0..self.count.min(256)).map(length).max().unwrap_or(0);
                 longest.max(whole)
             }

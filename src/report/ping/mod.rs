@@ -3,6 +3,7 @@
 //!
 //! Renderings only: what happened and what it amounts to is decided before.
 
+pub mod sweep;
 mod text;
 
 pub use text::{Addresses, Detail, Layout, PingText};

@@ -31,6 +31,10 @@ struct Told {
 
 /// Runs a sweep over `targets` targets to its end, in steps of its own
 /// deadlines and the network's.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one turn of the network, read at once"
+)]
 fn simulate(
     plan: Plan,
     window: u64,
@@ -64,10 +68,10 @@ fn simulate(
                 _ => (Vec::new(), false),
             };
             for delay in delays {
-                arrivals.push(Reverse((now + delay, error, token, target, index)));
+                arrivals.push(Reverse((now + delay, error, token, target)));
             }
         }
-        while let Some(Reverse((at, error, token, target, index))) = arrivals.peek().copied() {
+        while let Some(Reverse((at, error, token, target))) = arrivals.peek().copied() {
             if at > now {
                 break;
             }
@@ -306,7 +310,7 @@ proptest! {
             prop_assert_eq!(figures.sent(), count);
         }
         for pair in told.sends.windows(2) {
-            prop_assert!(pair[1].0 - pair[0].0 >= milliseconds(gap));
+            prop_assert!(pair[1].0 >= pair[0].0 + milliseconds(gap));
         }
     }
 }
