@@ -17,14 +17,16 @@ mod signals;
 mod statistics;
 pub mod sweep;
 pub mod targets;
+mod way;
 pub mod wire;
 
 pub use exchange::Exchange;
-pub use host::{Config, Core, Naming, Outcome, Plan, run};
+pub use host::{ArrivalTime, Config, Core, Naming, Outcome, Plan, Responders, Rhythm, run};
 pub use privilege::drop_privileges;
 pub use resolve::Target;
 pub use signals::Signals;
 pub use statistics::RoundTrips;
+pub use way::{Reach, Way};
 
 use crate::error::{Cause, Error};
 use crate::flow::Family;

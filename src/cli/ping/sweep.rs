@@ -84,9 +84,6 @@ pub struct SweepArgs {
     /// Say only whether at least so many targets answer
     #[arg(long, value_name = "N", value_parser = whole(1_u32, MOST))]
     reachable: Option<u32>,
-    /// Begin each reply's line with the time
-    #[arg(long)]
-    stamps: bool,
 }
 
 impl SweepArgs {
@@ -105,7 +102,6 @@ impl SweepArgs {
             self.elapsed,
             self.outage,
             self.sweep_stats,
-            self.stamps,
         ];
         let numbers = [self.retries, self.columns, self.reachable];
         hosts.len() > 1
@@ -167,7 +163,7 @@ impl Args {
     fn sweep_plan(&self) -> Plan {
         Plan {
             goal: self.sweep.goal(self.count),
-            period: self.interval,
+            period: self.interval(),
             gap: self.sweep.send_gap,
             wait: self.wait,
             deadline: self.deadline.filter(|deadline| !deadline.is_zero()),
@@ -180,7 +176,7 @@ impl Args {
             subject: sweep.subject(plan.goal),
             quiet: self.quiet || sweep.count_summary,
             elapsed: sweep.elapsed,
-            stamps: sweep.stamps,
+            stamps: self.ping.stamps,
             outage: sweep.outage.then_some(plan.period),
             statistics: sweep.sweep_stats,
             required: sweep.reachable,

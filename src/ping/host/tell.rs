@@ -4,34 +4,43 @@
 //! Owns the checks that need the target's address. What does not pass leaves no
 //! trace.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use super::core::{Condition, Core};
-use super::run::{Config, Naming};
+use super::payload::{first_wrong_byte, payload};
+use super::run::{ArrivalTime, Config, Naming, Responders};
 use crate::error::Error;
 use crate::event::{
-    Echo, EchoCause, EchoFailure, EchoReply, EchoRequest, EchoStarted, EchoSummary, EchoTarget,
-    Sink,
+    Echo, EchoCause, EchoFailure, EchoNoAnswer, EchoPatience, EchoRedirect, EchoReply, EchoRequest,
+    EchoStarted, EchoSummary, EchoTarget, Sink, Topic,
 };
 use crate::flow::Family;
-use crate::ping::exchange::{Arrival, IcmpError, LocalError, Reply, Request};
+use crate::ping::exchange::{Arrival, Departed, IcmpError, LocalError, Redirect, Reply, Request};
 use crate::ping::names::Names;
 use crate::ping::outbox::{Outbox, named_zone};
 use crate::ping::wire::Checksum;
 use crate::ping::{meaning, wire};
-use crate::socket::icmp::IcmpSocket;
+use crate::socket::icmp::{IcmpSocket, Token};
 
 /// An IPv4 header without options.
 const IPV4_HEADER: usize = 20;
+/// Requests without a reply yet whose departures are remembered.
+const MOST_DEPARTURES: usize = 1 << 16;
+/// At shorter intervals, a stamp for each request would cost more than it says.
+const STAMPED_INTERVAL: Duration = Duration::from_millis(1);
 
 pub(super) struct Tell<'a> {
     config: &'a Config,
+    payload: Vec<u8>,
     family: Family,
     about: EchoStarted,
     outbox: Outbox<'a>,
+    /// When the kernel says that requests left, by `CLOCK_REALTIME`.
+    departures: HashMap<Token, Duration>,
     began: Instant,
 }
 
@@ -45,6 +54,10 @@ impl<'a> Tell<'a> {
         let by_name = config.naming == Naming::Names && !config.target.numeric;
         let names = by_name.then(Names::start).transpose();
         let names = names.map_err(|cause| Error::new("start", "name look-up", cause))?;
+        if sink.wants(Topic::Echo) && config.plan.interval >= STAMPED_INTERVAL {
+            // Without, only the kernel's own round trip is missing.
+            let _ = socket.stamp_departures();
+        }
         let target = &config.target;
         let about = EchoStarted {
             target: EchoTarget {
@@ -62,9 +75,11 @@ impl<'a> Tell<'a> {
         };
         Ok(Self {
             config,
+            payload: payload(&config.pattern, config.payload_bytes),
             family: socket.family(),
             about,
             outbox: Outbox::new(sink, began, names),
+            departures: HashMap::new(),
             began,
         })
     }
@@ -75,6 +90,11 @@ impl<'a> Tell<'a> {
 
     pub(super) fn about(&self) -> &EchoStarted {
         &self.about
+    }
+
+    /// Whether anyone wants to know of each packet.
+    pub(super) fn wants_packets(&self) -> bool {
+        self.outbox.is_wanted()
     }
 
     pub(super) fn pending_names(&self) -> Option<&Names> {
@@ -134,17 +154,46 @@ impl<'a> Tell<'a> {
         self.record(at, Echo::Failure(Box::new(failure)));
     }
 
+    /// A request goes out, and this one before it has no reply.
+    pub(super) fn no_answer(&mut self, at: Instant, number: u64) {
+        if !self.outbox.is_wanted() {
+            return;
+        }
+        let silence = EchoNoAnswer {
+            target: self.about.target.clone(),
+            number,
+            icmp_sequence: sequence_of(number),
+            patience: EchoPatience::Waiting,
+        };
+        self.record(at, Echo::NoAnswer(silence));
+    }
+
     pub(super) fn arrival(&mut self, core: &mut Core, arrival: &Arrival<'_>) {
         match arrival {
             Arrival::Reply(reply) => self.reply(core, reply),
             Arrival::Error(error) => self.icmp_error(core, error),
             Arrival::Local(error) => self.local_error(core, error),
+            Arrival::Redirect(redirect) => self.redirect(core, redirect),
+            Arrival::Departed(departed) => self.departed(departed),
+            Arrival::RawError(_) => {}
         }
+    }
+
+    /// Remembered until the reply comes.
+    fn departed(&mut self, departed: &Departed) {
+        if self.departures.len() >= MOST_DEPARTURES {
+            self.departures.clear();
+        }
+        self.departures.insert(departed.token, departed.stamp);
     }
 
     fn reply(&mut self, core: &mut Core, reply: &Reply<'_>) {
         let condition = self.condition(reply);
-        let Some(judged) = core.handle_reply(reply.times.arrived, reply.token, condition) else {
+        let at = match self.config.arrival {
+            ArrivalTime::Kernel => reply.times.arrived,
+            ArrivalTime::Program => reply.times.taken,
+        };
+        let Some(judged) = core.handle_reply(at, reply.token, condition) else {
             return;
         };
         if !self.outbox.is_wanted() {
@@ -161,11 +210,11 @@ impl<'a> Tell<'a> {
             message_bytes: message.len(),
             round_trip: judged.round_trip,
             user_round_trip: reply.times.taken.saturating_duration_since(judged.sent_at),
-            kernel_round_trip: None,
+            kernel_round_trip: self.kernel_round_trip(reply),
             out_of_order: judged.out_of_order,
             judgement: judged.judgement,
             truncated: message.len() < wire::HEADER + self.config.payload_bytes,
-            wrong_byte: None,
+            wrong_byte: first_wrong_byte(&self.payload, &message[wire::HEADER..]),
             ip_options: reply.header.get(IPV4_HEADER..).unwrap_or_default().into(),
             message: message.into(),
         }));
@@ -176,11 +225,22 @@ impl<'a> Tell<'a> {
         let target = self.config.target.address.ip();
         if reply.checksum == Checksum::Wrong {
             Condition::BadChecksum
-        } else if reply.from.ip() == target || target.is_multicast() {
+        } else if reply.from.ip() == target || self.is_for_anyone() {
             Condition::Sound
         } else {
             Condition::DifferentAddress
         }
+    }
+
+    /// From the kernel's stamp of the departure to its stamp of the arrival.
+    fn kernel_round_trip(&self, reply: &Reply<'_>) -> Option<Duration> {
+        let departed = self.departures.get(&reply.token)?;
+        reply.times.stamp?.checked_sub(*departed)
+    }
+
+    fn is_for_anyone(&self) -> bool {
+        self.config.responders == Responders::Anyone
+            || self.config.target.address.ip().is_multicast()
     }
 
     fn local_error(&mut self, core: &mut Core, error: &LocalError) {
@@ -236,10 +296,41 @@ impl<'a> Tell<'a> {
             .record(now, Echo::Failure(Box::new(failure)), error.from);
     }
 
+    fn redirect(&mut self, core: &Core, redirect: &Redirect) {
+        let target = self.config.target.address.ip();
+        let Some(number) = core.sent(redirect.token) else {
+            return;
+        };
+        if redirect.to != target || !self.outbox.is_wanted() {
+            return;
+        }
+        let (gateway, icmp_code) = (redirect.gateway, redirect.icmp_code);
+        let told = EchoRedirect {
+            target: self.about.target.clone(),
+            number,
+            icmp_sequence: wire::sequence(redirect.token),
+            from: named_zone(redirect.from),
+            from_name: None,
+            gateway: gateway.into(),
+            icmp_code,
+            meaning: meaning::of_redirect(self.family, icmp_code, gateway),
+        };
+        let echo = Echo::Redirect(Box::new(told));
+        self.outbox.record(Instant::now(), echo, redirect.from);
+    }
+
     fn record(&mut self, at: Instant, echo: Echo<'_>) {
         let about: SocketAddr = self.config.target.address;
         self.outbox.record(at, echo, about);
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the sequence number is the low 16 bits"
+)]
+fn sequence_of(number: u64) -> u16 {
+    number as u16
 }
 
 fn sequence(request: &Request) -> u16 {

@@ -346,6 +346,8 @@ impl<'a> Run<'a> {
             Arrival::Reply(reply) => tell.reply(core, targets, &reply),
             Arrival::Error(error) => tell.icmp_error(core, targets, &error),
             Arrival::Local(error) => tell.local_error(&error),
+            // A sweep neither follows redirects nor asks for departures.
+            Arrival::Redirect(_) | Arrival::RawError(_) | Arrival::Departed(_) => {}
         })
     }
 

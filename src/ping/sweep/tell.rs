@@ -21,11 +21,12 @@ use crate::event::{
 use crate::flow::Family;
 use crate::ping::exchange::{IcmpError, LocalError, Reply};
 use crate::ping::outbox::named_zone;
-use crate::ping::resolve::{interface_of, source_towards};
+use crate::ping::resolve::interface_of;
 use crate::ping::targets::Targets;
+use crate::ping::way::Way;
 use crate::ping::wire::Checksum;
 use crate::ping::{meaning, wire};
-use crate::socket::icmp::IcmpSocket;
+use crate::socket::icmp::{IcmpSocket, Options};
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,7 @@ pub(super) struct Tell<'a> {
     sockets: &'a [IcmpSocket],
     payload_bytes: usize,
     period: Duration,
+    way: Option<Way>,
     /// By source address.
     interfaces: HashMap<IpAddr, Option<String>>,
     text: String,
@@ -60,6 +62,7 @@ impl<'a> Tell<'a> {
             sockets,
             payload_bytes: 0,
             period: Duration::ZERO,
+            way: None,
             interfaces: HashMap::new(),
             text: String::new(),
         }
@@ -128,7 +131,12 @@ impl<'a> Tell<'a> {
             SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
             SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
         };
-        let source = source_towards(address).unwrap_or_else(|_| nowhere());
+        let way = self
+            .way
+            .get_or_insert_with(|| Way::open(&Options::default()));
+        let source = way
+            .towards(address)
+            .map_or_else(|_| nowhere(), |found| found.source);
         let known = self.interfaces.entry(source.ip());
         let interface = known.or_insert_with(|| interface_of(source.ip()));
         (source, interface.clone())

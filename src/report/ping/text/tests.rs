@@ -2,8 +2,14 @@
 
 use std::net::IpAddr;
 
+use std::time::Duration;
+
+use super::figures::six_digits;
 use super::*;
-use crate::event::{EchoSocket, EchoTarget, Place};
+use crate::event::{
+    EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoReply, EchoRoundTrips, EchoSummary,
+    EchoTarget, Place,
+};
 
 fn address(text: &str) -> EchoAddress {
     text.parse::<IpAddr>().unwrap().into()
