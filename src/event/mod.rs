@@ -22,8 +22,8 @@ use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
 pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
-    EchoRedirect, EchoReply, EchoRequest, EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary,
-    EchoTarget, EchoWrongByte,
+    EchoReachability, EchoRedirect, EchoReply, EchoRequest, EchoRoundTrips, EchoSocket,
+    EchoStarted, EchoSummary, EchoTarget, EchoUnresolved, EchoVerdict, EchoWrongByte,
 };
 pub use sample::{CongestionState, Limit, Sample};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};

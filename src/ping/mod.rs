@@ -15,6 +15,8 @@ mod privilege;
 mod resolve;
 mod signals;
 mod statistics;
+pub mod sweep;
+pub mod targets;
 mod way;
 pub mod wire;
 

@@ -123,7 +123,7 @@ fn name_slot<'e>(echo: &'e mut Echo<'_>) -> Option<&'e mut Option<String>> {
             _ => None,
         },
         Echo::Redirect(redirect) => Some(&mut redirect.from_name),
-        Echo::Request(_) | Echo::NoAnswer(_) | Echo::Status(_) | Echo::Summary(_) => None,
+        _ => None,
     }
 }
 

@@ -169,7 +169,7 @@ fn is_link_local(address: IpAddr) -> bool {
 }
 
 /// The interface that has this address (`getifaddrs(3)`).
-fn interface_of(address: IpAddr) -> Option<String> {
+pub(super) fn interface_of(address: IpAddr) -> Option<String> {
     let found = pnet::datalink::interfaces().into_iter().find(|interface| {
         let mut addresses = interface.ips.iter();
         addresses.any(|network| network.ip() == address)

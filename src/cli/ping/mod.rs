@@ -26,6 +26,8 @@ use crate::ping::{
     ArrivalTime, Config, MOST_PAYLOAD, Naming, Plan, Reach, Responders, Rhythm, Target,
 };
 
+/// How long ping waits for a first reply.
+const WAIT: Duration = Duration::from_secs(10);
 /// iputils counts an interval in milliseconds in 31 bits.
 const LONGEST_SECONDS: f64 = 2_147_483.0;
 
@@ -60,7 +62,7 @@ Examples:
 )]
 pub struct Args {
     /// Names or addresses
-    #[arg(value_name = "HOST", required_unless_present = "link")]
+    #[arg(value_name = "HOST", required_unless_present_any = ["link", "file", "range"])]
     pub hosts: Vec<String>,
     /// Stop after this many replies
     #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true, display_order = 7, help_heading = options::PACE)]
@@ -69,8 +71,9 @@ pub struct Args {
     #[arg(short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 15, help_heading = options::PACE)]
     pub interval: Option<Duration>,
     /// Seconds to wait for a first reply after the last request; 0 waits for ever
-    #[arg(short = 'W', value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, display_order = 37, help_heading = options::PACE)]
-    pub wait: Duration,
+    /// [default: 10; of many targets without -c 0.5, else -i up to 2]
+    #[arg(short = 'W', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 37, help_heading = options::PACE)]
+    pub wait: Option<Duration>,
     /// Stop after this many seconds, however many replies there were; 0 never
     #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 36, help_heading = options::PACE)]
     pub deadline: Option<Duration>,
@@ -125,7 +128,7 @@ impl Args {
                 preload: self.ping.preload,
                 count: self.count,
                 deadline: self.deadline.filter(|deadline| !deadline.is_zero()),
-                linger: Some(self.wait).filter(|wait| !wait.is_zero()),
+                linger: Some(self.wait.unwrap_or(WAIT)).filter(|wait| !wait.is_zero()),
             },
             payload_bytes: self.size,
             pattern: self
@@ -161,7 +164,7 @@ impl Args {
 
     /// Where these arguments ping, with sockets open and privileges dropped.
     fn ground(&self) -> Result<Ground, Error> {
-        if self.hosts.is_empty() {
+        if self.hosts.is_empty() && !self.sweep.has_targets() {
             return Ground::link(&self.link, self.family(), &self.options()?);
         }
         let why = "they are for the private link; leave the host, and ping that with --link";
@@ -176,7 +179,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let run = if path::PathArgs::is_asked(&args.path) {
         let refused = args.output.refuse_series("--trace and --mtu");
         refused.and_then(|()| path::run(args))
-    } else if sweep::SweepArgs::is_asked(&args.sweep, &args.hosts) && !args.has_hops() {
+    } else if args.sweep.is_asked(&args.hosts) && !args.has_hops() {
         let refused = args.output.refuse_series("several hosts");
         refused.and_then(|()| sweep::run(args))
     } else {

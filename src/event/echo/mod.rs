@@ -3,6 +3,8 @@
 //!
 //! Pure values. Nothing here formats a line of output or decides what counts.
 
+mod many;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
@@ -12,6 +14,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
+
+pub use many::{EchoReachability, EchoUnresolved, EchoVerdict};
 
 /// One thing that happened in a ping run. In JSON the field `echo` names the
 /// variant.
@@ -28,6 +32,10 @@ pub enum Echo<'a> {
     Failure(Box<EchoFailure>),
     /// A request has had no answer.
     NoAnswer(EchoNoAnswer),
+    /// It is known whether a target of a sweep answers.
+    Verdict(Box<EchoVerdict>),
+    /// A target of a sweep has no address.
+    Unresolved(Box<EchoUnresolved>),
     /// A router knows a better way for a request, and forwarded it.
     Redirect(Box<EchoRedirect>),
     /// The figures so far, because someone asked (`SIGQUIT`).
@@ -52,6 +60,8 @@ impl Echo<'_> {
             })),
             Echo::Failure(failure) => Echo::Failure(failure),
             Echo::NoAnswer(silence) => Echo::NoAnswer(silence),
+            Echo::Verdict(verdict) => Echo::Verdict(verdict),
+            Echo::Unresolved(unresolved) => Echo::Unresolved(unresolved),
             Echo::Redirect(redirect) => Echo::Redirect(redirect),
             Echo::Status(summary) => Echo::Status(summary),
             Echo::Summary(summary) => Echo::Summary(summary),

@@ -12,6 +12,7 @@ pub mod ledger;
 mod made_up;
 pub mod prometheus;
 mod stats;
+pub mod sweep;
 mod text;
 
 pub use text::{Addresses, Detail, Extras, Header, Layout, PingText, Preamble};
