@@ -44,6 +44,8 @@ pub struct Reply {
     pub message: Range<usize>,
     /// The IPv4 header's time to live, where there is one.
     pub ttl: Option<u8>,
+    /// The IPv4 header's type of service, where there is one.
+    pub class: Option<u8>,
     /// Whether the ICMP checksum is right, as far as it can be told here; the
     /// kernel has verified it on all but raw IPv4 sockets.
     pub checksum: Checksum,
@@ -107,8 +109,8 @@ pub fn write_header(family: Family, echo: &Echo, message: &mut [u8]) {
 
 /// The echo reply in `bytes`; `None` if they are anything else.
 pub fn parse_reply(family: Family, framing: Framing, bytes: &[u8]) -> Option<Reply> {
-    let (start, end, ttl) = match framing {
-        Framing::Message => (0, bytes.len(), None),
+    let (start, end, ttl, class) = match framing {
+        Framing::Message => (0, bytes.len(), None, None),
         Framing::Ipv4Header => {
             let header = Ipv4Packet::new(bytes)?;
             let start = usize::from(header.get_header_length()) * 4;
@@ -117,7 +119,8 @@ pub fn parse_reply(family: Family, framing: Framing, bytes: &[u8]) -> Option<Rep
             if !icmp || start < Ipv4Packet::minimum_packet_size() || header.get_version() != 4 {
                 return None;
             }
-            (start, end, Some(header.get_ttl()))
+            let class = header.get_dscp() << 2 | header.get_ecn();
+            (start, end, Some(header.get_ttl()), Some(class))
         }
     };
     let message = bytes.get(start..end)?;
@@ -139,6 +142,7 @@ pub fn parse_reply(family: Family, framing: Framing, bytes: &[u8]) -> Option<Rep
         },
         message: start..end,
         ttl,
+        class,
         checksum: if right {
             Checksum::Right
         } else {

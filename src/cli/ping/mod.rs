@@ -139,7 +139,10 @@ impl Args {
     }
 
     fn options(&self) -> Options {
-        Options { ttl: self.ttl }
+        Options {
+            ttl: self.ttl,
+            ..Options::default()
+        }
     }
 }
 

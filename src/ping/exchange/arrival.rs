@@ -31,7 +31,9 @@ pub struct Reply<'b> {
     pub from: SocketAddr,
     /// The time to live or hop limit it arrived with.
     pub ttl: Option<u8>,
-    /// The IPv4 header, on a raw IPv4 socket.
+    /// The type of service or traffic class it arrived with.
+    pub class: Option<u8>,
+    /// The IPv4 header with its options, on a raw IPv4 socket.
     pub header: &'b [u8],
     /// The ICMP message.
     pub message: &'b [u8],
@@ -84,6 +86,7 @@ pub(super) fn reply<'b>(
         token,
         from: without_port(received.from?),
         ttl: received.ttl.or(parsed.ttl),
+        class: received.class.or(parsed.class),
         header: &received.bytes[..parsed.message.start],
         message: received.bytes.get(parsed.message)?,
         checksum: parsed.checksum,

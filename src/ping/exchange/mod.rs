@@ -210,7 +210,12 @@ impl<'a> Port<'a> {
 
     fn push(&mut self, request: Request) -> bool {
         let length = wire::HEADER + request.payload_bytes;
-        let Some(message) = self.outgoing.push(request.to, request.ttl, length) else {
+        let mut to = request.to;
+        if let (SocketAddr::V6(to), Some(label)) = (&mut to, self.socket.flow_label()) {
+            // As `struct sockaddr_in6` has it: in network byte order.
+            to.set_flowinfo(label.to_be());
+        }
+        let Some(message) = self.outgoing.push(to, request.ttl, length) else {
             return false;
         };
         let (identifier, sequence) = self.socket.identifiers().on_the_wire(request.token);

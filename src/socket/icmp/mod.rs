@@ -15,6 +15,7 @@ use std::io::{self, IoSliceMut};
 use std::mem::size_of_val;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::AtomicU32;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -31,7 +32,7 @@ use crate::flow::Family;
 
 pub use batch::{Incoming, Outgoing, Received};
 pub use identifiers::{Identifiers, Token};
-pub use options::{OptionError, Options};
+pub use options::{IpOptions, OptionError, Options, PathMtu};
 
 /// `ICMP_FILTER` and `ICMP6_FILTER`: the same number at two levels.
 const FILTER: libc::c_int = 1;
@@ -49,6 +50,8 @@ pub struct IcmpSocket {
     family: Family,
     kind: EchoSocket,
     identifiers: Identifiers,
+    /// 0: none.
+    flow_label: AtomicU32,
 }
 
 /// Why no ICMP socket could be opened.
@@ -139,13 +142,16 @@ impl IcmpSocket {
             filter(&socket, family).map_err(failed("setsockopt(ICMP_FILTER)"))?;
         }
         report_errors(&socket, family).map_err(failed("setsockopt(IP_RECVERR)"))?;
-        report_ttl(&socket, family).map_err(failed("setsockopt(IP_RECVTTL)"))?;
+        // A raw IPv4 socket hands out the whole header.
+        if (kind, family) != (EchoSocket::Raw, Family::Ipv4) {
+            report_header(&socket, family).map_err(failed("setsockopt(IP_RECVTTL)"))?;
+        }
         // A smaller buffer only loses replies in a flood.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         // Without them, a reply's time is that of the call that takes it.
         let _ = stamp_arrivals(&socket);
         let identifiers = match kind {
-            EchoSocket::Raw => Identifiers::around(random_identifier(), Identifiers::RAW_BITS),
+            EchoSocket::Raw => Identifiers::around(random_bits(), Identifiers::RAW_BITS),
             EchoSocket::Datagram => {
                 let bound = kernel_identifier(&socket, family).map_err(failed("bind"))?;
                 Identifiers::around(bound, 0)
@@ -156,6 +162,7 @@ impl IcmpSocket {
             family,
             kind,
             identifiers,
+            flow_label: AtomicU32::new(0),
         })
     }
 
@@ -282,12 +289,18 @@ fn report_errors(socket: &Socket, family: Family) -> io::Result<()> {
     Ok(())
 }
 
-fn report_ttl(socket: &Socket, family: Family) -> io::Result<()> {
+/// Time to live and class of service come with each message.
+fn report_header(socket: &Socket, family: Family) -> io::Result<()> {
     match family {
-        Family::Ipv4 => setsockopt(socket, sockopt::Ipv4RecvTtl, &true)?,
-        Family::Ipv6 => setsockopt(socket, sockopt::Ipv6RecvHopLimit, &true)?,
+        Family::Ipv4 => {
+            setsockopt(socket, sockopt::Ipv4RecvTtl, &true)?;
+            socket.set_recv_tos_v4(true)
+        }
+        Family::Ipv6 => {
+            setsockopt(socket, sockopt::Ipv6RecvHopLimit, &true)?;
+            socket.set_recv_tclass_v6(true)
+        }
     }
-    Ok(())
 }
 
 /// `SO_TIMESTAMPING`: the kernel's own time of each arrival comes with it.
@@ -304,8 +317,21 @@ fn stamp_arrivals(socket: &Socket) -> io::Result<()> {
 
 /// Random rather than the process's number, which is 1 in every container.
 #[expect(clippy::cast_possible_truncation, reason = "any 16 bits will do")]
-fn random_identifier() -> u16 {
+fn random_bits() -> u16 {
     RandomState::new().hash_one(std::process::id()) as u16
+}
+
+/// Undoes `bind(2)` on a datagram socket, and with it what it was bound to:
+/// address, identifier, interface (`connect(2)` to `AF_UNSPEC`).
+fn disconnect(socket: &Socket) -> io::Result<()> {
+    let nowhere = SockaddrIn::new(0, 0, 0, 0, 0);
+    let mut address: libc::sockaddr_in = *nowhere.as_ref();
+    address.sin_family = u16::try_from(libc::AF_UNSPEC).unwrap_or_default();
+    let length = libc::socklen_t::try_from(size_of_val(&address)).map_err(io::Error::other)?;
+    // SAFETY: the pointer and the length describe `address`, which outlives
+    // the call; the kernel only reads it.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    Errno::result(result).map(drop).map_err(Into::into)
 }
 
 /// `bind(2)` to port 0 makes the kernel choose; `getsockname(2)` tells.
