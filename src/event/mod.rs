@@ -24,6 +24,11 @@ pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
     EchoReply, EchoRequest, EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary, EchoTarget,
 };
+pub use echo::{
+    EchoEnds, EchoHop, EchoHopError, EchoHopFate, EchoHopProbe, EchoLastHeard, EchoMtu,
+    EchoMtuFinding, EchoMtuStarted, EchoMtuStep, EchoPath, EchoTrace, EchoTraceEnd,
+    EchoTraceStarted,
+};
 pub use sample::{CongestionState, Limit, Sample};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};
 

@@ -117,7 +117,11 @@ fn name_slot<'e>(echo: &'e mut Echo<'_>) -> Option<&'e mut Option<String>> {
             EchoCause::Icmp { from_name, .. } => Some(from_name),
             _ => None,
         },
-        Echo::Request(_) | Echo::NoAnswer(_) | Echo::Status(_) | Echo::Summary(_) => None,
+        Echo::Request(_)
+        | Echo::NoAnswer(_)
+        | Echo::Status(_)
+        | Echo::Summary(_)
+        | Echo::Path(_) => None,
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Pure values. Nothing here formats a line of output or decides what counts.
 
+mod path;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
@@ -10,6 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+
+pub use path::{
+    EchoEnds, EchoHop, EchoHopError, EchoHopFate, EchoHopProbe, EchoLastHeard, EchoMtu,
+    EchoMtuFinding, EchoMtuStarted, EchoMtuStep, EchoPath, EchoTrace, EchoTraceEnd,
+    EchoTraceStarted,
+};
 
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
@@ -32,6 +40,8 @@ pub enum Echo<'a> {
     Status(Box<EchoSummary>),
     /// The figures at the end.
     Summary(Box<EchoSummary>),
+    /// Something is known of the path (`--trace`, `--mtu`).
+    Path(Box<EchoPath>),
 }
 
 impl Echo<'_> {
@@ -51,6 +61,7 @@ impl Echo<'_> {
             Echo::NoAnswer(silence) => Echo::NoAnswer(silence),
             Echo::Status(summary) => Echo::Status(summary),
             Echo::Summary(summary) => Echo::Summary(summary),
+            Echo::Path(path) => Echo::Path(path),
         }
     }
 }

@@ -220,6 +220,11 @@ impl<Detail: Copy> Search<Detail> {
         }
     }
 
+    /// The packet size of a probe, in bytes.
+    pub fn bytes(&self, number: u64) -> Option<u32> {
+        self.probe(number).map(|&(bytes, _)| bytes)
+    }
+
     /// How many probes were sent.
     pub fn sent(&self) -> u64 {
         self.probes.len() as u64

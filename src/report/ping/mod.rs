@@ -3,6 +3,8 @@
 //!
 //! Renderings only: what happened and what it amounts to is decided before.
 
+mod path;
 mod text;
 
+pub use path::{PathDetail, PathLayout, PathText};
 pub use text::{Addresses, Detail, Layout, PingText};

@@ -131,7 +131,7 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
             Echo::Request(request) => (self.request(request, state.ipv6), String::new()),
             Echo::Reply(reply) => (self.reply(reply, state.timed, state.ipv6), String::new()),
             Echo::Failure(failure) => self.failure(failure, state.ipv6),
-            Echo::NoAnswer(_) => return Ok(()),
+            Echo::NoAnswer(_) | Echo::Path(_) => return Ok(()),
         };
         state.out.write_all(to_out.as_bytes())?;
         state.out.flush()?;

@@ -9,6 +9,7 @@
 mod batch;
 mod identifiers;
 mod options;
+mod path_mtu;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSliceMut};

@@ -180,7 +180,7 @@ proptest! {
         gap in 0..30_u64,
     ) {
         let gap = Duration::from_millis(gap);
-        let plan = Plan { probes, under_way, gap, ..plan() };
+        let plan = Plan { probes, gap, under_way, ..plan() };
         let (hops, sent, _) = walk(plan, &path);
         let end = path.iter().position(|&router| router == Router::Ends);
         let expected = end.unwrap_or(path.len()).min(7) + 1;

@@ -8,7 +8,10 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::packet::{Header, LinkType, dissect};
+use super::{Header, LinkType, dissect};
+
+/// An echo message's header in bytes.
+const ECHO_HEADER: usize = 8;
 
 /// A request as it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +116,7 @@ pub fn compare(sent: &Sent<'_>, quoted: &[u8]) -> Option<Quote> {
     );
     differ(Field::Dscp, shown(sent.class >> 2), shown(arrived.dscp));
     differ(Field::Ecn, shown(sent.class & 3), shown(arrived.ecn));
-    let length = arrived.header + super::super::wire::HEADER + sent.payload.len();
+    let length = arrived.header + ECHO_HEADER + sent.payload.len();
     differ(
         Field::Length,
         length.to_string(),
@@ -130,7 +133,7 @@ pub fn compare(sent: &Sent<'_>, quoted: &[u8]) -> Option<Quote> {
 /// The first bytes in which the payloads differ, or nothing.
 fn payloads<'a>(sent: &Sent<'a>, quoted: &'a [u8], arrived: &Arrived) -> (&'a [u8], &'a [u8]) {
     const SHOWN: usize = 8;
-    let begin = arrived.header + super::super::wire::HEADER;
+    let begin = arrived.header + ECHO_HEADER;
     let theirs = quoted.get(begin..arrived.length.min(quoted.len()));
     let theirs = theirs.unwrap_or_default();
     let pairs = sent.payload.iter().zip(theirs);

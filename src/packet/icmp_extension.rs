@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::packet::checksum::checksum;
+use super::checksum::checksum;
 use crate::units::hexadecimal;
 
 /// Version, reserved bits, checksum.
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_label_stack_is_read() {
         // Two labels: 24015, class 0, not the last, TTL 1; 16, class 5, the last.
-        let bytes = hex::decode("20009da3000c0101 05dcf001 00010b40".replace(' ', "")).unwrap();
+        let bytes = hex::decode("2000ddd3000c0101 05dcf001 00010b40".replace(' ', "")).unwrap();
         let labels = vec![
             MplsLabel {
                 label: 24_015,
@@ -177,7 +177,10 @@ mod tests {
             payload: vec![1, 2, 3, 4],
         }]);
         for cut in 0..whole.len() {
-            assert!(parse(&whole[..cut]).is_none_or(|found| found.is_empty()), "{cut}");
+            assert!(
+                parse(&whole[..cut]).is_none_or(|found| found.is_empty()),
+                "{cut}"
+            );
         }
         for bit in 0..whole.len() * 8 {
             let mut spoilt = whole.clone();

@@ -1,0 +1,1 @@
+//! Whole renderings of made-up paths.
