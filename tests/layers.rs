@@ -38,6 +38,7 @@ const KERNEL_EDGE: &[&str] = &[
     "src/link/tun.rs",
     "src/link/veth.rs",
     "src/socket/icmp/batch.rs",
+    "src/socket/icmp/control.rs",
     "src/socket/icmp/mod.rs",
     "src/socket/kernel.rs",
     "src/socket/packet.rs",

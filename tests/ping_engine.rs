@@ -17,7 +17,9 @@ use socklab::event::{Echo, EchoCause, EchoJudgement, EchoRequest, Event, Recordi
 use socklab::event::{Sink, Topic, What};
 use socklab::flow::Family;
 use socklab::packet::checksum::checksum;
-use socklab::ping::{self, Config, Naming, Outcome, Plan, Signals, Target};
+use socklab::ping::{
+    self, ArrivalTime, Config, Naming, Outcome, Plan, Reach, Responders, Signals, Target,
+};
 use socklab::socket::icmp::IcmpSocket;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
@@ -51,6 +53,8 @@ fn one_probe(family: Family, payload_bytes: usize, linger: Duration) -> Config {
             source: loopback,
             interface: Some("lo".to_owned()),
             numeric: true,
+            canonical: "localhost".to_owned(),
+            reach: Reach::Ordinary,
         },
         plan: Plan {
             family,
@@ -60,6 +64,9 @@ fn one_probe(family: Family, payload_bytes: usize, linger: Duration) -> Config {
         },
         payload_bytes,
         naming: Naming::Numbers,
+        pattern: Vec::new(),
+        arrival: ArrivalTime::Kernel,
+        responders: Responders::Target,
     }
 }
 

@@ -22,7 +22,8 @@ use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
 pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
-    EchoReply, EchoRequest, EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary, EchoTarget,
+    EchoRedirect, EchoReply, EchoRequest, EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary,
+    EchoTarget, EchoWrongByte,
 };
 pub use echo::{
     EchoEnds, EchoHop, EchoHopError, EchoHopFate, EchoHopProbe, EchoLastHeard, EchoMtu,

@@ -23,6 +23,9 @@ pub enum Topic {
     Delivery,
     /// What a ping run sends, receives and counts.
     Echo,
+    /// Of that, only its beginning and its figures: for a sink that wants no
+    /// more, so that a flood makes no event of each packet.
+    EchoFigures,
     /// Sentences.
     Note,
 }

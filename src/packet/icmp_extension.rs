@@ -13,6 +13,8 @@ use crate::units::hexadecimal;
 const HEADER: usize = 4;
 /// Length, class, type.
 const OBJECT_HEADER: usize = 4;
+/// An ICMP error before the packet it quotes.
+const MESSAGE_HEADER: usize = 8;
 const VERSION: u8 = 2;
 const MPLS: u8 = 1;
 const INCOMING_STACK: u8 = 1;
@@ -84,6 +86,18 @@ pub fn find(bytes: &[u8], stated: Option<usize>) -> Vec<Extension> {
         parse(&bytes[at..]).filter(|objects| checked && !objects.is_empty())
     });
     candidates.next().unwrap_or_default()
+}
+
+/// What is appended to this ICMP or ICMPv6 error, from its type on. The sixth
+/// or fifth byte says where, in words of four or eight bytes (RFC 4884 section
+/// 4); zero says nothing.
+pub fn of_message(message: &[u8], ipv6: bool) -> Vec<Extension> {
+    let (place, unit) = if ipv6 { (4, 8) } else { (5, 4) };
+    let (Some(&words), Some(body)) = (message.get(place), message.get(MESSAGE_HEADER..)) else {
+        return Vec::new();
+    };
+    let stated = (words > 0).then_some(usize::from(words) * unit);
+    find(body, stated)
 }
 
 /// The structure with these objects, checksum included.
@@ -231,6 +245,7 @@ mod tests {
             stated in proptest::option::of(0..300_usize),
         ) {
             let _ = find(&bytes, stated);
+            let _ = (of_message(&bytes, false), of_message(&bytes, true));
             if let Some(first) = bytes.first_mut() {
                 *first = VERSION << 4;
             }

@@ -16,14 +16,16 @@ mod privilege;
 mod resolve;
 mod signals;
 mod statistics;
+mod way;
 pub mod wire;
 
 pub use exchange::Exchange;
-pub use host::{Config, Core, Naming, Outcome, Plan, run};
+pub use host::{ArrivalTime, Config, Core, Naming, Outcome, Plan, Responders, Rhythm, run};
 pub use privilege::drop_privileges;
 pub use resolve::Target;
 pub use signals::Signals;
 pub use statistics::RoundTrips;
+pub use way::{Reach, Way};
 
 use crate::error::{Cause, Error};
 use crate::flow::Family;

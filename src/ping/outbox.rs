@@ -40,15 +40,20 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    /// Whether anyone wants events.
+    /// Whether anyone wants to know of each packet.
     pub fn is_wanted(&self) -> bool {
         self.sink.wants(Topic::Echo)
+    }
+
+    fn wants(&self, echo: &Echo<'_>) -> bool {
+        let figures = matches!(echo, Echo::Started(_) | Echo::Status(_) | Echo::Summary(_));
+        self.is_wanted() || (figures && self.sink.wants(Topic::EchoFigures))
     }
 
     /// Records `echo`, which happened at `at` and speaks of the address
     /// `about`.
     pub fn record(&mut self, at: Instant, mut echo: Echo<'_>, about: SocketAddr) {
-        if !self.is_wanted() {
+        if !self.wants(&echo) {
             return;
         }
         if !self.waiting.is_empty() || !self.name(at, &mut echo, about) {
@@ -117,6 +122,7 @@ fn name_slot<'e>(echo: &'e mut Echo<'_>) -> Option<&'e mut Option<String>> {
             EchoCause::Icmp { from_name, .. } => Some(from_name),
             _ => None,
         },
+        Echo::Redirect(redirect) => Some(&mut redirect.from_name),
         Echo::Request(_)
         | Echo::NoAnswer(_)
         | Echo::Status(_)

@@ -1,10 +1,10 @@
 //! From what was typed to the address that is pinged: the system's resolver
 //! (`getaddrinfo(3)`) and the route the kernel would take.
 //!
-//! Done once, before the first probe. Never sends a packet: a UDP socket's
-//! `connect(2)` asks for the route only.
+//! Done once, before the first probe. Never sends a packet: [`Way`] asks for the
+//! route only.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use dns_lookup::{AddrInfoHints, AddrInfoIter, LookupError, LookupErrorKind, getaddrinfo};
 use nix::errno::Errno;
@@ -12,9 +12,8 @@ use nix::libc;
 
 use crate::error::Error;
 use crate::flow::Family;
-
-/// Any port: nothing is sent there.
-const ROUTE_PORT: u16 = 1025;
+use crate::ping::way::{Found, Reach, Way};
+use crate::socket::icmp::Options;
 
 /// `EAI_ADDRFAMILY` of glibc's `netdb.h`, which the `libc` crate lacks.
 const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = -9;
@@ -32,20 +31,30 @@ pub struct Target {
     pub interface: Option<String>,
     /// Whether an address was typed, so that no names are looked up.
     pub numeric: bool,
+    /// The name the resolver has for the host, or the host as it was typed.
+    pub canonical: String,
+    /// Whether the address is one host's or all's.
+    pub reach: Reach,
 }
 
 impl Target {
     /// The first address of `host`, of this family if one is given, that has a
     /// route.
     pub fn resolve(host: &str, family: Option<Family>) -> Result<Self, Error> {
+        Self::resolve_by(host, family, &Way::open(&Options::default()))
+    }
+
+    /// The first address of `host`, of this family if one is given, to which
+    /// there is this way.
+    pub fn resolve_by(host: &str, family: Option<Family>, way: &Way) -> Result<Self, Error> {
         if host.is_empty() {
             let cause = "the host is empty";
             return Err(Error::new("look up", "\"\"", cause).remedy("give a name or an address"));
         }
         let mut first_failure = None;
         for (address, name) in look_up(host, family)? {
-            match source_towards(address) {
-                Ok(source) => return Ok(Self::towards(host, name, address, source)),
+            match way.towards(address) {
+                Ok(found) => return Ok(Self::towards(host, name, address, found)),
                 Err(errno) => first_failure = first_failure.or(Some((address, errno))),
             }
         }
@@ -55,7 +64,9 @@ impl Target {
         })
     }
 
-    fn towards(host: &str, name: Option<String>, address: SocketAddr, source: SocketAddr) -> Self {
+    fn towards(host: &str, name: Option<String>, address: SocketAddr, found: Found) -> Self {
+        let source = found.source;
+        let canonical = name.clone().unwrap_or_else(|| host.to_owned());
         let name = match (Family::of(address.ip()), name) {
             // As ping(8) has it: the canonical name, but only for IPv4.
             (Family::Ipv4, Some(canonical)) if !is_literal(host) => canonical,
@@ -73,6 +84,8 @@ impl Target {
             source: without_port(source),
             interface: interface_of(source.ip()),
             numeric: is_literal(host),
+            canonical,
+            reach: found.reach,
         }
     }
 }
@@ -134,7 +147,10 @@ fn no_route(address: SocketAddr, errno: Errno) -> Error {
             "a link-local address needs an interface: {}%eth0",
             address.ip()
         )),
-        Errno::EACCES => error.remedy("a broadcast address, or forbidden by a route or a firewall"),
+        Errno::EACCES => error.remedy(
+            "do you want to ping a broadcast address? then -b; \
+             if not, see `ip route get` and the firewall's rules",
+        ),
         Errno::ENETUNREACH | Errno::EHOSTUNREACH => {
             error.remedy(format!("see `ip route get {}`", address.ip()))
         }
@@ -146,21 +162,6 @@ fn no_route(address: SocketAddr, errno: Errno) -> Error {
 /// 2.5.6).
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
-fn source_towards(address: SocketAddr) -> Result<SocketAddr, Errno> {
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let mut destination = address;
-    destination.set_port(ROUTE_PORT);
-    let route = || {
-        let socket = UdpSocket::bind(any)?;
-        socket.connect(destination)?;
-        socket.local_addr()
-    };
-    route().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))
 }
 
 /// The interface that has this address (`getifaddrs(3)`).

@@ -52,6 +52,12 @@ impl RoundTrips {
         Duration::from_nanos(self.max)
     }
 
+    /// The moving average, each new value weighing one eighth; zero if there is
+    /// none.
+    pub fn smoothed(&self) -> Duration {
+        Duration::from_nanos(self.smoothed_by_8 / 8)
+    }
+
     /// The figures, if there was a round trip.
     pub fn figures(&self) -> Option<EchoRoundTrips> {
         let distribution = self.distribution.summary()?;
@@ -68,7 +74,7 @@ impl RoundTrips {
             average: nanoseconds(average),
             max: Duration::from_nanos(self.max),
             deviation: nanoseconds(variance.isqrt()),
-            smoothed: Duration::from_nanos(self.smoothed_by_8 / 8),
+            smoothed: self.smoothed(),
             jitter: self.jitter.estimate().unwrap_or_default(),
             p50: distribution.p50,
             p90: distribution.p90,

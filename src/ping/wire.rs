@@ -6,12 +6,13 @@
 
 use std::ops::Range;
 
-use pnet::packet::icmp::{self, IcmpPacket, IcmpTypes, echo_reply, echo_request};
+use pnet::packet::icmp::{IcmpTypes, echo_reply, echo_request};
 use pnet::packet::icmpv6::Icmpv6Types;
 use pnet::packet::ip::IpNextHeaderProtocols;
 use pnet::packet::ipv4::Ipv4Packet;
 
 use crate::flow::Family;
+use crate::packet::checksum::Sum;
 use crate::socket::icmp::Token;
 
 /// Length of an echo message's header in bytes.
@@ -82,48 +83,44 @@ pub fn request(family: Family, payload: &[u8]) -> Vec<u8> {
         identifier: 0,
         sequence: 0,
     };
-    write_header(family, &nobody, &mut bytes);
+    write_header(family, &nobody, payload_sum(&bytes), &mut bytes);
     bytes
 }
 
-/// Makes `message`, a former request, the request for `echo`.
-pub fn write_header(family: Family, echo: &Echo, message: &mut [u8]) {
-    let Some(mut view) = echo_request::MutableEchoRequestPacket::new(message) else {
+/// The sum of what comes after a message's header; it makes up for an odd
+/// length, so that the header may be added.
+pub fn payload_sum(message: &[u8]) -> Sum {
+    let payload = message.get(HEADER..).unwrap_or_default();
+    Sum::new().bytes(payload).bytes(&[0][..payload.len() % 2])
+}
+
+/// Makes `message`, a former request whose payload has this sum, the request
+/// for `echo`.
+pub fn write_header(family: Family, echo: &Echo, payload: Sum, message: &mut [u8]) {
+    let Some(header) = message.first_chunk_mut::<HEADER>() else {
         return;
     };
-    view.set_identifier(echo.identifier);
-    view.set_sequence_number(echo.sequence);
-    view.set_checksum(0);
-    match family {
-        Family::Ipv4 => {
-            view.set_icmp_type(IcmpTypes::EchoRequest);
-            let checksum = IcmpPacket::new(message).map_or(0, |whole| icmp::checksum(&whole));
-            if let Some(mut view) = echo_request::MutableEchoRequestPacket::new(message) {
-                view.set_checksum(checksum);
-            }
-        }
-        // Both families' echo messages have the same fields in the same places.
-        Family::Ipv6 => view.set_icmp_type(icmp::IcmpType(Icmpv6Types::EchoRequest.0)),
+    let kind = match family {
+        Family::Ipv4 => IcmpTypes::EchoRequest.0,
+        Family::Ipv6 => Icmpv6Types::EchoRequest.0,
+    };
+    let [id_high, id_low] = echo.identifier.to_be_bytes();
+    let [high, low] = echo.sequence.to_be_bytes();
+    *header = [kind, 0, 0, 0, id_high, id_low, high, low];
+    // The ICMPv6 checksum is left to the kernel, which knows the source address.
+    if family == Family::Ipv4 {
+        let sum = payload.bytes(header.as_slice()).checksum();
+        header[2..4].copy_from_slice(&sum.to_be_bytes());
     }
 }
 
 /// The echo reply in `bytes`; `None` if they are anything else.
 pub fn parse_reply(family: Family, framing: Framing, bytes: &[u8]) -> Option<Reply> {
-    let (start, end, ttl, class) = match framing {
-        Framing::Message => (0, bytes.len(), None, None),
-        Framing::Ipv4Header => {
-            let header = Ipv4Packet::new(bytes)?;
-            let start = usize::from(header.get_header_length()) * 4;
-            let end = usize::from(header.get_total_length()).min(bytes.len());
-            let icmp = header.get_next_level_protocol() == IpNextHeaderProtocols::Icmp;
-            if !icmp || start < Ipv4Packet::minimum_packet_size() || header.get_version() != 4 {
-                return None;
-            }
-            let class = header.get_dscp() << 2 | header.get_ecn();
-            (start, end, Some(header.get_ttl()), Some(class))
-        }
-    };
-    let message = bytes.get(start..end)?;
+    let Framed {
+        start,
+        message,
+        ttl,
+    } = unframe(framing, bytes)?;
     let view = echo_reply::EchoReplyPacket::new(message)?;
     let expected = match family {
         Family::Ipv4 => IcmpTypes::EchoReply.0,
@@ -132,22 +129,56 @@ pub fn parse_reply(family: Family, framing: Framing, bytes: &[u8]) -> Option<Rep
     if view.get_icmp_type().0 != expected || view.get_icmp_code().0 != 0 {
         return None;
     }
-    let right = framing == Framing::Message
-        || IcmpPacket::new(message)
-            .is_some_and(|whole| icmp::checksum(&whole) == whole.get_checksum());
+    let right = framing == Framing::Message || Sum::new().bytes(message).is_valid();
     Some(Reply {
         echo: Echo {
             identifier: view.get_identifier(),
             sequence: view.get_sequence_number(),
         },
-        message: start..end,
-        ttl,
-        class,
+        message: start..start + message.len(),
+        ttl: ttl.map(|(ttl, _)| ttl),
+        class: ttl.map(|(_, class)| class),
         checksum: if right {
             Checksum::Right
         } else {
             Checksum::Wrong
         },
+    })
+}
+
+/// The ICMP message in what was received, whatever it is.
+pub fn message(framing: Framing, bytes: &[u8]) -> Option<&[u8]> {
+    unframe(framing, bytes).map(|framed| framed.message)
+}
+
+/// A message and what the IPv4 header before it says.
+struct Framed<'b> {
+    start: usize,
+    message: &'b [u8],
+    /// Time to live and type of service.
+    ttl: Option<(u8, u8)>,
+}
+
+fn unframe(framing: Framing, bytes: &[u8]) -> Option<Framed<'_>> {
+    if framing == Framing::Message {
+        return Some(Framed {
+            start: 0,
+            message: bytes,
+            ttl: None,
+        });
+    }
+    let header = Ipv4Packet::new(bytes)?;
+    let start = usize::from(header.get_header_length()) * 4;
+    let end = usize::from(header.get_total_length()).min(bytes.len());
+    let icmp = header.get_next_level_protocol() == IpNextHeaderProtocols::Icmp;
+    if !icmp || start < Ipv4Packet::minimum_packet_size() || header.get_version() != 4 {
+        return None;
+    }
+    let class = header.get_dscp() << 2 | header.get_ecn();
+    Some(Framed {
+        start,
+        message: bytes.get(start..end)?,
+        ttl: Some((header.get_ttl(), class)),
     })
 }
 
@@ -168,11 +199,12 @@ pub fn parse_quoted_request(family: Family, quoted: &[u8]) -> Option<Echo> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pnet::packet::icmp::{self, IcmpPacket};
     use proptest::prelude::*;
 
     fn request(family: Family, echo: Echo, payload_bytes: usize) -> Vec<u8> {
         let mut bytes = super::request(family, &counting_payload(payload_bytes));
-        write_header(family, &echo, &mut bytes);
+        write_header(family, &echo, payload_sum(&bytes), &mut bytes);
         bytes
     }
 
@@ -274,7 +306,7 @@ mod tests {
             for family in FAMILIES {
                 let echo = Echo { identifier, sequence };
                 let mut bytes = request(family, Echo { identifier: 9, sequence: 9 }, size);
-                write_header(family, &echo, &mut bytes);
+                write_header(family, &echo, payload_sum(&bytes), &mut bytes);
                 prop_assert_eq!(&bytes, &request(family, echo, size));
                 prop_assert_eq!(parse_quoted_request(family, &bytes), Some(echo));
                 let reply = parse_reply(family, Framing::Message, &reply_to(family, &bytes)).unwrap();

@@ -3,6 +3,7 @@
 //! Owns the order in which privileges are used: sockets and their options
 //! first, then none, and only then names and packets.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::cli::link::LinkArgs;
@@ -10,7 +11,7 @@ use crate::error::Error;
 use crate::event::Silence;
 use crate::flow::Family;
 use crate::link::{self, Link};
-use crate::ping::{self, Target, drop_privileges};
+use crate::ping::{self, Target, Way, drop_privileges};
 use crate::recorder::Clock;
 use crate::socket::icmp::{IcmpSocket, Options};
 
@@ -20,6 +21,7 @@ pub(super) struct Ground {
     /// without privileges; so a failure matters only if its socket turns out
     /// to be the one.
     sockets: Vec<(Family, Result<IcmpSocket, Error>)>,
+    way: Arc<Way>,
     link: Option<Link>,
     stage: String,
 }
@@ -28,9 +30,11 @@ impl Ground {
     /// The machine's own network.
     pub(super) fn network(family: Option<Family>, options: &Options) -> Result<Self, Error> {
         let sockets = open(family, options);
+        let way = Arc::new(Way::open(options));
         drop_privileges()?;
         Ok(Self {
             sockets,
+            way,
             link: None,
             stage: "network".to_owned(),
         })
@@ -49,11 +53,13 @@ impl Ground {
         }
         let link = Link::build(&config, Clock::start(), Arc::new(Silence))?;
         let options = options.clone();
-        let sockets = link.client().run(move || open(family, &options));
+        let opened = move || (open(family, &options), Way::open(&options));
+        let (sockets, way) = link.client().run(opened);
         // This thread's; the hosts' own threads keep what the link stands on.
         drop_privileges()?;
         Ok(Self {
             sockets,
+            way: Arc::new(way),
             stage: format!("link ({})", link.device()),
             link: Some(link),
         })
@@ -77,10 +83,11 @@ impl Ground {
     /// The target that `host` is on this network.
     pub(super) fn resolve(&self, host: &str, family: Option<Family>) -> Result<Target, Error> {
         let Some(link) = &self.link else {
-            return Target::resolve(host, family);
+            return Target::resolve_by(host, family, &self.way);
         };
-        let host = host.to_owned();
-        link.client().run(move || Target::resolve(&host, family))
+        let (host, way) = (host.to_owned(), Arc::clone(&self.way));
+        link.client()
+            .run(move || Target::resolve_by(&host, family, &way))
     }
 
     /// The socket of this family, once.
@@ -114,8 +121,49 @@ fn open(family: Option<Family>, options: &Options) -> Vec<(Family, Result<IcmpSo
 
 fn open_one(family: Family, options: &Options) -> Result<IcmpSocket, Error> {
     let socket = ping::open(family)?;
-    socket
-        .apply(options)
-        .map_err(|error| Error::new("setsockopt", error.option, error.cause))?;
+    apply(&socket, &for_family(family, options))?;
     Ok(socket)
+}
+
+/// Sets the socket's options. A mark that may not be set is told and done
+/// without, as `ping(8)` has it.
+pub(super) fn apply(socket: &IcmpSocket, options: &Options) -> Result<(), Error> {
+    let without_mark = Options {
+        mark: None,
+        ..options.clone()
+    };
+    let applied = socket.apply(options).or_else(|error| {
+        let forbidden = error.cause.kind() == io::ErrorKind::PermissionDenied;
+        if !forbidden || options.mark.is_none() {
+            return Err(error);
+        }
+        socket.apply(&without_mark)?;
+        note!("WARNING: {error}; the requests carry no mark");
+        Ok(())
+    });
+    applied.map_err(|error| {
+        let call = error.call();
+        Error::new(call, error.option, error.cause)
+    })
+}
+
+/// What means something to this family; `ping(8)` passes over the rest.
+fn for_family(family: Family, options: &Options) -> Options {
+    let source = options
+        .source
+        .filter(|&source| Family::of(source) == family);
+    let options = Options {
+        source,
+        ..options.clone()
+    };
+    match family {
+        Family::Ipv4 => Options {
+            flow_label: None,
+            ..options
+        },
+        Family::Ipv6 => Options {
+            ip_options: None,
+            ..options
+        },
+    }
 }

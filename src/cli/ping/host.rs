@@ -8,27 +8,43 @@ use super::output::Output;
 use crate::cli::output::{environment, unwritten};
 use crate::error::Error;
 use crate::flow::Family;
-use crate::ping::{self, Outcome, Signals, Target};
+use crate::ping::{self, Outcome, Reach, Signals, Target};
 use crate::recorder::Clock;
-use crate::socket::icmp::IcmpSocket;
+use crate::socket::icmp::{IcmpSocket, Options};
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
-    super::check_interval(args.interval)?;
+    args.check_manners()?;
     let mut ground = args.ground()?;
     let (host, family) = match &args.hosts[..] {
         [] => ground.server(args.family())?,
         [host] => (host.clone(), args.family()),
+        [.., host] if args.has_hops() => (host.clone(), Some(Family::Ipv4)),
         several => {
             let cause = "several hosts are not one";
             return Err(Error::new("ping", several.join(" "), cause));
         }
     };
     let target = ground.resolve(&host, family)?;
+    if target.reach == Reach::Broadcast {
+        args.check_broadcast_manners()?;
+    }
     let socket = ground.take_socket(Family::of(target.address.ip()))?;
+    if args.ping.sticky {
+        stick(&socket, &target)?;
+    }
     let code = run_on(args, &socket, target, ground.stage())?;
     drop(socket);
     ground.close()?;
     Ok(code)
+}
+
+/// Keeps the address that the route gave at the start (`-B`).
+fn stick(socket: &IcmpSocket, target: &Target) -> Result<(), Error> {
+    let options = Options {
+        source: Some(target.source.ip()),
+        ..Options::default()
+    };
+    super::ground::apply(socket, &options)
 }
 
 /// Pings on a socket and towards a target that belong together; both may be of
@@ -40,7 +56,7 @@ fn run_on(
     stage: &str,
 ) -> Result<ExitCode, Error> {
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
-    let output = Output::new(args, &target, &signals);
+    let output = Output::new(args, args.layout(&target, socket), &signals);
     let clock = Clock::start();
     let outcome = ping::run(&args.config(target), socket, &signals, output.sink());
     if let (Output::Json(json), Ok(outcome)) = (&output, &outcome) {

@@ -3,6 +3,8 @@
 
 mod ground;
 mod host;
+mod lines;
+mod options;
 mod output;
 mod path;
 mod sweep;
@@ -11,7 +13,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ArgAction;
-use nix::unistd::getuid;
 
 use ground::Ground;
 
@@ -19,11 +20,12 @@ use crate::cli::link::LinkArgs;
 use crate::cli::output::{bytes, whole};
 use crate::error::{Error, Exit};
 use crate::flow::Family;
-use crate::ping::{Config, MOST_PAYLOAD, Naming, Plan, Target};
-use crate::socket::icmp::Options;
+use crate::ping::{
+    ArrivalTime, Config, MOST_PAYLOAD, Naming, Plan, Reach, Responders, Rhythm, Target,
+};
 
-/// The shortest interval for anyone but root, as in iputils.
-const SHORTEST_USER_INTERVAL: Duration = Duration::from_millis(2);
+/// How long ping waits for a first reply.
+const WAIT: Duration = Duration::from_secs(10);
 /// iputils counts an interval in milliseconds in 31 bits.
 const LONGEST_SECONDS: f64 = 2_147_483.0;
 
@@ -58,35 +60,37 @@ pub struct Args {
     #[arg(value_name = "HOST", required_unless_present = "link")]
     pub hosts: Vec<String>,
     /// Stop after this many replies
-    #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true)]
+    #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true, display_order = 7, help_heading = options::PACE)]
     pub count: Option<u64>,
-    /// Seconds from one request to the next; fractions allowed
-    #[arg(short, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
-    pub interval: Duration,
-    /// Seconds to wait for a first reply after the last request; 0 waits for ever
-    #[arg(short = 'W', value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
-    pub wait: Duration,
+    /// Seconds from one request to the next; fractions allowed [default: 1, with -f 0]
+    #[arg(short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 15, help_heading = options::PACE)]
+    pub interval: Option<Duration>,
+    /// Seconds to wait for a first reply after the last request; 0 waits for ever [default: 10]
+    #[arg(short = 'W', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 37, help_heading = options::PACE)]
+    pub wait: Option<Duration>,
     /// Stop after this many seconds, however many replies there were; 0 never
-    #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(short = 'w', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 36, help_heading = options::PACE)]
     pub deadline: Option<Duration>,
     /// Bytes of payload in each request
-    #[arg(short, value_name = "BYTES", default_value_t = 56, value_parser = bytes(0, MOST_PAYLOAD), allow_negative_numbers = true)]
+    #[arg(short, value_name = "BYTES", default_value_t = 56, value_parser = bytes(0, MOST_PAYLOAD), allow_negative_numbers = true, display_order = 29, help_heading = options::REQUESTS)]
     pub size: usize,
     /// Time to live (IPv4) or hop limit (IPv6) of the requests
-    #[arg(short, value_name = "TTL", value_parser = whole(1, u8::MAX), allow_negative_numbers = true)]
+    #[arg(short, value_name = "TTL", value_parser = whole(1, u8::MAX), allow_negative_numbers = true, display_order = 31, help_heading = options::REQUESTS)]
     pub ttl: Option<u8>,
     /// Print the header and the summary only
-    #[arg(short)]
+    #[arg(short, display_order = 25, help_heading = options::LINES)]
     pub quiet: bool,
     /// Do not look up names of addresses
-    #[arg(short)]
+    #[arg(short, display_order = 22, help_heading = options::LINES)]
     pub numeric: bool,
     /// Use IPv4
-    #[arg(short = '4', long, action = ArgAction::SetTrue, conflicts_with = "ipv6")]
+    #[arg(short = '4', long, action = ArgAction::SetTrue, conflicts_with = "ipv6", display_order = 1, help_heading = options::ROUTE)]
     pub ipv4: bool,
     /// Use IPv6
-    #[arg(short = '6', long, action = ArgAction::SetTrue)]
+    #[arg(short = '6', long, action = ArgAction::SetTrue, display_order = 2, help_heading = options::ROUTE)]
     pub ipv6: bool,
+    #[command(flatten)]
+    pub ping: options::PingOptions,
     #[command(flatten)]
     sweep: sweep::SweepArgs,
     #[command(flatten)]
@@ -104,7 +108,7 @@ impl Args {
         match (self.ipv4, self.ipv6) {
             (true, _) => Some(Family::Ipv4),
             (_, true) => Some(Family::Ipv6),
-            _ => None,
+            _ => self.source_family(),
         }
     }
 
@@ -113,36 +117,53 @@ impl Args {
         Config {
             plan: Plan {
                 family: Family::of(target.address.ip()),
-                interval: self.interval,
+                interval: self.interval(),
+                rhythm: self.rhythm(),
+                preload: self.ping.preload,
                 count: self.count,
                 deadline: self.deadline.filter(|deadline| !deadline.is_zero()),
-                linger: Some(self.wait).filter(|wait| !wait.is_zero()),
+                linger: Some(self.wait.unwrap_or(WAIT)).filter(|wait| !wait.is_zero()),
             },
             payload_bytes: self.size,
+            pattern: self
+                .ping
+                .pattern
+                .clone()
+                .map_or(Vec::new(), |bytes| bytes.0),
             naming: if self.numeric {
                 Naming::Numbers
             } else {
                 Naming::Names
             },
+            arrival: if self.ping.user_to_user {
+                ArrivalTime::Program
+            } else {
+                ArrivalTime::Kernel
+            },
+            responders: match target.reach {
+                Reach::Ordinary => Responders::Target,
+                Reach::Broadcast => Responders::Anyone,
+            },
             target,
+        }
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        match (self.ping.adaptive, self.ping.flood) {
+            (true, _) => Rhythm::Adaptive(options::shortest_interval()),
+            (_, true) => Rhythm::Flood,
+            _ => Rhythm::Steady,
         }
     }
 
     /// Where these arguments ping, with sockets open and privileges dropped.
     fn ground(&self) -> Result<Ground, Error> {
         if self.hosts.is_empty() {
-            return Ground::link(&self.link, self.family(), &self.options());
+            return Ground::link(&self.link, self.family(), &self.options()?);
         }
         let why = "they are for the private link; leave the host, and ping that with --link";
         self.link.refused_without_link(why)?;
-        Ground::network(self.family(), &self.options())
-    }
-
-    fn options(&self) -> Options {
-        Options {
-            ttl: self.ttl,
-            ..Options::default()
-        }
+        Ground::network(self.family(), &self.options()?)
     }
 }
 
@@ -151,20 +172,12 @@ impl Args {
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let run = if path::PathArgs::is_asked(&args.path) {
         path::run(args)
-    } else if sweep::SweepArgs::is_asked(&args.sweep, &args.hosts) {
+    } else if sweep::SweepArgs::is_asked(&args.sweep, &args.hosts) && !args.has_hops() {
         sweep::run(args)
     } else {
         host::run(args)
     };
     run.map_err(|error| error.exiting(Exit::Other))
-}
-
-fn check_interval(interval: Duration) -> Result<(), Error> {
-    if getuid().is_root() || interval >= SHORTEST_USER_INTERVAL {
-        return Ok(());
-    }
-    let cause = "minimal interval allowed for user is 2ms";
-    Err(Error::new("cannot flood", "", cause).remedy("use sudo, or -i 0.002"))
 }
 
 fn seconds(typed: &str) -> Result<Duration, String> {
@@ -205,6 +218,8 @@ mod tests {
             source: address,
             interface: None,
             numeric: true,
+            canonical: "h".to_owned(),
+            reach: Reach::Ordinary,
         }
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Args;
 use crate::event::Sink;
-use crate::ping::{Signals, Target};
+use crate::ping::Signals;
 use crate::report::json::JsonLines;
-use crate::report::ping::{Addresses, Detail, Layout, PingText};
+use crate::report::ping::{Layout, PingText};
 
 /// What is printed.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,12 +26,11 @@ pub(super) enum Output {
 }
 
 impl Output {
-    pub(super) fn new(args: &Args, target: &Target, signals: &Signals) -> Self {
+    pub(super) fn new(args: &Args, layout: Layout, signals: &Signals) -> Self {
         let stop = signals.stop_flag();
         if args.output.json {
             return Output::Json(JsonLines::new(io::stdout(), stop));
         }
-        let layout = args.layout(target);
         let stop = Arc::clone(&stop);
         Output::Text(PingText::new(layout, io::stdout(), io::stderr(), stop))
     }
@@ -47,23 +46,6 @@ impl Output {
         match self {
             Output::Text(text) => text.into_result(),
             Output::Json(json) => json.into_result(),
-        }
-    }
-}
-
-impl Args {
-    fn layout(&self, target: &Target) -> Layout {
-        Layout {
-            detail: match (self.quiet, self.output.hex) {
-                (true, _) => Detail::Summary,
-                (_, true) => Detail::Bytes,
-                _ => Detail::Lines,
-            },
-            addresses: if self.numeric || target.numeric {
-                Addresses::Numbers
-            } else {
-                Addresses::Names
-            },
         }
     }
 }

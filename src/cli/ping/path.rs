@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Args, Ground};
 use crate::cli::output::{environment, unwritten, whole};
 use crate::error::Error;
-use crate::event::{EchoTraceEnd, Sink};
+use crate::event::{EchoSocket, EchoTraceEnd, Sink};
 use crate::flow::Family;
 use crate::ping::path::trace::Plan;
 use crate::ping::path::{MtuConfig, TraceConfig, mtu_options, search_mtu, trace_path};
@@ -95,6 +95,10 @@ fn ask(
     let answer = match question {
         Question::Trace => {
             let config = args.trace_config(target)?;
+            if socket.kind() == EchoSocket::Raw {
+                let admitted = socket.admit_errors();
+                admitted.map_err(|cause| Error::new("setsockopt", "ICMP_FILTER", cause))?;
+            }
             let trace = trace_path(&config, socket, &signals, output.sink())?;
             output.result("trace", ground, &trace);
             trace.end == EchoTraceEnd::Reached
@@ -128,7 +132,7 @@ impl Args {
                 ..Plan::default()
             },
             payload_bytes: self.size,
-            class: 0,
+            class: self.ping.class.unwrap_or_default(),
             naming: self.path_naming(),
             target,
         })
@@ -156,11 +160,11 @@ impl Args {
     }
 
     fn path_wait(&self) -> Duration {
-        WAIT
+        self.wait.unwrap_or(WAIT)
     }
 
     fn path_gap(&self) -> Duration {
-        Duration::ZERO
+        self.interval.unwrap_or_default()
     }
 
     fn path_naming(&self) -> Naming {
@@ -187,6 +191,7 @@ impl Output {
             detail: match (args.quiet, args.output.hex) {
                 (true, _) => PathDetail::Summary,
                 (_, true) => PathDetail::Bytes,
+                _ if args.ping.verbose => PathDetail::Steps,
                 _ => PathDetail::Lines,
             },
             names: !args.numeric,

@@ -36,6 +36,8 @@ pub enum Echo<'a> {
     Failure(Box<EchoFailure>),
     /// A request has had no answer.
     NoAnswer(EchoNoAnswer),
+    /// A router knows a better way for a request, and forwarded it.
+    Redirect(Box<EchoRedirect>),
     /// The figures so far, because someone asked (`SIGQUIT`).
     Status(Box<EchoSummary>),
     /// The figures at the end.
@@ -55,10 +57,12 @@ impl Echo<'_> {
             }),
             Echo::Reply(reply) => Echo::Reply(Box::new(EchoReply {
                 message: Cow::Owned(reply.message.into_owned()),
+                ip_options: Cow::Owned(reply.ip_options.into_owned()),
                 ..*reply
             })),
             Echo::Failure(failure) => Echo::Failure(failure),
             Echo::NoAnswer(silence) => Echo::NoAnswer(silence),
+            Echo::Redirect(redirect) => Echo::Redirect(redirect),
             Echo::Status(summary) => Echo::Status(summary),
             Echo::Summary(summary) => Echo::Summary(summary),
             Echo::Path(path) => Echo::Path(path),
@@ -199,9 +203,35 @@ pub struct EchoReply<'a> {
     pub judgement: EchoJudgement,
     /// Whether it is shorter than the request.
     pub truncated: bool,
+    /// The first payload byte that is not what was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrong_byte: Option<EchoWrongByte>,
+    /// The options of its IPv4 header (RFC 791), where it had any.
+    #[serde(
+        rename = "ip_options_hex",
+        serialize_with = "hexadecimal",
+        skip_serializing_if = "no_bytes"
+    )]
+    pub ip_options: Cow<'a, [u8]>,
     /// The ICMP message.
     #[serde(rename = "message_hex", serialize_with = "hexadecimal")]
     pub message: Cow<'a, [u8]>,
+}
+
+#[expect(clippy::ptr_arg, reason = "serde hands over the field as it is")]
+fn no_bytes(bytes: &Cow<'_, [u8]>) -> bool {
+    bytes.is_empty()
+}
+
+/// A payload byte that came back changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct EchoWrongByte {
+    /// Its place in the payload, from 0.
+    pub index: usize,
+    /// What was sent.
+    pub sent: u8,
+    /// What came back.
+    pub received: u8,
 }
 
 /// Whether a reply counts, and if not why.
@@ -233,6 +263,30 @@ pub struct EchoFailure {
     /// Why.
     #[serde(flatten)]
     pub cause: EchoCause,
+}
+
+/// A router's word on a better first hop (RFC 792, RFC 4861 section 8). The
+/// request itself is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EchoRedirect {
+    /// The target.
+    #[serde(flatten)]
+    pub target: EchoTarget,
+    /// The request's number.
+    pub number: u64,
+    /// The request's ICMP sequence number.
+    pub icmp_sequence: u16,
+    /// The router that says so.
+    pub from: EchoAddress,
+    /// Its name, if it was asked for and found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_name: Option<String>,
+    /// The router to use instead.
+    pub gateway: EchoAddress,
+    /// The ICMP code.
+    pub icmp_code: u8,
+    /// Code and gateway in words, as `ping(8)` says them.
+    pub meaning: String,
 }
 
 /// A request without an answer.

@@ -2,14 +2,19 @@
 //!
 //! Pure: bytes and addresses in, [`Arrival`]s out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::clock::Times;
+use super::quote;
 use crate::flow::Family;
-use crate::ping::wire::{self, Checksum, Framing};
+use crate::ping::wire::{self, Checksum, Echo, Framing};
 use crate::socket::icmp::{Identifiers, Origin, QueuedError, Received, Token};
+
+const SOURCE_QUENCH: u8 = 4;
+const REDIRECT: u8 = 5;
 
 /// Something that answers a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +25,64 @@ pub enum Arrival<'b> {
     Error(IcmpError<'b>),
     /// This host's kernel reports an error of its own.
     Local(LocalError),
+    /// A router knows a better one for a request of ours.
+    Redirect(Redirect),
+    /// The whole of an ICMP error that quotes a request of ours, beside its
+    /// [`Arrival::Error`]; only where
+    /// [`IcmpSocket::admit_errors`](crate::socket::icmp::IcmpSocket::admit_errors)
+    /// was called.
+    RawError(RawError<'b>),
+    /// A request of ours has left this host; only where
+    /// [`IcmpSocket::stamp_departures`](crate::socket::icmp::IcmpSocket::stamp_departures)
+    /// was called.
+    Departed(Departed),
+}
+
+/// An ICMP redirect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirect {
+    /// The request it quotes.
+    pub token: Token,
+    /// Where that request was going.
+    pub to: IpAddr,
+    /// Who sent the redirect, without port.
+    pub from: SocketAddr,
+    /// The router to use instead.
+    pub gateway: IpAddr,
+    /// Its code; 0 in ICMPv6.
+    pub icmp_code: u8,
+}
+
+/// An ICMP error as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawError<'b> {
+    /// The request it quotes.
+    pub token: Token,
+    /// Where that request was going.
+    pub to: IpAddr,
+    /// Who sent the error, without port.
+    pub from: SocketAddr,
+    /// The IPv4 header it arrived with; empty in IPv6.
+    pub header: &'b [u8],
+    /// The time to live or hop limit it arrived with.
+    pub ttl: Option<u8>,
+    /// The ICMP message, from its type on.
+    pub message: &'b [u8],
+    /// The quoted packet, from its IP header to the message's end: extensions
+    /// (RFC 4884) may follow it.
+    pub quoted: &'b [u8],
+    /// When.
+    pub times: Times,
+}
+
+/// When a request left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Departed {
+    /// The request.
+    pub token: Token,
+    /// When the device got it, since the Unix epoch by `CLOCK_REALTIME`, as is
+    /// [`Times::stamp`].
+    pub stamp: Duration,
 }
 
 /// An echo reply.
@@ -73,56 +136,119 @@ pub struct LocalError {
     pub info: u32,
 }
 
-pub(super) fn reply<'b>(
-    family: Family,
-    framing: Framing,
-    identifiers: Identifiers,
-    received: &Received<'b>,
-    times: Times,
-) -> Option<Reply<'b>> {
-    let parsed = wire::parse_reply(family, framing, received.bytes)?;
-    let token = identifiers.find(parsed.echo.identifier, parsed.echo.sequence)?;
-    Some(Reply {
-        token,
-        from: without_port(received.from?),
-        ttl: received.ttl.or(parsed.ttl),
-        class: received.class.or(parsed.class),
-        header: &received.bytes[..parsed.message.start],
-        message: received.bytes.get(parsed.message)?,
-        checksum: parsed.checksum,
-        times,
-    })
+/// Whose arrivals are looked at, and how they begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope {
+    pub(super) family: Family,
+    pub(super) framing: Framing,
+    pub(super) identifiers: Identifiers,
 }
 
-pub(super) fn error<'b>(
-    family: Family,
-    identifiers: Identifiers,
-    error: &QueuedError,
-    quoted: &'b [u8],
-) -> Option<Arrival<'b>> {
-    match error.origin {
-        Origin::Local => Some(Arrival::Local(LocalError {
-            to: error.target.map(without_port),
-            errno: error.errno,
-            info: error.info,
-        })),
-        Origin::Icmp {
+impl Scope {
+    /// What a message is to us.
+    pub(super) fn message<'b>(self, received: &Received<'b>, times: Times) -> Option<Arrival<'b>> {
+        let reply = self.reply(received, times).map(Arrival::Reply);
+        reply.or_else(|| self.quoting(received, times))
+    }
+
+    fn reply<'b>(self, received: &Received<'b>, times: Times) -> Option<Reply<'b>> {
+        let parsed = wire::parse_reply(self.family, self.framing, received.bytes)?;
+        Some(Reply {
+            token: self.find(parsed.echo)?,
+            from: without_port(received.from?),
+            ttl: received.ttl.or(parsed.ttl),
+            class: received.class.or(parsed.class),
+            header: &received.bytes[..parsed.message.start],
+            message: received.bytes.get(parsed.message)?,
+            checksum: parsed.checksum,
+            times,
+        })
+    }
+
+    fn quoting<'b>(self, received: &Received<'b>, times: Times) -> Option<Arrival<'b>> {
+        let found = quote::quoting(self.family, self.framing, received.bytes)?;
+        let (token, from) = (self.find(found.quoted.echo)?, without_port(received.from?));
+        let to = found.quoted.to;
+        if let Some(gateway) = found.gateway {
+            return Some(Arrival::Redirect(Redirect {
+                token,
+                to,
+                from,
+                gateway,
+                icmp_code: found.icmp_code,
+            }));
+        }
+        // Of all errors only this one is never in the queue of a raw socket.
+        if (self.family, found.icmp_type) == (Family::Ipv4, SOURCE_QUENCH) {
+            return Some(Arrival::Error(IcmpError {
+                token,
+                to: SocketAddr::new(to, 0),
+                from,
+                icmp_type: found.icmp_type,
+                icmp_code: found.icmp_code,
+                info: found.info,
+                quoted: found.quoted.request,
+            }));
+        }
+        let header = received.bytes.len() - found.message.len();
+        Some(Arrival::RawError(RawError {
+            token,
+            to,
+            from,
+            header: received.bytes.get(..header)?,
+            ttl: received.ttl.or_else(|| received.bytes.get(8).copied()),
+            message: found.message,
+            quoted: found.quoted.bytes,
+            times,
+        }))
+    }
+
+    /// What a queued error is to us.
+    pub(super) fn error<'b>(self, error: &QueuedError, quoted: &'b [u8]) -> Option<Arrival<'b>> {
+        let Origin::Icmp {
             offender,
             icmp_type,
             icmp_code,
-        } => {
-            let request = wire::parse_quoted_request(family, quoted)?;
-            Some(Arrival::Error(IcmpError {
-                token: identifiers.find(request.identifier, request.sequence)?,
-                to: without_port(error.target?),
-                from: without_port(offender?),
-                icmp_type,
-                icmp_code,
+        } = error.origin
+        else {
+            let local = LocalError {
+                to: error.target.map(without_port),
+                errno: error.errno,
                 info: error.info,
-                quoted,
-            }))
+            };
+            return (error.origin == Origin::Local).then_some(Arrival::Local(local));
+        };
+        let token = self.find(wire::parse_quoted_request(self.family, quoted)?)?;
+        let (to, from) = (without_port(error.target?), without_port(offender?));
+        if (self.family, icmp_type) == (Family::Ipv4, REDIRECT) {
+            return Some(Arrival::Redirect(Redirect {
+                token,
+                to: to.ip(),
+                from,
+                gateway: Ipv4Addr::from(error.info).into(),
+                icmp_code,
+            }));
         }
-        Origin::Unknown(_) => None,
+        Some(Arrival::Error(IcmpError {
+            token,
+            to,
+            from,
+            icmp_type,
+            icmp_code,
+            info: error.info,
+            quoted,
+        }))
+    }
+
+    /// The request in a packet that left.
+    pub(super) fn departed(self, received: &Received<'_>, stamp: Duration) -> Option<Departed> {
+        let packet = quote::departed(self.family, received.bytes, received.cut)?;
+        let token = self.find(packet.echo)?;
+        Some(Departed { token, stamp })
+    }
+
+    fn find(self, echo: Echo) -> Option<Token> {
+        self.identifiers.find(echo.identifier, echo.sequence)
     }
 }
 

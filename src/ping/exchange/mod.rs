@@ -8,6 +8,7 @@
 
 mod arrival;
 mod clock;
+mod quote;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,10 +23,15 @@ use super::wire;
 use crate::error::Error;
 use crate::event::EchoSocket;
 use crate::flow::Family;
-use crate::socket::icmp::{IcmpSocket, Identifiers, Incoming, Outgoing, QueuedError, Token};
+use crate::packet::checksum::Sum;
+use crate::socket::icmp::{
+    IcmpSocket, Identifiers, Incoming, Origin, Outgoing, Queued, QueuedError, Token,
+};
 
-pub use arrival::{Arrival, IcmpError, LocalError, Reply};
+pub use arrival::{Arrival, Departed, IcmpError, LocalError, RawError, Redirect, Reply};
 pub use clock::Times;
+
+use arrival::Scope;
 
 /// Messages in one system call.
 pub const BATCH: usize = 64;
@@ -89,12 +95,18 @@ struct Port<'a> {
     requests: Vec<Request>,
     outgoing: Outgoing,
     incoming: Incoming,
-    /// Errors taken from the queue while sending.
-    queued: VecDeque<(QueuedError, [u8; QUOTED])>,
+    /// The length of the payload written last, and its sum.
+    payload: (usize, Sum),
+    queue: Incoming,
+    /// Errors taken from the queue, each with what it quotes.
+    errors: VecDeque<(QueuedError, Vec<u8>)>,
+    departures: Vec<Departed>,
 }
 
-/// Bytes of a quoted request that are looked at.
-pub(super) const QUOTED: usize = 128;
+/// Messages taken from the error queue at once, and the room for each: an
+/// ICMPv6 error is as long as the smallest MTU (RFC 4443 section 2.4).
+const QUEUE: usize = 16;
+const QUOTED: usize = 1280;
 
 impl<'a> Exchange<'a> {
     /// An exchange on `sockets`, at most one of each family, whose requests
@@ -166,6 +178,13 @@ impl<'a> Exchange<'a> {
         others: &[BorrowedFd<'_>],
         deadline: Option<Instant>,
     ) -> Result<Ready, Error> {
+        // Errors that a flush took from the queue are news that no call tells.
+        let is_news = self.ports.iter().any(|port| !port.errors.is_empty());
+        let deadline = if is_news {
+            Some(Instant::now())
+        } else {
+            deadline
+        };
         let sockets = self.ports.iter().map(|port| port.socket.as_fd());
         let watched = sockets.chain(others.iter().copied());
         let mut descriptors: Vec<PollFd<'_>> = watched
@@ -199,8 +218,12 @@ impl<'a> Port<'a> {
             socket,
             requests: Vec::with_capacity(batch),
             outgoing: Outgoing::new(batch, longest, &template),
-            incoming: Incoming::new(batch, longest + IP_HEADER + SPARE),
-            queued: VecDeque::new(),
+            // An ICMP error may be longer than any reply.
+            incoming: Incoming::new(batch, (longest + IP_HEADER + SPARE).max(QUOTED)),
+            payload: (payload.len(), wire::payload_sum(&template)),
+            queue: Incoming::new(QUEUE, QUOTED),
+            errors: VecDeque::new(),
+            departures: Vec::new(),
         }
     }
 
@@ -223,7 +246,10 @@ impl<'a> Port<'a> {
             identifier,
             sequence,
         };
-        wire::write_header(self.socket.family(), &echo, message);
+        if self.payload.0 != request.payload_bytes {
+            self.payload = (request.payload_bytes, wire::payload_sum(message));
+        }
+        wire::write_header(self.socket.family(), &echo, self.payload.1, message);
         self.requests.push(request);
         true
     }
@@ -266,6 +292,10 @@ impl<'a> Port<'a> {
         }
         self.outgoing.clear();
         self.requests.clear();
+        if self.socket.is_stamping_departures() {
+            // Most are there by now; left there, they would wake us.
+            self.drain_queue();
+        }
     }
 
     fn tell_taken(
@@ -302,14 +332,34 @@ impl<'a> Port<'a> {
 
     /// Empties the error queue. How many errors were this host's own.
     fn drain_queue(&mut self) -> usize {
+        let scope = self.scope();
         let mut local = 0;
-        loop {
-            let mut quoted = [0; QUOTED];
-            let Ok(Some(error)) = self.socket.receive_error(&mut quoted) else {
-                return local;
-            };
-            local += usize::from(error.origin == crate::socket::icmp::Origin::Local);
-            self.queued.push_back((error, quoted));
+        while self.socket.receive_queue(&mut self.queue).unwrap_or(0) > 0 {
+            for message in self.queue.messages() {
+                match message.queued() {
+                    Some(Queued::Error(error)) => {
+                        local += usize::from(error.origin == Origin::Local);
+                        self.errors.push_back((error, message.bytes.to_vec()));
+                    }
+                    Some(Queued::Departure(stamp)) => {
+                        self.departures.extend(scope.departed(&message, stamp));
+                    }
+                    None => {}
+                }
+            }
+        }
+        local
+    }
+
+    fn scope(&self) -> Scope {
+        let (family, kind) = (self.socket.family(), self.socket.kind());
+        Scope {
+            family,
+            framing: match (kind, family) {
+                (EchoSocket::Raw, Family::Ipv4) => wire::Framing::Ipv4Header,
+                _ => wire::Framing::Message,
+            },
+            identifiers: self.socket.identifiers(),
         }
     }
 
@@ -322,37 +372,34 @@ impl<'a> Port<'a> {
         if flags.contains(PollFlags::POLLERR) {
             self.drain_queue();
         }
-        self.tell_errors(each);
+        self.tell_queued(each);
         if flags.is_empty() {
             return false;
         }
         if self.socket.receive_batch(&mut self.incoming).is_err() {
             // An error of an earlier request, also found in the queue.
             self.drain_queue();
-            self.tell_errors(each);
+            self.tell_queued(each);
             return true;
         }
         clock.read();
-        let (family, kind) = (self.socket.family(), self.socket.kind());
-        let framing = match (kind, family) {
-            (EchoSocket::Raw, Family::Ipv4) => wire::Framing::Ipv4Header,
-            _ => wire::Framing::Message,
-        };
+        let scope = self.scope();
         for received in self.incoming.messages() {
             let times = clock.times(received.stamp);
-            let identifiers = self.socket.identifiers();
-            if let Some(reply) = arrival::reply(family, framing, identifiers, &received, times) {
-                each(Arrival::Reply(reply));
+            if let Some(arrival) = scope.message(&received, times) {
+                each(arrival);
             }
         }
         self.incoming.is_full()
     }
 
-    fn tell_errors(&mut self, each: &mut impl FnMut(Arrival<'_>)) {
-        let (family, identifiers) = (self.socket.family(), self.socket.identifiers());
-        for (error, quoted) in self.queued.drain(..) {
-            let quoted = &quoted[..error.quoted.min(QUOTED)];
-            if let Some(arrival) = arrival::error(family, identifiers, &error, quoted) {
+    fn tell_queued(&mut self, each: &mut impl FnMut(Arrival<'_>)) {
+        let scope = self.scope();
+        for departed in self.departures.drain(..) {
+            each(Arrival::Departed(departed));
+        }
+        for (error, quoted) in self.errors.drain(..) {
+            if let Some(arrival) = scope.error(&error, &quoted) {
                 each(arrival);
             }
         }

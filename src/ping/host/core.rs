@@ -20,6 +20,9 @@ const FLOOD_PATIENCE: Duration = Duration::from_millis(10);
 const CATCH_UP: Duration = Duration::from_millis(10);
 /// The longest pause after the kernel had no buffer for a probe.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Without an interval, at most so many probes go out at once, and only while
+/// nobody has to wait for the replies.
+const MOST_AT_ONCE: u64 = 64;
 /// An interval below this is no interval (iputils counts milliseconds).
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -30,6 +33,10 @@ pub struct Plan {
     pub family: Family,
     /// From one probe to the next (`-i`); zero sends at each reply.
     pub interval: Duration,
+    /// How probes follow each other.
+    pub rhythm: Rhythm,
+    /// How many probes go out without waiting for a reply (`-l`), at least 1.
+    pub preload: u64,
     /// How many probes, or without limit (`-c`).
     pub count: Option<u64>,
     /// Stop this long after the start (`-w`).
@@ -44,11 +51,25 @@ impl Default for Plan {
         Self {
             family: Family::Ipv4,
             interval: Duration::from_secs(1),
+            rhythm: Rhythm::Steady,
+            preload: 1,
             count: None,
             deadline: None,
             linger: Some(Duration::from_secs(10)),
         }
     }
+}
+
+/// How probes follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rhythm {
+    /// One an interval.
+    Steady,
+    /// One an interval, which is usually zero (`-f`).
+    Flood,
+    /// As far apart as a round trip takes, whole milliseconds, and no less than
+    /// this (`-A`).
+    Adaptive(Duration),
 }
 
 /// A request to send now.
@@ -58,6 +79,8 @@ pub struct Probe {
     pub number: u64,
     /// What its reply is known by.
     pub token: Token,
+    /// The probe before it, where that has no reply yet.
+    pub unanswered: Option<u64>,
 }
 
 /// What is known of a reply before the core has judged it.
@@ -119,6 +142,8 @@ pub struct Core {
     acknowledged: u64,
     /// The newest probe that was answered.
     latest_answered: u64,
+    /// Without an interval: how many probes may be without a reply.
+    allowance: u64,
     tally: Tally,
     round_trips: RoundTrips,
 }
@@ -155,6 +180,7 @@ impl Core {
     /// A run that begins now and whose tokens tell `width` probes apart.
     pub fn new(plan: Plan, width: u64, now: Instant) -> Self {
         Self {
+            allowance: plan.preload.max(1),
             plan,
             width: width.max(1),
             started: now,
@@ -175,6 +201,9 @@ impl Core {
         if self.next_probe()? > now || self.is_finished(now) {
             return None;
         }
+        let before = self.window.back();
+        let unanswered = before.is_some_and(|sent| sent.fate != Fate::Answered);
+        let unanswered = unanswered.then_some(self.tally.transmitted);
         if self.window.len() as u64 == self.width {
             self.window.pop_front();
         }
@@ -188,7 +217,30 @@ impl Core {
         Some(Probe {
             number: self.tally.transmitted,
             token: self.token_of(self.tally.transmitted),
+            unanswered,
         })
+    }
+
+    /// Every probe sent so far was answered before anyone had to wait: without
+    /// an interval, the next ones may go out in larger batches.
+    pub fn handle_promptness(&mut self) {
+        self.allowance = (self.allowance * 2).clamp(1, MOST_AT_ONCE.max(self.plan.preload));
+    }
+
+    /// Replies have to be waited for: one probe at a time, or as many as the
+    /// preload allows.
+    pub fn handle_wait(&mut self) {
+        self.allowance = self.plan.preload.max(1);
+    }
+
+    /// Whether probes go out as replies come.
+    pub fn is_unpaced(&self) -> bool {
+        self.interval().is_zero()
+    }
+
+    /// Whether the newest probe was answered or failed.
+    pub fn is_caught_up(&self) -> bool {
+        self.acknowledged == self.tally.transmitted
     }
 
     /// The kernel had no buffer for this probe (`ENOBUFS`, `EAGAIN`), so that
@@ -341,7 +393,8 @@ impl Core {
         let time = self.last_sent.map_or(Duration::ZERO, |last| {
             last.saturating_duration_since(self.started)
         });
-        let unpaced = self.plan.interval < SHORTEST_INTERVAL && tally.received > 0;
+        let dense = self.plan.rhythm != Rhythm::Steady || self.plan.interval < SHORTEST_INTERVAL;
+        let unpaced = dense && tally.received > 0;
         let in_flight = self.in_flight(now);
         let settled = tally.received + tally.failed + in_flight;
         EchoSummary {
@@ -395,12 +448,21 @@ impl Core {
         if self.all_sent() {
             return None;
         }
-        let due = match self.last_sent {
-            Some(last) if self.plan.interval.is_zero() => {
-                if self.acknowledged < self.tally.transmitted {
-                    last + FLOOD_PATIENCE
-                } else {
+        let interval = self.interval();
+        let due = match (self.last_sent, self.plan.rhythm) {
+            (Some(last), _) if interval.is_zero() => {
+                let under_way = self.tally.transmitted - self.acknowledged;
+                if under_way < self.allowance.min(self.missing().max(1)) {
                     last
+                } else {
+                    last + FLOOD_PATIENCE
+                }
+            }
+            (Some(last), Rhythm::Adaptive(_)) => {
+                if self.tally.transmitted < self.plan.preload {
+                    last
+                } else {
+                    last + interval
                 }
             }
             _ => self.grid(self.slot),
@@ -408,7 +470,28 @@ impl Core {
         Some(self.pause.map_or(due, |(until, _)| due.max(until)))
     }
 
+    /// How many replies and errors will settle the run.
+    fn missing(&self) -> u64 {
+        let settled = self.tally.received + self.tally.errors;
+        let count = self.plan.count.unwrap_or(u64::MAX);
+        count.saturating_sub(settled)
+    }
+
+    /// From one probe to the next, as of now.
+    fn interval(&self) -> Duration {
+        match self.plan.rhythm {
+            Rhythm::Adaptive(shortest) if self.tally.received > 0 => {
+                let micros = self.round_trips.smoothed().as_micros();
+                let millis = u64::try_from((micros + 500) / 1000).unwrap_or(u64::MAX);
+                Duration::from_millis(millis).max(shortest)
+            }
+            _ => self.plan.interval,
+        }
+    }
+
+    /// The preload's probes are all due at the start.
     fn grid(&self, slot: u64) -> Instant {
+        let slot = slot.saturating_sub(self.plan.preload.saturating_sub(1));
         let nanoseconds = self.plan.interval.as_nanos() * u128::from(slot);
         self.started + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX / 2))
     }
@@ -437,12 +520,22 @@ impl Core {
         if self.tally.received == 0 {
             self.plan.linger
         } else {
-            Some((self.round_trips.longest() * 2).max(self.plan.interval))
+            Some((self.round_trips.longest() * 2).max(self.interval()))
         }
     }
 
     fn acknowledge(&mut self, number: u64) {
-        self.tally.pipe = self.tally.pipe.max(self.tally.transmitted - number + 1);
+        let under_way = self.tally.transmitted - number + 1;
+        // Those of a larger batch were answered one after the other, which only
+        // was not looked at.
+        let preload = self.plan.preload.max(1);
+        let batched = self.allowance > preload;
+        let pipe = if batched {
+            under_way.min(preload)
+        } else {
+            under_way
+        };
+        self.tally.pipe = self.tally.pipe.max(pipe);
         self.acknowledged = self.acknowledged.max(number);
     }
 

@@ -3,8 +3,9 @@
 //! [`Core`] decides, without a socket or a clock; [`run`] carries out.
 
 mod core;
+mod payload;
 mod run;
 mod tell;
 
-pub use core::{Condition, Core, Judged, Plan, Probe, Refused};
-pub use run::{Config, Naming, Outcome, run};
+pub use core::{Condition, Core, Judged, Plan, Probe, Refused, Rhythm};
+pub use run::{ArrivalTime, Config, Naming, Outcome, Responders, run};

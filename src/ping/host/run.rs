@@ -8,12 +8,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use super::core::{Core, Plan, Refused};
+use super::payload::payload;
 use super::tell::Tell;
 use crate::error::Error;
 use crate::event::{EchoSummary, Sink};
 use crate::ping::exchange::{BATCH, Exchange, Ready, Request, Sending};
 use crate::ping::names::Names;
-use crate::ping::{Signals, Target, wire};
+use crate::ping::{Signals, Target};
 use crate::socket::icmp::IcmpSocket;
 
 /// What to ping, and how.
@@ -25,8 +26,34 @@ pub struct Config {
     pub plan: Plan,
     /// Bytes after the ICMP header in each request (`-s`).
     pub payload_bytes: usize,
+    /// What the payload repeats (`-p`); nothing: it counts 0, 1, 2, …
+    pub pattern: Vec<u8>,
     /// What to call addresses (`-n`).
     pub naming: Naming,
+    /// Which time of a reply's arrival counts (`-U`).
+    pub arrival: ArrivalTime,
+    /// Who may answer.
+    pub responders: Responders,
+}
+
+/// Which time of a reply's arrival counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ArrivalTime {
+    /// When this host's kernel received it.
+    #[default]
+    Kernel,
+    /// When this program took it.
+    Program,
+}
+
+/// Who may answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Responders {
+    /// The target, or where it is a multicast address anyone.
+    #[default]
+    Target,
+    /// Anyone: the target is a broadcast address.
+    Anyone,
 }
 
 /// What to call the addresses that replies and errors come from.
@@ -67,7 +94,10 @@ pub fn run(
         if run.core.is_finished(looked_at) {
             break;
         }
-        looked_at = run.wait_and_receive(signals)?;
+        looked_at = match run.receive_at_once() {
+            Some(looked_at) => looked_at,
+            None => run.wait_and_receive(signals)?,
+        };
         run.tell.flush(Instant::now());
     }
     run.end(signals)
@@ -87,7 +117,7 @@ impl<'a> Run<'a> {
         socket: &'a IcmpSocket,
         sink: &'a dyn Sink,
     ) -> Result<Self, Error> {
-        let payload = wire::counting_payload(config.payload_bytes);
+        let payload = payload(&config.pattern, config.payload_bytes);
         let exchange = Exchange::new([socket], &payload, BATCH);
         let mut tell = Tell::new(config, socket, sink, Instant::now())?;
         tell.started();
@@ -109,18 +139,35 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// One probe a turn: what has arrived meanwhile is looked at in between.
+    /// All probes that are due, many in one system call.
     fn send_if_due(&mut self) {
-        let Some(probe) = self.core.poll_transmit(Instant::now()) else {
-            return;
-        };
-        self.numbers.push(probe.number);
-        self.exchange.push(Request {
-            token: probe.token,
-            to: self.tell.config().target.address,
-            ttl: None,
-            payload_bytes: self.tell.config().payload_bytes,
-        });
+        let now = Instant::now();
+        while self.collect_due(now) {
+            self.flush();
+        }
+    }
+
+    /// Up to a batch of probes that are due; whether there is one.
+    fn collect_due(&mut self, now: Instant) -> bool {
+        while self.numbers.len() < BATCH {
+            let Some(probe) = self.core.poll_transmit(now) else {
+                break;
+            };
+            if let Some(number) = probe.unanswered {
+                self.tell.no_answer(now, number);
+            }
+            self.numbers.push(probe.number);
+            self.exchange.push(Request {
+                token: probe.token,
+                to: self.tell.config().target.address,
+                ttl: None,
+                payload_bytes: self.tell.config().payload_bytes,
+            });
+        }
+        !self.numbers.is_empty()
+    }
+
+    fn flush(&mut self) {
         let (core, tell) = (&mut self.core, &mut self.tell);
         let mut numbers = self.numbers.drain(..);
         self.exchange.flush(|at, request, message, sending| {
@@ -146,17 +193,39 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// Sleeps until there is news and takes it. Everything that had arrived by
-    /// the time returned has been seen.
-    fn wait_and_receive(&mut self, signals: &Signals) -> Result<Instant, Error> {
-        let asleep_at = Instant::now();
-        let ready = self.wait(signals)?;
+    /// Without an interval: takes what is there, without waiting. `None`: replies
+    /// are missing that have to be waited for.
+    fn receive_at_once(&mut self) -> Option<Instant> {
+        if !self.core.is_unpaced() {
+            return None;
+        }
+        let looked_at = Instant::now();
+        while self.receive(Ready::ALL) {}
+        if !self.core.is_caught_up() {
+            self.core.handle_wait();
+            return None;
+        }
+        if !self.tell.wants_packets() {
+            self.core.handle_promptness();
+        }
+        Some(looked_at)
+    }
+
+    fn receive(&mut self, ready: Ready) -> bool {
         let (core, tell) = (&mut self.core, &mut self.tell);
         self.exchange.receive(ready, |arrival| {
             if !core.is_settled() {
                 tell.arrival(core, &arrival);
             }
-        });
+        })
+    }
+
+    /// Sleeps until there is news and takes it. Everything that had arrived by
+    /// the time returned has been seen.
+    fn wait_and_receive(&mut self, signals: &Signals) -> Result<Instant, Error> {
+        let asleep_at = Instant::now();
+        let ready = self.wait(signals)?;
+        self.receive(ready);
         Ok(asleep_at)
     }
 

@@ -10,11 +10,12 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use super::core::{Condition, Core};
-use super::run::{Config, Naming};
+use super::payload::{first_wrong_byte, payload};
+use super::run::{ArrivalTime, Config, Naming, Responders};
 use crate::error::Error;
 use crate::event::{
-    Echo, EchoCause, EchoFailure, EchoReply, EchoRequest, EchoStarted, EchoSummary, EchoTarget,
-    Sink,
+    Echo, EchoCause, EchoFailure, EchoNoAnswer, EchoPatience, EchoReply, EchoRequest, EchoStarted,
+    EchoSummary, EchoTarget, Sink,
 };
 use crate::flow::Family;
 use crate::ping::exchange::{Arrival, IcmpError, LocalError, Reply, Request};
@@ -24,8 +25,12 @@ use crate::ping::wire::Checksum;
 use crate::ping::{meaning, wire};
 use crate::socket::icmp::IcmpSocket;
 
+/// An IPv4 header without options.
+const IPV4_HEADER: usize = 20;
+
 pub(super) struct Tell<'a> {
     config: &'a Config,
+    payload: Vec<u8>,
     family: Family,
     about: EchoStarted,
     outbox: Outbox<'a>,
@@ -59,6 +64,7 @@ impl<'a> Tell<'a> {
         };
         Ok(Self {
             config,
+            payload: payload(&config.pattern, config.payload_bytes),
             family: socket.family(),
             about,
             outbox: Outbox::new(sink, began, names),
@@ -72,6 +78,11 @@ impl<'a> Tell<'a> {
 
     pub(super) fn about(&self) -> &EchoStarted {
         &self.about
+    }
+
+    /// Whether anyone wants to know of each packet.
+    pub(super) fn wants_packets(&self) -> bool {
+        self.outbox.is_wanted()
     }
 
     pub(super) fn pending_names(&self) -> Option<&Names> {
@@ -131,17 +142,36 @@ impl<'a> Tell<'a> {
         self.record(at, Echo::Failure(Box::new(failure)));
     }
 
+    /// A request goes out, and this one before it has no reply.
+    pub(super) fn no_answer(&mut self, at: Instant, number: u64) {
+        if !self.outbox.is_wanted() {
+            return;
+        }
+        let silence = EchoNoAnswer {
+            target: self.about.target.clone(),
+            number,
+            icmp_sequence: sequence_of(number),
+            patience: EchoPatience::Waiting,
+        };
+        self.record(at, Echo::NoAnswer(silence));
+    }
+
     pub(super) fn arrival(&mut self, core: &mut Core, arrival: &Arrival<'_>) {
         match arrival {
             Arrival::Reply(reply) => self.reply(core, reply),
             Arrival::Error(error) => self.icmp_error(core, error),
             Arrival::Local(error) => self.local_error(core, error),
+            Arrival::Redirect(_) | Arrival::RawError(_) | Arrival::Departed(_) => {}
         }
     }
 
     fn reply(&mut self, core: &mut Core, reply: &Reply<'_>) {
         let condition = self.condition(reply);
-        let Some(judged) = core.handle_reply(reply.times.arrived, reply.token, condition) else {
+        let at = match self.config.arrival {
+            ArrivalTime::Kernel => reply.times.arrived,
+            ArrivalTime::Program => reply.times.taken,
+        };
+        let Some(judged) = core.handle_reply(at, reply.token, condition) else {
             return;
         };
         if !self.outbox.is_wanted() {
@@ -162,6 +192,8 @@ impl<'a> Tell<'a> {
             out_of_order: judged.out_of_order,
             judgement: judged.judgement,
             truncated: message.len() < wire::HEADER + self.config.payload_bytes,
+            wrong_byte: first_wrong_byte(&self.payload, &message[wire::HEADER..]),
+            ip_options: reply.header.get(IPV4_HEADER..).unwrap_or_default().into(),
             message: message.into(),
         }));
         self.outbox.record(reply.times.taken, echo, reply.from);
@@ -171,11 +203,16 @@ impl<'a> Tell<'a> {
         let target = self.config.target.address.ip();
         if reply.checksum == Checksum::Wrong {
             Condition::BadChecksum
-        } else if reply.from.ip() == target || target.is_multicast() {
+        } else if reply.from.ip() == target || self.is_for_anyone() {
             Condition::Sound
         } else {
             Condition::DifferentAddress
         }
+    }
+
+    fn is_for_anyone(&self) -> bool {
+        self.config.responders == Responders::Anyone
+            || self.config.target.address.ip().is_multicast()
     }
 
     fn local_error(&mut self, core: &mut Core, error: &LocalError) {
@@ -235,6 +272,14 @@ impl<'a> Tell<'a> {
         let about: SocketAddr = self.config.target.address;
         self.outbox.record(at, echo, about);
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the sequence number is the low 16 bits"
+)]
+fn sequence_of(number: u64) -> u16 {
+    number as u16
 }
 
 fn sequence(request: &Request) -> u16 {

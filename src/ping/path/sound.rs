@@ -27,6 +27,9 @@ use crate::socket::icmp::{IcmpSocket, Options, PathMtu};
 /// Messages in one system call: there are never more probes under way.
 const BATCH: usize = 8;
 
+/// So many silent hops in a row, and nothing more is expected from behind.
+const SILENT_HOPS: u8 = 3;
+
 /// Which path to measure, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MtuConfig {
@@ -194,7 +197,7 @@ impl<'a> Sounding<'a> {
                     search.handle_error(number, mtu, refusals.len() - 1);
                 }
             }
-            Arrival::Error(_) => {}
+            _ => {}
         });
     }
 
@@ -243,7 +246,9 @@ impl<'a> Sounding<'a> {
             ..trace::Plan::default()
         };
         let mut walk: Trace<EchoAddress> = Trace::new(plan, Instant::now());
-        let mut last_heard = None;
+        let mut last_heard: Option<(u8, EchoAddress)> = None;
+        let silence = |heard: Option<&(u8, EchoAddress)>| heard.map_or(0, |(hop, _)| *hop);
+        let mut asked = 0;
         while !walk.is_finished() && !signals.is_stopped() {
             signals.take_status_request();
             self.walk_on(&mut walk, bytes);
@@ -253,6 +258,10 @@ impl<'a> Sounding<'a> {
                     Fate::Silent | Fate::Unsent(_) => None,
                 });
                 last_heard = heard.map(|from| (hop.hop, from)).or(last_heard);
+                asked = hop.hop;
+            }
+            if asked - silence(last_heard.as_ref()) >= SILENT_HOPS {
+                break;
             }
             let ready = self
                 .tell

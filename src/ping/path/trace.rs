@@ -201,6 +201,17 @@ impl<Detail: Clone> Trace<Detail> {
         true
     }
 
+    /// The answer to the probe came at `at`, as became known only now.
+    pub fn correct(&mut self, number: u64, at: Instant) {
+        if let Some(State::Settled {
+            sent_at,
+            fate: Fate::Answered { round_trip, .. },
+        }) = self.state(number)
+        {
+            *round_trip = at.saturating_duration_since(*sent_at);
+        }
+    }
+
     /// What the answer to a probe said, so that more can be added to it.
     pub fn detail(&mut self, number: u64) -> Option<&mut Detail> {
         match self.state(number)? {

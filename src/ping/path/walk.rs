@@ -4,6 +4,7 @@
 //! Owns no policy but what an ICMP error means for the path. Never prints and
 //! never waits for anything but `ppoll(2)`.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -17,8 +18,9 @@ use crate::event::{
 };
 use crate::flow::Family;
 use crate::packet::icmp_extension;
+use crate::packet::quote::{self, Quote, Sent};
 use crate::ping::exchange::{
-    Arrival, Exchange, IcmpError, LocalError, Ready, Reply, Request, Sending,
+    Arrival, Exchange, IcmpError, LocalError, RawError, Ready, Reply, Request, Sending,
 };
 use crate::ping::outbox::named_zone;
 use crate::ping::{Naming, Signals, Target, meaning, wire};
@@ -149,6 +151,8 @@ impl<'a> Walk<'a> {
             Arrival::Reply(reply) => heard.reply(&reply),
             Arrival::Error(error) => heard.error(&error),
             Arrival::Local(error) => heard.local(&error),
+            Arrival::RawError(error) => heard.whole(&error),
+            Arrival::Redirect(_) | Arrival::Departed(_) => {}
         });
     }
 
@@ -256,22 +260,80 @@ impl Heard<'_> {
         if error.to.ip() != self.config.target.address.ip() {
             return;
         }
-        let (icmp_type, icmp_code) = (error.icmp_type, error.icmp_code);
+        let number = error.token.0.into();
+        let numbers = (error.icmp_type, error.icmp_code, error.info);
+        if let Some(EchoHopFate::Error(known)) = self.trace.detail(number) {
+            // The whole of it came first, which does not name the number.
+            if known.message.is_empty() || known.info != 0 {
+                return;
+            }
+            known.info = error.info;
+            known.meaning = meaning::of_error(self.family, numbers.0, numbers.1, error.info);
+            return;
+        }
+        let hop_error = self.hop_error(error.from, numbers);
         let fate = EchoHopFate::Error(Box::new(EchoHopError {
-            from: named_zone(error.from),
+            extensions: icmp_extension::find(error.quoted, None),
+            ..hop_error
+        }));
+        let standing = standing(self.family, error.icmp_type, error.icmp_code);
+        self.trace
+            .handle_answer(Instant::now(), number, standing, fate);
+    }
+
+    /// The same error as it arrived, and when: all that the queue leaves out.
+    fn whole(&mut self, error: &RawError<'_>) {
+        let &[icmp_type, icmp_code, ..] = error.message else {
+            return;
+        };
+        let number = error.token.0.into();
+        if error.to != self.config.target.address.ip() {
+            return;
+        }
+        let standing = standing(self.family, icmp_type, icmp_code);
+        let fate = self.hop_error(error.from, (icmp_type, icmp_code, 0));
+        let fate = EchoHopFate::Error(Box::new(fate));
+        let at = error.times.arrived;
+        if !self.trace.handle_answer(at, number, standing, fate) {
+            self.trace.correct(number, at);
+        }
+        let quote = self.quote(error);
+        if let Some(EchoHopFate::Error(known)) = self.trace.detail(number) {
+            known.ttl = error.ttl;
+            known.quote = quote;
+            known.message = error.message.to_vec();
+            let found = icmp_extension::of_message(error.message, self.family == Family::Ipv6);
+            if !found.is_empty() {
+                known.extensions = found;
+            }
+        }
+    }
+
+    fn quote(&self, error: &RawError<'_>) -> Option<Quote> {
+        let payload = wire::counting_payload(self.config.payload_bytes);
+        let sent = Sent {
+            source: self.config.target.source.ip(),
+            destination: self.config.target.address.ip(),
+            class: self.config.class,
+            payload: &payload,
+        };
+        quote::compare(&sent, error.quoted)
+    }
+
+    fn hop_error(&self, from: SocketAddr, numbers: (u8, u8, u32)) -> EchoHopError {
+        let (icmp_type, icmp_code, info) = numbers;
+        EchoHopError {
+            from: named_zone(from),
             from_name: None,
             ttl: None,
             icmp_type,
             icmp_code,
-            info: error.info,
-            meaning: meaning::of_error(self.family, icmp_type, icmp_code, error.info),
-            extensions: icmp_extension::find(error.quoted, None),
+            info,
+            meaning: meaning::of_error(self.family, icmp_type, icmp_code, info),
+            extensions: Vec::new(),
             quote: None,
             message: Vec::new(),
-        }));
-        let standing = standing(self.family, icmp_type, icmp_code);
-        self.trace
-            .handle_answer(Instant::now(), error.token.0.into(), standing, fate);
+        }
     }
 
     /// Local errors name no request: it is the one just refused.

@@ -7,4 +7,4 @@ mod path;
 mod text;
 
 pub use path::{PathDetail, PathLayout, PathText};
-pub use text::{Addresses, Detail, Layout, PingText};
+pub use text::{Addresses, Detail, Extras, Header, Layout, PingText, Preamble};

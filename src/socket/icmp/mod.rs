@@ -1,29 +1,29 @@
 //! ICMP and ICMPv6 sockets, raw and datagram, and their error queue
 //! (`raw(7)`, `icmp(7)`, `ip(7)`, `ipv6(7)`, `recvmsg(2)`).
 //!
-//! Owns the filter, the time to live of what arrives, and the decoding of
-//! queued errors. Never reads an ICMP message and never blocks: every call has
+//! Owns how a socket is opened: its identifiers, and what comes along with each
+//! arrival. Never reads an ICMP message and never blocks: every call has
 //! `MSG_DONTWAIT`. A kernel-edge file: it may use `unsafe`.
 #![allow(unsafe_code)]
 
+mod admit;
 mod batch;
+mod control;
 mod identifiers;
 mod options;
 mod path_mtu;
+mod queue;
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::mem::size_of_val;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrStorage, recvmsg,
-    setsockopt, sockopt,
-};
+use nix::sys::socket::{SockaddrIn, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
@@ -34,15 +34,12 @@ use crate::flow::Family;
 pub use batch::{Incoming, Outgoing, Received};
 pub use identifiers::{Identifiers, Token};
 pub use options::{IpOptions, OptionError, Options, PathMtu};
+pub use queue::{Origin, Queued, QueuedError};
 
-/// `ICMP_FILTER` and `ICMP6_FILTER`: the same number at two levels.
-const FILTER: libc::c_int = 1;
-const ECHO_REPLY: u32 = 0;
-const ECHO_REPLY_V6: usize = 129;
 /// Room for some thousand small replies; the kernel grants what it allows.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// Control messages: a time to live, an error with two addresses, and spare.
-const CONTROL: usize = 512;
+/// The kernel's own time of each arrival comes with it.
+const ARRIVALS: u32 = libc::SOF_TIMESTAMPING_RX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
 
 /// A socket that sends echo requests and receives the replies to them.
 #[derive(Debug)]
@@ -53,6 +50,7 @@ pub struct IcmpSocket {
     identifiers: Identifiers,
     /// 0: none.
     flow_label: AtomicU32,
+    departures: AtomicBool,
 }
 
 /// Why no ICMP socket could be opened.
@@ -74,40 +72,6 @@ pub enum OpenError {
         /// What it gave.
         cause: io::Error,
     },
-}
-
-/// An error from a socket's queue (`IP_RECVERR`, `IPV6_RECVERR`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueuedError {
-    /// Bytes of the offending message, from its ICMP header on, that were
-    /// written to the caller's buffer.
-    pub quoted: usize,
-    /// Where that message was going.
-    pub target: Option<SocketAddr>,
-    /// The errno the error amounts to.
-    pub errno: Errno,
-    /// Where the error comes from.
-    pub origin: Origin,
-    /// An MTU in bytes or a pointer, with the errors that have one.
-    pub info: u32,
-}
-
-/// Where a queued error comes from (`ee_origin`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// This host's kernel.
-    Local,
-    /// An ICMP or ICMPv6 message.
-    Icmp {
-        /// Who sent it.
-        offender: Option<SocketAddr>,
-        /// Its type.
-        icmp_type: u8,
-        /// Its code.
-        icmp_code: u8,
-    },
-    /// Something else, by number.
-    Unknown(u8),
 }
 
 impl IcmpSocket {
@@ -139,20 +103,23 @@ impl IcmpSocket {
             EchoSocket::Datagram => (Type::DGRAM, "socket(SOCK_DGRAM)"),
         };
         let socket = Socket::new(domain, socket_type, Some(protocol)).map_err(failed(call))?;
-        if kind == EchoSocket::Raw {
-            filter(&socket, family).map_err(failed("setsockopt(ICMP_FILTER)"))?;
-        }
         report_errors(&socket, family).map_err(failed("setsockopt(IP_RECVERR)"))?;
         // A raw IPv4 socket hands out the whole header.
         if (kind, family) != (EchoSocket::Raw, Family::Ipv4) {
             report_header(&socket, family).map_err(failed("setsockopt(IP_RECVTTL)"))?;
         }
         // A smaller buffer only loses replies in a flood.
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+            let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        }
         // Without them, a reply's time is that of the call that takes it.
-        let _ = stamp_arrivals(&socket);
+        let _ = stamp(&socket, ARRIVALS);
         let identifiers = match kind {
-            EchoSocket::Raw => Identifiers::around(random_bits(), Identifiers::RAW_BITS),
+            EchoSocket::Raw => {
+                let ours = Identifiers::around(random_bits(), Identifiers::RAW_BITS);
+                admit::admit(&socket, family, ours).map_err(failed("setsockopt(ICMP_FILTER)"))?;
+                ours
+            }
             EchoSocket::Datagram => {
                 let bound = kernel_identifier(&socket, family).map_err(failed("bind"))?;
                 Identifiers::around(bound, 0)
@@ -164,6 +131,7 @@ impl IcmpSocket {
             kind,
             identifiers,
             flow_label: AtomicU32::new(0),
+            departures: AtomicBool::new(false),
         })
     }
 
@@ -183,59 +151,20 @@ impl IcmpSocket {
         self.identifiers
     }
 
-    /// Takes an error from the socket's queue (`recvmsg(2)` with
-    /// `MSG_ERRQUEUE`); `None` if none is there.
-    pub fn receive_error(&self, buffer: &mut [u8]) -> io::Result<Option<QueuedError>> {
-        let mut control = [0; CONTROL];
-        let mut slices = [IoSliceMut::new(buffer)];
-        let flags = MsgFlags::MSG_ERRQUEUE;
-        let Some(message) = self.recvmsg(&mut slices, &mut control, flags)? else {
-            return Ok(None);
-        };
-        let (error, offender) = message
-            .cmsgs()?
-            .find_map(|control| match control {
-                ControlMessageOwned::Ipv4RecvErr(error, offender) => {
-                    Some((error, offender.and_then(ipv4_address)))
-                }
-                ControlMessageOwned::Ipv6RecvErr(error, offender) => {
-                    Some((error, offender.and_then(ipv6_address)))
-                }
-                _ => None,
-            })
-            .ok_or_else(|| io::Error::other("an error without its control message"))?;
-        Ok(Some(QueuedError {
-            quoted: message.bytes,
-            target: message.address.as_ref().and_then(socket_address),
-            errno: Errno::from_raw(i32::try_from(error.ee_errno).unwrap_or_default()),
-            origin: match error.ee_origin {
-                libc::SO_EE_ORIGIN_LOCAL => Origin::Local,
-                libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => Origin::Icmp {
-                    offender,
-                    icmp_type: error.ee_type,
-                    icmp_code: error.ee_code,
-                },
-                other => Origin::Unknown(other),
-            },
-            info: error.ee_info,
-        }))
+    /// Makes the kernel tell when each request left this host, as
+    /// [`Queued::Departure`]s in the error queue (`SO_TIMESTAMPING`).
+    pub fn stamp_departures(&self) -> io::Result<()> {
+        // The packet comes back along with its stamp: a request is known by its
+        // own identifier and sequence number, so that no count of sends, which
+        // failed ones may or may not advance, has to be kept in step.
+        stamp(&self.socket, ARRIVALS | libc::SOF_TIMESTAMPING_TX_SOFTWARE)?;
+        self.departures.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
-    fn recvmsg<'a, 'outer, 'inner>(
-        &self,
-        slices: &'outer mut [IoSliceMut<'inner>],
-        control: &'a mut [u8],
-        flags: MsgFlags,
-    ) -> io::Result<Option<RecvMsg<'a, 'outer, SockaddrStorage>>>
-    where
-        'inner: 'outer,
-    {
-        let flags = flags | MsgFlags::MSG_DONTWAIT;
-        match recvmsg(self.socket.as_raw_fd(), slices, Some(control), flags) {
-            Ok(message) => Ok(Some(message)),
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
+    /// Whether [`IcmpSocket::stamp_departures`] was called.
+    pub fn is_stamping_departures(&self) -> bool {
+        self.departures.load(Ordering::Relaxed)
     }
 }
 
@@ -247,39 +176,6 @@ impl AsFd for IcmpSocket {
 
 fn is_refusal(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
-}
-
-/// Lets only echo replies in: a set bit keeps that type out. Errors come by
-/// the error queue, which this does not touch.
-fn filter(socket: &Socket, family: Family) -> io::Result<()> {
-    match family {
-        Family::Ipv4 => {
-            let kept_out: u32 = !(1 << ECHO_REPLY);
-            set_filter(socket, libc::SOL_RAW, &kept_out)
-        }
-        Family::Ipv6 => {
-            let mut kept_out = [u32::MAX; 8];
-            kept_out[ECHO_REPLY_V6 / 32] &= !(1 << (ECHO_REPLY_V6 % 32));
-            set_filter(socket, libc::IPPROTO_ICMPV6, &kept_out)
-        }
-    }
-}
-
-fn set_filter<T: Copy>(socket: &Socket, level: libc::c_int, filter: &T) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of_val(filter)).map_err(io::Error::other)?;
-    // SAFETY: the pointer and the length describe `filter`, which outlives the
-    // call; the kernel only reads it. The descriptor is open: we borrow its
-    // owner.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            FILTER,
-            std::ptr::from_ref(filter).cast(),
-            length,
-        )
-    };
-    Errno::result(result).map(drop).map_err(Into::into)
 }
 
 fn report_errors(socket: &Socket, family: Family) -> io::Result<()> {
@@ -304,14 +200,12 @@ fn report_header(socket: &Socket, family: Family) -> io::Result<()> {
     }
 }
 
-/// `SO_TIMESTAMPING`: the kernel's own time of each arrival comes with it.
-fn stamp_arrivals(socket: &Socket) -> io::Result<()> {
-    let flags = libc::SOF_TIMESTAMPING_RX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
-    let level = libc::SOL_SOCKET;
+fn stamp(socket: &Socket, flags: u32) -> io::Result<()> {
+    let option = libc::SO_TIMESTAMPING;
     set_option_bytes(
         socket.as_fd(),
-        level,
-        libc::SO_TIMESTAMPING,
+        libc::SOL_SOCKET,
+        option,
         &flags.to_ne_bytes(),
     )
 }
@@ -324,7 +218,7 @@ fn random_bits() -> u16 {
 
 /// Undoes `bind(2)` on a datagram socket, and with it what it was bound to:
 /// address, identifier, interface (`connect(2)` to `AF_UNSPEC`).
-fn disconnect(socket: &Socket) -> io::Result<()> {
+pub(crate) fn disconnect(socket: &Socket) -> io::Result<()> {
     let nowhere = SockaddrIn::new(0, 0, 0, 0, 0);
     let mut address: libc::sockaddr_in = *nowhere.as_ref();
     address.sin_family = u16::try_from(libc::AF_UNSPEC).unwrap_or_default();
@@ -344,19 +238,4 @@ fn kernel_identifier(socket: &Socket, family: Family) -> io::Result<u16> {
     socket.bind(&SocketAddr::from((any, 0)).into())?;
     let bound = socket.local_addr()?.as_socket();
     Ok(bound.map_or(0, |address| address.port()))
-}
-
-fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    let ipv4 = storage.as_sockaddr_in().copied().map(SocketAddr::from);
-    ipv4.or_else(|| storage.as_sockaddr_in6().copied().map(SocketAddr::from))
-}
-
-fn ipv4_address(address: libc::sockaddr_in) -> Option<SocketAddr> {
-    let known = i32::from(address.sin_family) == libc::AF_INET;
-    known.then(|| SockaddrIn::from(address).into())
-}
-
-fn ipv6_address(address: libc::sockaddr_in6) -> Option<SocketAddr> {
-    let known = i32::from(address.sin6_family) == libc::AF_INET6;
-    known.then(|| SockaddrIn6::from(address).into())
 }

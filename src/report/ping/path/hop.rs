@@ -236,7 +236,7 @@ fn sign_of_error(ipv6: bool, error: &EchoHopError) -> String {
 fn extension(extension: &Extension) -> String {
     match extension {
         Extension::Mpls { labels } => {
-            let labels: Vec<String> = labels.iter().map(label).collect();
+            let labels: Vec<String> = labels.iter().map(|&entry| label(entry)).collect();
             format!("MPLS {}", labels.join(", "))
         }
         Extension::Unknown {
@@ -250,10 +250,10 @@ fn extension(extension: &Extension) -> String {
     }
 }
 
-fn label(label: &MplsLabel) -> String {
+fn label(entry: MplsLabel) -> String {
     let MplsLabel {
         label, class, ttl, ..
-    } = label;
+    } = entry;
     format!("label {label} class {class} TTL {ttl}")
 }
 

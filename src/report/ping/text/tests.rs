@@ -2,8 +2,14 @@
 
 use std::net::IpAddr;
 
+use std::time::Duration;
+
+use super::figures::six_digits;
 use super::*;
-use crate::event::{EchoSocket, EchoTarget, Place};
+use crate::event::{
+    EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoReply, EchoRoundTrips, EchoSummary,
+    EchoTarget, Place,
+};
 
 fn address(text: &str) -> EchoAddress {
     text.parse::<IpAddr>().unwrap().into()
@@ -45,6 +51,8 @@ fn reply_in(micros: u64, judgement: EchoJudgement) -> Echo<'static> {
         out_of_order: false,
         judgement,
         truncated: false,
+        wrong_byte: None,
+        ip_options: (&[][..]).into(),
         message: [0, 0, 0xff, 0xfe].repeat(5).into(),
     }))
 }

@@ -1,0 +1,107 @@
+//! How a run against one host looks as text: which of `ping(8)`'s lines, and
+//! what stands before them.
+//!
+//! Owns the choice; the words of each line are the report's.
+
+use std::fmt::Write as _;
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::Args;
+use crate::event::EchoSocket;
+use crate::flow::Family;
+use crate::ping::{Reach, Target};
+use crate::report::ping::{Addresses, Detail, Extras, Header, Layout, Preamble};
+use crate::socket::icmp::IcmpSocket;
+
+impl Args {
+    pub(super) fn layout(&self, target: &Target, socket: &IcmpSocket) -> Layout {
+        Layout {
+            detail: match (self.quiet, self.output.hex, self.ping.flood) {
+                (true, ..) => Detail::Summary,
+                (_, true, _) => Detail::Bytes,
+                (.., true) => Detail::Dots,
+                _ => Detail::Lines,
+            },
+            addresses: if self.numeric || target.numeric {
+                Addresses::Numbers
+            } else {
+                Addresses::Names
+            },
+            header: self.header(socket),
+            preamble: self.preamble(target, socket),
+            now: std::time::SystemTime::now,
+            extras: Extras {
+                audible: self.ping.audible,
+                stamped: self.ping.stamps,
+                outstanding: self.ping.outstanding,
+                verbose: self.ping.verbose,
+            },
+        }
+    }
+
+    fn header(&self, socket: &IcmpSocket) -> Header {
+        let (interface, source) = self.origin();
+        let chosen = interface.is_some() || source.is_some() || self.ping.sticky;
+        let ip_options = self.ping.record_route || self.ping.timestamp.is_some();
+        Header {
+            from: chosen.then(|| interface.unwrap_or_default()),
+            flow_label: socket.flow_label(),
+            ip_options: ip_options && socket.family() == Family::Ipv4,
+        }
+    }
+
+    fn preamble(&self, target: &Target, socket: &IcmpSocket) -> Preamble {
+        let mut preamble = Preamble::default();
+        if self.ping.verbose {
+            preamble.err.push_str(&self.sockets_line(socket));
+        }
+        if let Some(pattern) = &self.ping.pattern {
+            let digits = hex::encode(&pattern.0);
+            let _ = writeln!(preamble.out, "PATTERN: 0x{digits}");
+        }
+        if self.ping.verbose {
+            let (family, name) = (family_name(Some(socket.family())), &target.canonical);
+            let _ = writeln!(
+                preamble.out,
+                "ai->ai_family: {family}, ai->ai_canonname: '{name}'"
+            );
+        }
+        if target.reach == Reach::Broadcast {
+            preamble
+                .err
+                .push_str("WARNING: pinging broadcast address\n");
+        }
+        preamble
+    }
+
+    /// As `ping -v` has it: both families' sockets, of which ours is the one in
+    /// use.
+    fn sockets_line(&self, socket: &IcmpSocket) -> String {
+        let kind = match socket.kind() {
+            EchoSocket::Raw => "SOCK_RAW",
+            EchoSocket::Datagram => "SOCK_DGRAM",
+        };
+        let number = socket.as_fd().as_raw_fd();
+        let of = |family| {
+            if self.family().is_none() || socket.family() == family {
+                format!("fd: {number} (socktype: {kind})")
+            } else {
+                "fd: -1 (socktype: 0)".to_owned()
+            }
+        };
+        format!(
+            "ping: sock4.{}, sock6.{}, hints.ai_family: {}\n\n",
+            of(Family::Ipv4),
+            of(Family::Ipv6),
+            family_name(self.family())
+        )
+    }
+}
+
+fn family_name(family: Option<Family>) -> &'static str {
+    match family {
+        None => "AF_UNSPEC",
+        Some(Family::Ipv4) => "AF_INET",
+        Some(Family::Ipv6) => "AF_INET6",
+    }
+}
