@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
         let now = Instant::now();
         while let Some(hop) = self.trace.poll_hop(now) {
             let hop = self.hop(hop);
-            self.tally.count(&hop);
+            self.tally.count(self.family, &hop);
             self.tell.record(now, EchoPath::Hop(hop));
         }
     }
@@ -209,7 +209,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Tally {
-    fn count(&mut self, hop: &EchoHop) {
+    fn count(&mut self, family: Family, hop: &EchoHop) {
         self.hops = hop.hop;
         for probe in &hop.probes {
             self.probes += 1;
@@ -218,9 +218,9 @@ impl Tally {
                     self.answered += 1;
                     self.end = Some(EchoTraceEnd::Reached);
                 }
-                EchoHopFate::Error(_) => {
+                EchoHopFate::Error(error) => {
                     self.answered += 1;
-                    if hop.last {
+                    if standing(family, error.icmp_type, error.icmp_code) == Standing::End {
                         self.end.get_or_insert(EchoTraceEnd::Unreachable);
                     }
                 }

@@ -149,7 +149,7 @@ impl<'h> Group<'h> {
                 remarks.push(format!("{} (type {kind}, code {code})", error.meaning));
             }
             remarks.extend(error.extensions.iter().map(extension));
-            remarks.extend(changes(layout, error));
+            remarks.extend(changes(layout, error, hop));
         }
         remarks.extend(self.way_back(hop));
         let mut seen = Vec::new();
@@ -258,7 +258,7 @@ fn label(entry: MplsLabel) -> String {
 }
 
 /// What became of the request on its way to who quotes it.
-fn changes(layout: PathLayout, error: &EchoHopError) -> Vec<String> {
+fn changes(layout: PathLayout, error: &EchoHopError, hop: u8) -> Vec<String> {
     let Some(quote) = &error.quote else {
         return Vec::new();
     };
@@ -271,8 +271,13 @@ fn changes(layout: PathLayout, error: &EchoHopError) -> Vec<String> {
         })
         .collect();
     let ttl = quote.ttl_left;
-    if layout.detail >= PathDetail::Steps || ttl > 1 {
-        lines.push(format!("the request arrived with TTL {ttl} left"));
+    if ttl > 1 {
+        let place = hop.saturating_sub(ttl).saturating_add(1);
+        lines.push(format!(
+            "the request arrived with TTL {ttl} of {hop}: this is hop {place}"
+        ));
+    } else if layout.detail >= PathDetail::Steps {
+        lines.push(format!("the request arrived with TTL {ttl}"));
     }
     lines
 }
