@@ -248,6 +248,22 @@ fn datagram_sockets_look_like_ping() {
     assert!(json.out.contains(r#""socket":"datagram""#), "{json:?}");
 }
 
+/// With `CAP_NET_RAW` and nothing else, where datagram sockets are forbidden.
+#[test]
+fn the_capability_alone_opens_raw_sockets() {
+    if !support::may_make_namespaces("ping in a namespace of its own") {
+        return;
+    }
+    let only = "setpriv --reuid 65534 --clear-groups --bounding-set -all,+net_raw \
+        --inh-caps -all,+net_raw --ambient-caps -all,+net_raw";
+    for address in ["127.0.0.1", "::1"] {
+        let line = format!("{only} /run/socklab ping --json -c 1 {address}");
+        let run = run(CLOSED_GROUPS, &line);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert!(run.out.contains(r#""socket":"raw""#), "{run:?}");
+    }
+}
+
 #[test]
 fn failures_exit_with_2_and_say_what_to_do() {
     if !support::may_make_namespaces("ping in a namespace of its own") {

@@ -90,6 +90,6 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
-        Command::Ping(args) => Ok(ping::run(args)?),
+        Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
 }

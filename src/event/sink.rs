@@ -122,7 +122,12 @@ impl Sink for Tee {
     }
 
     fn record(&self, event: &Event<'_>) {
-        for sink in self.0.iter().filter(|sink| sink.wants(event.topic())) {
+        let topic = event.topic();
+        let wants = |sink: &dyn Sink| {
+            // Who wants the figures alone takes them from among the rest.
+            sink.wants(topic) || (topic == Topic::Echo && sink.wants(Topic::EchoFigures))
+        };
+        for sink in self.0.iter().filter(|sink| wants(sink.as_ref())) {
             sink.record(event);
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Pure. The numbers are IANA's icmp-parameters and icmpv6-parameters.
 
+use std::net::IpAddr;
+
 use crate::flow::Family;
 
 /// Type, code and the number that comes with some of them (an MTU in bytes, a
@@ -11,6 +13,19 @@ pub fn of_error(family: Family, icmp_type: u8, icmp_code: u8, info: u32) -> Stri
         Family::Ipv4 => of_icmp(icmp_type, icmp_code, info),
         Family::Ipv6 => of_icmpv6(icmp_type, icmp_code, info),
     }
+}
+
+/// A redirect's code and the router it names in words.
+pub fn of_redirect(family: Family, icmp_code: u8, gateway: IpAddr) -> String {
+    let what = match (family, icmp_code) {
+        (Family::Ipv6, _) => "Redirect".to_owned(),
+        (Family::Ipv4, 0) => "Redirect Network".to_owned(),
+        (Family::Ipv4, 1) => "Redirect Host".to_owned(),
+        (Family::Ipv4, 2) => "Redirect Type of Service and Network".to_owned(),
+        (Family::Ipv4, 3) => "Redirect Type of Service and Host".to_owned(),
+        (Family::Ipv4, code) => format!("Redirect, Bad Code: {code}"),
+    };
+    format!("{what}(New nexthop: {gateway})")
 }
 
 fn of_icmp(icmp_type: u8, icmp_code: u8, info: u32) -> String {

@@ -15,6 +15,27 @@
 //! | `note` | `text` |
 //! | `result` | `command`, `environment`, `result`; that of `ping` is its summary's figures |
 //!
+//! # What a ping run tells
+//!
+//! A line with `type` `echo` has `at_ns`, `host` (always `client`), and `echo`
+//! with the fields below. All but a failure that does not tell have `index` and
+//! `name`: which of the targets it is about. Fields in brackets are absent where
+//! they do not apply.
+//!
+//! | `echo` | fields |
+//! |---|---|
+//! | `started` | `address`, [`address_name`], `source`, [`interface`], `socket` (`raw`, `datagram`), `identifier`, `payload_bytes`, `interval_ns` |
+//! | `request` | `number` (from 1), `icmp_sequence` (its low 16 bits), `message_hex` |
+//! | `reply` | `number`, `icmp_sequence`, `from`, [`from_name`], `ttl` or null, `message_bytes`, `rtt_ns` (send call to arrival in the kernel), `rtt_user_ns` (send call until the receive call returned), [`rtt_kernel_ns`] (the kernel's stamp of the departure to that of the arrival), [`out_of_order`: true], `judgement` (`counted`, `duplicate`, `bad_checksum`, `different_address`), `truncated`, [`wrong_byte`: `index`, `sent`, `received`], [`ip_options_hex`], `message_hex` |
+//! | `failure` | [`number`, `icmp_sequence`], `cause`: `icmp` with `from`, [`from_name`], `icmp_type`, `icmp_code`, `info` (an MTU or a pointer), `meaning`; `too_long` with `mtu_bytes`; `local` and `send` with `errno`, `meaning` |
+//! | `redirect` | `number`, `icmp_sequence`, `from`, [`from_name`], `gateway`, `icmp_code`, `meaning` |
+//! | `no_answer` | `number`, `icmp_sequence`, `patience`: `waiting` (it may come yet) or `over` (it counts as lost) |
+//! | `status`, `summary` | `address`, `source`, [`interface`], `socket`, `transmitted`, `received`, `duplicates`, `corrupted`, `errors`, `lost`, `in_flight`, `out_of_order`, `loss_percent` or null, `time_ns`, [`rtt_min_ns`, `rtt_avg_ns`, `rtt_max_ns`, `rtt_mdev_ns`, `rtt_ewma_ns`, `rtt_jitter_ns`, `rtt_p50_ns`, `rtt_p90_ns`, `rtt_p99_ns`], `pipe`, [`gap_ns`] |
+//!
+//! The summary is what the lines add up to: `transmitted` counts requests, with
+//! those that a `send` failure tells of; `received` and `duplicates` count
+//! replies by their `judgement`; `lost` and `in_flight` are the rest.
+//!
 //! # What `compare` results in
 //!
 //! The result holds `planned` and `sent_messages` (how many each kind was to

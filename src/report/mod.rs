@@ -14,6 +14,7 @@ mod evidence;
 pub mod fates;
 mod figure;
 mod glyph;
+mod histogram;
 pub mod html;
 pub mod json;
 pub mod ladder;

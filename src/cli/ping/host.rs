@@ -1,11 +1,10 @@
 //! `socklab ping HOST`: one host, as `ping(8)` does it.
 
-use std::io;
 use std::process::ExitCode;
 
 use super::Args;
-use super::output::Output;
-use crate::cli::output::{environment, unwritten};
+use super::output::{Ending, Opened};
+use crate::cli::output::environment;
 use crate::error::Error;
 use crate::flow::Family;
 use crate::ping::{self, Outcome, Reach, Signals, Target};
@@ -14,6 +13,7 @@ use crate::socket::icmp::{IcmpSocket, Options};
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     args.check_manners()?;
+    let opened = args.output.open()?;
     let mut ground = args.ground()?;
     let (host, family) = match &args.hosts[..] {
         [] => ground.server(args.family())?,
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     if args.ping.sticky {
         stick(&socket, &target)?;
     }
-    let code = run_on(args, &socket, target, ground.stage())?;
+    let code = run_on(args, opened, &socket, target, ground.stage())?;
     drop(socket);
     ground.close()?;
     Ok(code)
@@ -51,22 +51,21 @@ fn stick(socket: &IcmpSocket, target: &Target) -> Result<(), Error> {
 /// a private network namespace.
 fn run_on(
     args: &Args,
+    opened: Opened,
     socket: &IcmpSocket,
     target: Target,
     stage: &str,
 ) -> Result<ExitCode, Error> {
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
-    let output = Output::new(args, args.layout(&target, socket), &signals);
     let clock = Clock::start();
+    let output = opened.for_host(args, args.layout(&target, socket), clock, &signals)?;
     let outcome = ping::run(&args.config(target), socket, &signals, output.sink());
-    if let (Output::Json(json), Ok(outcome)) = (&output, &outcome) {
-        json.result("ping", &environment(clock, stage), &outcome.summary);
+    if let Ok(outcome) = &outcome {
+        output.result(&environment(clock, stage), &outcome.summary);
     }
-    match output.finish() {
-        // The reader has what it wanted: head(1), say.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(unwritten(error)),
-        Ok(()) => Ok(exit_code(&outcome?)),
+    match output.finish()? {
+        Ending::ReaderGone => Ok(ExitCode::SUCCESS),
+        Ending::Whole => Ok(exit_code(&outcome?)),
     }
 }
 

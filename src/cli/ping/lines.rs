@@ -66,6 +66,14 @@ impl Args {
                 "ai->ai_family: {family}, ai->ai_canonname: '{name}'"
             );
         }
+        if let (Some(interface), None) = self.origin()
+            && target.interface.as_ref() != Some(&interface)
+        {
+            let _ = writeln!(
+                preamble.err,
+                "ping: Warning: source address might be selected on device other than: {interface}"
+            );
+        }
         if target.reach == Reach::Broadcast {
             preamble
                 .err

@@ -7,6 +7,8 @@ mod lines;
 mod options;
 mod output;
 mod path;
+mod scrape;
+mod screen;
 mod sweep;
 
 use std::process::ExitCode;

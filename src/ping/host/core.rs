@@ -349,6 +349,11 @@ impl Core {
         Some(number)
     }
 
+    /// The number of the latest probe with this token, if it is remembered.
+    pub fn sent(&self, token: Token) -> Option<u64> {
+        self.number_of(token)
+    }
+
     /// This host's kernel reported an error of its own, such as a message
     /// longer than the MTU.
     pub fn handle_local_error(&mut self, _now: Instant) {

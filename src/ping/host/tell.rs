@@ -4,8 +4,9 @@
 //! Owns the checks that need the target's address. What does not pass leaves no
 //! trace.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -14,19 +15,23 @@ use super::payload::{first_wrong_byte, payload};
 use super::run::{ArrivalTime, Config, Naming, Responders};
 use crate::error::Error;
 use crate::event::{
-    Echo, EchoCause, EchoFailure, EchoNoAnswer, EchoPatience, EchoReply, EchoRequest, EchoStarted,
-    EchoSummary, EchoTarget, Sink,
+    Echo, EchoCause, EchoFailure, EchoNoAnswer, EchoPatience, EchoRedirect, EchoReply, EchoRequest,
+    EchoStarted, EchoSummary, EchoTarget, Sink, Topic,
 };
 use crate::flow::Family;
-use crate::ping::exchange::{Arrival, IcmpError, LocalError, Reply, Request};
+use crate::ping::exchange::{Arrival, Departed, IcmpError, LocalError, Redirect, Reply, Request};
 use crate::ping::names::Names;
 use crate::ping::outbox::{Outbox, named_zone};
 use crate::ping::wire::Checksum;
 use crate::ping::{meaning, wire};
-use crate::socket::icmp::IcmpSocket;
+use crate::socket::icmp::{IcmpSocket, Token};
 
 /// An IPv4 header without options.
 const IPV4_HEADER: usize = 20;
+/// Requests without a reply yet whose departures are remembered.
+const MOST_DEPARTURES: usize = 1 << 16;
+/// At shorter intervals, a stamp for each request would cost more than it says.
+const STAMPED_INTERVAL: Duration = Duration::from_millis(1);
 
 pub(super) struct Tell<'a> {
     config: &'a Config,
@@ -34,6 +39,8 @@ pub(super) struct Tell<'a> {
     family: Family,
     about: EchoStarted,
     outbox: Outbox<'a>,
+    /// When the kernel says that requests left, by `CLOCK_REALTIME`.
+    departures: HashMap<Token, Duration>,
     began: Instant,
 }
 
@@ -47,6 +54,10 @@ impl<'a> Tell<'a> {
         let by_name = config.naming == Naming::Names && !config.target.numeric;
         let names = by_name.then(Names::start).transpose();
         let names = names.map_err(|cause| Error::new("start", "name look-up", cause))?;
+        if sink.wants(Topic::Echo) && config.plan.interval >= STAMPED_INTERVAL {
+            // Without, only the kernel's own round trip is missing.
+            let _ = socket.stamp_departures();
+        }
         let target = &config.target;
         let about = EchoStarted {
             target: EchoTarget {
@@ -68,6 +79,7 @@ impl<'a> Tell<'a> {
             family: socket.family(),
             about,
             outbox: Outbox::new(sink, began, names),
+            departures: HashMap::new(),
             began,
         })
     }
@@ -161,8 +173,18 @@ impl<'a> Tell<'a> {
             Arrival::Reply(reply) => self.reply(core, reply),
             Arrival::Error(error) => self.icmp_error(core, error),
             Arrival::Local(error) => self.local_error(core, error),
-            Arrival::Redirect(_) | Arrival::RawError(_) | Arrival::Departed(_) => {}
+            Arrival::Redirect(redirect) => self.redirect(core, redirect),
+            Arrival::Departed(departed) => self.departed(departed),
+            Arrival::RawError(_) => {}
         }
+    }
+
+    /// Remembered until the reply comes.
+    fn departed(&mut self, departed: &Departed) {
+        if self.departures.len() >= MOST_DEPARTURES {
+            self.departures.clear();
+        }
+        self.departures.insert(departed.token, departed.stamp);
     }
 
     fn reply(&mut self, core: &mut Core, reply: &Reply<'_>) {
@@ -188,7 +210,7 @@ impl<'a> Tell<'a> {
             message_bytes: message.len(),
             round_trip: judged.round_trip,
             user_round_trip: reply.times.taken.saturating_duration_since(judged.sent_at),
-            kernel_round_trip: None,
+            kernel_round_trip: self.kernel_round_trip(reply),
             out_of_order: judged.out_of_order,
             judgement: judged.judgement,
             truncated: message.len() < wire::HEADER + self.config.payload_bytes,
@@ -208,6 +230,12 @@ impl<'a> Tell<'a> {
         } else {
             Condition::DifferentAddress
         }
+    }
+
+    /// From the kernel's stamp of the departure to its stamp of the arrival.
+    fn kernel_round_trip(&self, reply: &Reply<'_>) -> Option<Duration> {
+        let departed = self.departures.get(&reply.token)?;
+        reply.times.stamp?.checked_sub(*departed)
     }
 
     fn is_for_anyone(&self) -> bool {
@@ -266,6 +294,29 @@ impl<'a> Tell<'a> {
         };
         self.outbox
             .record(now, Echo::Failure(Box::new(failure)), error.from);
+    }
+
+    fn redirect(&mut self, core: &Core, redirect: &Redirect) {
+        let target = self.config.target.address.ip();
+        let Some(number) = core.sent(redirect.token) else {
+            return;
+        };
+        if redirect.to != target || !self.outbox.is_wanted() {
+            return;
+        }
+        let (gateway, icmp_code) = (redirect.gateway, redirect.icmp_code);
+        let told = EchoRedirect {
+            target: self.about.target.clone(),
+            number,
+            icmp_sequence: wire::sequence(redirect.token),
+            from: named_zone(redirect.from),
+            from_name: None,
+            gateway: gateway.into(),
+            icmp_code,
+            meaning: meaning::of_redirect(self.family, icmp_code, gateway),
+        };
+        let echo = Echo::Redirect(Box::new(told));
+        self.outbox.record(Instant::now(), echo, redirect.from);
     }
 
     fn record(&mut self, at: Instant, echo: Echo<'_>) {

@@ -6,19 +6,18 @@
 
 pub mod csv;
 mod figures;
-mod histogram;
 mod strip;
 mod words;
 
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-use self::histogram::Subject;
 use crate::compare::{Compared, Config, Message, Order, Pace, Variant};
 use crate::link::Account;
 use crate::report::evidence::Evidence;
 use crate::report::figure::{counted, duration, grouped};
 use crate::report::glyph;
+use crate::report::histogram::{self, Place, Subject};
 use crate::report::line::Line;
 use crate::report::style::{Paint, Style};
 use crate::report::table::{self, WRONG};
@@ -46,11 +45,7 @@ pub fn render(out: &mut impl Write, shown: &Shown<'_>, style: &Style) -> io::Res
     let mut lines = table::sentence(Paint::Heading, &headline(shown), style);
     let rows: Vec<Row<'_>> = compared.iter().filter_map(Row::of).collect();
     lines.extend(strip::lines(&rows, shown.sent as usize, style));
-    let subjects = compared.iter().filter_map(|one| {
-        let latency = one.column.result.as_ref().ok()?.latency;
-        Row::of(one).map(|row| Subject { row, latency })
-    });
-    lines.extend(histogram::lines(&subjects.collect::<Vec<_>>(), style));
+    lines.extend(latencies(compared, style));
     lines.extend(table::heading("The figures", style));
     lines.extend(figures::lines(shown, style));
     lines.push(Line::default());
@@ -69,6 +64,36 @@ pub fn render(out: &mut impl Write, shown: &Shown<'_>, style: &Style) -> io::Res
     lines.extend(evidence.link_lines(style));
     lines.extend(failures(shown, style));
     lines.iter().try_for_each(|line| line.write(out, style))
+}
+
+/// The histograms with their heading; nothing where nothing came.
+fn latencies(compared: &[Compared], style: &Style) -> Vec<Line> {
+    let measured = compared.iter().filter_map(|one| {
+        let latency = one.column.result.as_ref().ok()?.latency?;
+        Row::of(one).map(|row| (row, latency))
+    });
+    let measured: Vec<(Row<'_>, LatencySummary)> = measured.collect();
+    let subject = |(row, latency): &(Row<'_>, LatencySummary)| {
+        let latencies = row.messages.iter().filter_map(Message::latency);
+        Subject {
+            title: row.variant.title(),
+            unit: "message",
+            times: latencies.map(|latency| (latency, 1)).collect(),
+            percentiles: Some([latency.p50, latency.p90, latency.p99]),
+        }
+    };
+    let subjects: Vec<_> = measured.iter().map(subject).collect();
+    let gutter = gutter(measured.iter().map(|(row, _)| row));
+    let bars = histogram::lines(&subjects, Place { gutter, bar: 1 }, style);
+    if bars.is_empty() {
+        return bars;
+    }
+    let mut lines = table::heading("How long the messages took", style);
+    lines.extend(bars);
+    let text = "The scale is logarithmic, and each kind's highest bar is its fullest. \
+                At the marks 50, 90 and 99, so many in a hundred had come.";
+    lines.extend(table::sentence(Paint::Faint, text, style));
+    lines
 }
 
 fn unseen(shown: &Shown<'_>, style: &Style) -> Vec<Line> {

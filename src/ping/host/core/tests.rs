@@ -361,3 +361,117 @@ fn what_may_still_be_answered_is_not_lost() {
     assert_eq!(at(3_001), (1, 1), "the second failed, the third is overdue");
     assert_eq!(at(4_000), (2, 0));
 }
+
+fn unpaced(probes: u64) -> Plan {
+    Plan {
+        interval: Duration::ZERO,
+        rhythm: Rhythm::Flood,
+        ..count(probes)
+    }
+}
+
+/// Sends all that is due; how many.
+fn send_due(core: &mut Core, now: Instant) -> u32 {
+    let due = std::iter::from_fn(|| core.poll_transmit(now)).count();
+    u32::try_from(due).unwrap()
+}
+
+#[test]
+fn the_preload_goes_out_at_once_and_then_one_an_interval() {
+    let start = Instant::now();
+    let plan = Plan {
+        preload: 3,
+        ..count(5)
+    };
+    let mut core = Core::new(plan, WIDTH, start);
+    assert_eq!(send_due(&mut core, start), 3);
+    assert_eq!(core.next_deadline(), Some(start + ms(1000)));
+    assert_eq!(send_due(&mut core, start + ms(1000)), 1);
+    assert_eq!(send_due(&mut core, start + ms(2000)), 1);
+}
+
+#[test]
+fn without_an_interval_the_preload_bounds_what_is_under_way() {
+    let start = Instant::now();
+    let plan = Plan {
+        preload: 3,
+        ..unpaced(9)
+    };
+    let mut core = Core::new(plan, WIDTH, start);
+    assert_eq!(send_due(&mut core, start), 3);
+    core.handle_reply(start, Token(1), Condition::Sound);
+    assert_eq!(send_due(&mut core, start), 1);
+    assert_eq!(core.next_deadline(), Some(start + ms(10)));
+}
+
+#[test]
+fn batches_grow_while_nobody_waits_and_end_with_the_first_wait() {
+    let start = Instant::now();
+    let mut core = Core::new(unpaced(1_000_000), WIDTH, start);
+    let mut answered = 0;
+    for expected in [1, 2, 4, 8, 16, 32, 64, 64] {
+        assert_eq!(send_due(&mut core, start), expected);
+        for _ in 0..expected {
+            answered += 1;
+            core.handle_reply(start, Token(answered), Condition::Sound);
+        }
+        assert!(core.is_caught_up());
+        core.handle_promptness();
+    }
+    assert_eq!(send_due(&mut core, start), 64);
+    core.handle_wait();
+    assert_eq!(send_due(&mut core, start), 0);
+    for _ in 0..64 {
+        answered += 1;
+        core.handle_reply(start, Token(answered), Condition::Sound);
+    }
+    assert_eq!(send_due(&mut core, start), 1);
+    // Only the batch that was waited for was really under way at once.
+    assert_eq!(core.summary(&started(), start).pipe, 64);
+}
+
+#[test]
+fn a_batch_asks_for_no_more_replies_than_are_wanted() {
+    let start = Instant::now();
+    let plan = Plan {
+        deadline: Some(ms(1000)),
+        ..unpaced(3)
+    };
+    let mut core = Core::new(plan, WIDTH, start);
+    for _ in 0..6 {
+        core.handle_promptness();
+    }
+    assert_eq!(send_due(&mut core, start), 3);
+}
+
+#[test]
+fn an_adaptive_interval_follows_the_round_trips() {
+    let start = Instant::now();
+    let plan = |shortest| Plan {
+        rhythm: Rhythm::Adaptive(shortest),
+        ..count(9)
+    };
+    let mut core = Core::new(plan(Duration::ZERO), WIDTH, start);
+    assert_eq!(send_due(&mut core, start), 1);
+    assert_eq!(core.next_deadline(), Some(start + ms(1000)));
+    core.handle_reply(start + ms(40), Token(1), Condition::Sound);
+    assert_eq!(send_due(&mut core, start + ms(40)), 1);
+    assert_eq!(core.next_deadline(), Some(start + ms(80)));
+
+    let mut core = Core::new(plan(ms(2)), WIDTH, start);
+    assert_eq!(send_due(&mut core, start), 1);
+    core.handle_reply(start, Token(1), Condition::Sound);
+    assert_eq!(core.next_deadline(), Some(start + ms(2)));
+    assert!(!core.is_unpaced());
+}
+
+#[test]
+fn a_probe_names_the_one_before_it_that_has_no_answer() {
+    let start = Instant::now();
+    let mut core = Core::new(count(3), WIDTH, start);
+    let unanswered = |core: &mut Core, at| core.poll_transmit(start + at).unwrap().unanswered;
+    assert_eq!(unanswered(&mut core, ms(0)), None);
+    assert_eq!(unanswered(&mut core, ms(1000)), Some(1));
+    core.handle_reply(start + ms(1001), Token(2), Condition::Sound);
+    assert_eq!(unanswered(&mut core, ms(2000)), None);
+}

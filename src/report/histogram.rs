@@ -1,30 +1,34 @@
-//! Latency as a small histogram a kind of socket: bars over bins that grow by
-//! one factor and are common to all kinds, so that they stand under each other.
+//! Times as small histograms: bars over bins that grow by one factor and are
+//! common to all, so that they stand under each other.
 //!
-//! Below the bars stand the percentiles: the bins where half of the messages,
-//! nine in ten, and ninety-nine in a hundred had come. Owns the axis and the
-//! bars; the percentiles are the figures' own.
+//! Below the bars stand the percentiles: the bins where half, nine in ten, and
+//! ninety-nine in a hundred had come. Owns the axis and the bars; the
+//! percentiles are the caller's own.
 
 use std::time::Duration;
 
-use super::{LatencySummary, Row};
-use crate::report::figure::counted;
-use crate::report::glyph;
-use crate::report::line::Line;
-use crate::report::style::{Paint, Style};
-use crate::report::table;
+use super::figure::counted;
+use super::glyph;
+use super::line::Line;
+use super::style::{Paint, Style};
 
-/// A kind's messages, and its percentiles.
-#[derive(Debug, Clone, Copy)]
+/// One histogram.
+#[derive(Debug, Clone)]
 pub(super) struct Subject<'a> {
-    pub(super) row: Row<'a>,
-    pub(super) latency: Option<LatencySummary>,
+    /// What stands beside it.
+    pub(super) title: &'a str,
+    /// What is counted, such as `message`.
+    pub(super) unit: &'a str,
+    /// The times, each with how often it was.
+    pub(super) times: Vec<(Duration, u64)>,
+    /// The times that 50, 90 and 99 in a hundred did not exceed.
+    pub(super) percentiles: Option<[Duration; 3]>,
 }
 
 /// The blocks that fill an eighth to the whole of a cell.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// With at most so many kinds, bars are two cells high.
+/// With at most so many histograms, bars are two cells high.
 const FEW: usize = 4;
 
 /// The columns that the words of the marks may take beyond the last bin.
@@ -33,7 +37,7 @@ const MARGIN: usize = "50 90 99".len() + 1;
 /// The longest latency is at least so many times the shortest on the axis.
 const LEAST_SPAN: f64 = 1.5;
 
-/// The bins that all kinds share.
+/// The bins that all histograms share.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
     /// The logarithm of the first bin's beginning in nanoseconds.
@@ -71,10 +75,10 @@ impl Axis {
         ((share * self.bins as f64) as usize).min(self.bins - 1)
     }
 
-    fn count(self, messages: &[crate::compare::Message]) -> Vec<u64> {
+    fn count(self, times: &[(Duration, u64)]) -> Vec<u64> {
         let mut counts = vec![0; self.bins];
-        for latency in messages.iter().filter_map(crate::compare::Message::latency) {
-            counts[self.bin(latency)] += 1;
+        for (time, count) in times {
+            counts[self.bin(*time)] += count;
         }
         counts
     }
@@ -119,38 +123,59 @@ fn round_time(nanoseconds: u64) -> String {
     }
 }
 
-/// The histograms with their heading and axis; nothing where nothing came.
-pub(super) fn lines(subjects: &[Subject<'_>], style: &Style) -> Vec<Line> {
-    let has_any = |subject: &&Subject<'_>| subject.latency.is_some();
-    let subjects: Vec<_> = subjects.iter().filter(has_any).collect();
-    let gutter = super::gutter(subjects.iter().map(|subject| &subject.row));
-    let bins = style.columns() - gutter - MARGIN;
-    let messages = subjects.iter().flat_map(|subject| subject.row.messages);
-    let latencies = messages.filter_map(crate::compare::Message::latency);
-    let Some(axis) = Axis::over(latencies, bins) else {
+/// How the histograms lie on the page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Columns before the bars.
+    pub(super) gutter: usize,
+    /// Columns of each bar.
+    pub(super) bar: usize,
+}
+
+impl Place {
+    /// Bars as wide as gives so many values a shape: about two for each of the
+    /// root of their number.
+    pub(super) fn shaping(gutter: usize, values: u64, style: &Style) -> Self {
+        const WIDEST: usize = 4;
+        let columns = style.columns().saturating_sub(gutter + MARGIN);
+        let bars = usize::try_from(values.isqrt() * 2).unwrap_or(usize::MAX);
+        let bar = (columns / bars.max(1)).clamp(1, WIDEST);
+        Self { gutter, bar }
+    }
+}
+
+/// The histograms with their common axis; nothing where there is no time.
+pub(super) fn lines(subjects: &[Subject<'_>], place: Place, style: &Style) -> Vec<Line> {
+    let Place { gutter, bar } = place;
+    let bins = (style.columns() - gutter - MARGIN) / bar * bar;
+    let times = subjects.iter().flat_map(|subject| &subject.times);
+    let Some(axis) = Axis::over(times.map(|(time, _)| *time), bins) else {
         return Vec::new();
     };
     let height = if subjects.len() <= FEW { 2 } else { 1 };
-    let mut lines = table::heading("How long the messages took", style);
-    for subject in &subjects {
-        lines.extend(bars(subject.row, axis, gutter, height));
-        lines.extend(subject.latency.map(|latency| {
+    let mut lines = Vec::new();
+    for subject in subjects {
+        lines.extend(bars(subject, axis, place, height));
+        lines.extend(subject.percentiles.map(|times| {
             let mut line = Line::default();
             line.pad(gutter);
-            line.append(&percentiles(latency, axis));
+            line.append(&percentiles(times, axis));
             line
         }));
     }
     lines.extend(scale(axis, gutter));
-    let text = "The scale is logarithmic, and each kind's highest bar is its fullest. \
-                At the marks 50, 90 and 99, so many in a hundred had come.";
-    lines.extend(table::sentence(Paint::Faint, text, style));
     lines
 }
 
-/// One kind's bars, `height` cells high, the name beside the lowest.
-fn bars(row: Row<'_>, axis: Axis, gutter: usize, height: usize) -> Vec<Line> {
-    let counts = axis.count(row.messages);
+/// One subject's bars, `height` cells high, the name beside the lowest.
+fn bars(subject: &Subject<'_>, axis: Axis, place: Place, height: usize) -> Vec<Line> {
+    let Place { gutter, bar } = place;
+    let mut counts = axis.count(&subject.times);
+    let total = counts.iter().sum();
+    for bar in counts.chunks_mut(bar) {
+        let sum = bar.iter().sum();
+        bar.fill(sum);
+    }
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     let levels = height as u64 * 8;
     // What is not nothing is seen.
@@ -160,9 +185,9 @@ fn bars(row: Row<'_>, axis: Axis, gutter: usize, height: usize) -> Vec<Line> {
         let below = cell as u64 * 8;
         let mut line = Line::default();
         if cell == 0 {
-            line.push(Paint::Heading, row.variant.title());
+            line.push_fit(Paint::Heading, subject.title, gutter - 1);
         } else if cell + 1 == height {
-            line.push(Paint::Faint, &counted(counts.iter().sum(), "message"));
+            line.push_fit(Paint::Faint, &counted(total, subject.unit), gutter - 1);
         }
         line.pad(gutter);
         for count in &counts {
@@ -178,13 +203,9 @@ fn bars(row: Row<'_>, axis: Axis, gutter: usize, height: usize) -> Vec<Line> {
     lines
 }
 
-/// The marks below a kind's bars; marks that would touch are one.
-fn percentiles(latency: LatencySummary, axis: Axis) -> Line {
-    let marks = [
-        (latency.p50, "50"),
-        (latency.p90, "90"),
-        (latency.p99, "99"),
-    ];
+/// The marks below the bars; marks that would touch are one.
+fn percentiles(times: [Duration; 3], axis: Axis) -> Line {
+    let marks = times.into_iter().zip(["50", "90", "99"]);
     let mut placed: Vec<(usize, String)> = Vec::new();
     for (time, name) in marks {
         let column = axis.bin(time);
