@@ -105,7 +105,7 @@ fn many_requests_are_summed_up() {
     let mut fates: Vec<EchoHopFate> = (0..9).map(|_| error(exceeded([192, 0, 2, 1]))).collect();
     fates.push(EchoHopFate::NoErrorReceived);
     insta::assert_snapshot!(shown(PathDetail::Lines, &hop(fates)), @r"
-     3  r1.example (192.0.2.1)              9/10 min/avg/max 1.234/6.170/11.106 ms
+     3  r1.example (192.0.2.1)               9/10 min/avg/max 1.234/6.170/11.106 ms
     ");
 }
 
