@@ -25,6 +25,11 @@ pub use echo::{
     EchoReachability, EchoRedirect, EchoReply, EchoRequest, EchoRoundTrips, EchoSocket,
     EchoStarted, EchoSummary, EchoTarget, EchoUnresolved, EchoVerdict, EchoWrongByte,
 };
+pub use echo::{
+    EchoEnds, EchoHop, EchoHopError, EchoHopFate, EchoHopProbe, EchoLastHeard, EchoMtu,
+    EchoMtuFinding, EchoMtuStarted, EchoMtuStep, EchoPath, EchoTrace, EchoTraceEnd,
+    EchoTraceStarted,
+};
 pub use sample::{CongestionState, Limit, Sample};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};
 

@@ -11,6 +11,7 @@ pub mod host;
 pub mod meaning;
 mod names;
 mod outbox;
+pub mod path;
 mod privilege;
 mod resolve;
 mod signals;

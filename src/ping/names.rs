@@ -72,11 +72,15 @@ impl Names {
     /// The name of `address`; asks for it the first time.
     pub fn name(&mut self, now: Instant, address: SocketAddr) -> Name {
         self.collect();
+        if let Some(State::Asked(at)) = self.known.get(&address)
+            && now.saturating_duration_since(*at) >= PATIENCE
+        {
+            // It has no deadline any more that anyone could wait for.
+            self.known.insert(address, State::Answered(None));
+        }
         match self.known.get(&address) {
             Some(State::Answered(Some(name))) => Name::Known(name.clone()),
-            Some(State::Asked(at)) if now.saturating_duration_since(*at) < PATIENCE => {
-                Name::Pending
-            }
+            Some(State::Asked(_)) => Name::Pending,
             None if self.questions.try_send(address).is_ok() => {
                 if self.known.len() >= ANSWERS {
                     self.known.clear();
@@ -84,7 +88,7 @@ impl Names {
                 self.known.insert(address, State::Asked(now));
                 Name::Pending
             }
-            Some(State::Answered(None) | State::Asked(_)) | None => Name::Missing,
+            Some(State::Answered(None)) | None => Name::Missing,
         }
     }
 

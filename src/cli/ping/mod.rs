@@ -71,7 +71,8 @@ pub struct Args {
     #[arg(short, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 15, help_heading = options::PACE)]
     pub interval: Option<Duration>,
     /// Seconds to wait for a first reply after the last request; 0 waits for ever
-    /// [default: 10; of many targets without -c 0.5, else -i up to 2]
+    /// [default: 10; with --trace and --mtu 1; of many targets without -c 0.5, else
+    /// -i up to 2]
     #[arg(short = 'W', value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, display_order = 37, help_heading = options::PACE)]
     pub wait: Option<Duration>,
     /// Stop after this many seconds, however many replies there were; 0 never

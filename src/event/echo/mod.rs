@@ -4,6 +4,7 @@
 //! Pure values. Nothing here formats a line of output or decides what counts.
 
 mod many;
+mod path;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+
+pub use path::{
+    EchoEnds, EchoHop, EchoHopError, EchoHopFate, EchoHopProbe, EchoLastHeard, EchoMtu,
+    EchoMtuFinding, EchoMtuStarted, EchoMtuStep, EchoPath, EchoTrace, EchoTraceEnd,
+    EchoTraceStarted,
+};
 
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
@@ -42,6 +49,8 @@ pub enum Echo<'a> {
     Status(Box<EchoSummary>),
     /// The figures at the end.
     Summary(Box<EchoSummary>),
+    /// Something is known of the path (`--trace`, `--mtu`).
+    Path(Box<EchoPath>),
 }
 
 impl Echo<'_> {
@@ -65,6 +74,7 @@ impl Echo<'_> {
             Echo::Redirect(redirect) => Echo::Redirect(redirect),
             Echo::Status(summary) => Echo::Status(summary),
             Echo::Summary(summary) => Echo::Summary(summary),
+            Echo::Path(path) => Echo::Path(path),
         }
     }
 }

@@ -10,9 +10,11 @@ mod histogram;
 pub mod ledger;
 #[cfg(test)]
 mod made_up;
+mod path;
 pub mod prometheus;
 mod stats;
 pub mod sweep;
 mod text;
 
+pub use path::{PathDetail, PathLayout, PathText};
 pub use text::{Addresses, Detail, Extras, Header, Layout, PingText, Preamble};

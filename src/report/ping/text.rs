@@ -232,7 +232,7 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
             Echo::Reply(reply) => (layout.reply(reply, run), nothing()),
             Echo::Failure(failure) => layout.failure(failure, run.target.is_ipv6()),
             Echo::Redirect(redirect) => (layout.redirect(redirect), nothing()),
-            Echo::Verdict(_) | Echo::Unresolved(_) => return Ok(()),
+            Echo::Verdict(_) | Echo::Unresolved(_) | Echo::Path(_) => return Ok(()),
         };
         if to_out.is_empty() && to_err.is_empty() {
             return Ok(());

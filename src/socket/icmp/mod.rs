@@ -11,6 +11,7 @@ mod batch;
 mod control;
 mod identifiers;
 mod options;
+mod path_mtu;
 mod queue;
 
 use std::hash::{BuildHasher, RandomState};
