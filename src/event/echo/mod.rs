@@ -189,9 +189,9 @@ pub struct EchoReply<'a> {
     pub ttl: Option<u8>,
     /// Length of the ICMP message in bytes, header included.
     pub message_bytes: usize,
-    /// From our send call to the reply's arrival in the kernel, by this host's
-    /// monotonic clock; where the kernel stamps no arrivals, until our receive
-    /// call returned.
+    /// From the request's departure to the reply's arrival, by this host's
+    /// monotonic clock. Both are the kernel's stamps where it gives them; else
+    /// the one is our send call, and the other the return of our receive call.
     #[serde(rename = "rtt_ns", serialize_with = "nanoseconds")]
     pub round_trip: Duration,
     /// From our send call until our receive call returned.

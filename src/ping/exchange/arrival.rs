@@ -3,7 +3,7 @@
 //! Pure: bytes and addresses in, [`Arrival`]s out.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -83,6 +83,8 @@ pub struct Departed {
     /// When the device got it, since the Unix epoch by `CLOCK_REALTIME`, as is
     /// [`Times::stamp`].
     pub stamp: Duration,
+    /// The same on the monotonic clock.
+    pub at: Instant,
 }
 
 /// An echo reply.
@@ -241,10 +243,15 @@ impl Scope {
     }
 
     /// The request in a packet that left.
-    pub(super) fn departed(self, received: &Received<'_>, stamp: Duration) -> Option<Departed> {
+    pub(super) fn departed(
+        self,
+        received: &Received<'_>,
+        stamp: Duration,
+        at: Instant,
+    ) -> Option<Departed> {
         let packet = quote::departed(self.family, received.bytes, received.cut)?;
         let token = self.find(packet.echo)?;
-        Some(Departed { token, stamp })
+        Some(Departed { token, stamp, at })
     }
 
     fn find(self, echo: Echo) -> Option<Token> {

@@ -187,6 +187,7 @@ impl<'a> Port<'a> {
         let scope = self.scope();
         let mut local = 0;
         while self.socket.receive_queue(&mut self.queue).unwrap_or(0) > 0 {
+            let clock = Clock::default();
             for message in self.queue.messages() {
                 match message.queued() {
                     Some(Queued::Error(error)) => {
@@ -194,7 +195,8 @@ impl<'a> Port<'a> {
                         self.errors.push_back((error, message.bytes.to_vec()));
                     }
                     Some(Queued::Departure(stamp)) => {
-                        self.departures.extend(scope.departed(&message, stamp));
+                        let at = clock.times(Some(stamp)).arrived;
+                        self.departures.extend(scope.departed(&message, stamp, at));
                     }
                     None => {}
                 }

@@ -99,9 +99,9 @@ pub enum Condition {
 pub struct Judged {
     /// The number of the probe it answers.
     pub number: u64,
-    /// When that probe was sent.
+    /// When that probe was handed to the kernel.
     pub sent_at: Instant,
-    /// From then until now.
+    /// From when it left, as far as that is known, until now.
     pub round_trip: Duration,
     /// Whether it counts.
     pub judgement: EchoJudgement,
@@ -151,8 +151,10 @@ pub struct Core {
 /// A probe that was sent, in as little as there is to know of a million.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
-    /// Nanoseconds since the start.
+    /// When it was handed to the kernel, in nanoseconds since the start.
     at: u64,
+    /// How much later it left, in nanoseconds, as far as is known.
+    departure: u32,
     fate: Fate,
 }
 
@@ -209,7 +211,11 @@ impl Core {
         }
         let at = self.offset(now);
         let fate = Fate::Open;
-        self.window.push_back(Sent { at, fate });
+        self.window.push_back(Sent {
+            at,
+            departure: 0,
+            fate,
+        });
         self.last_sent = Some(now);
         self.tally.transmitted += 1;
         self.advance(now);
@@ -273,6 +279,17 @@ impl Core {
         }
     }
 
+    /// The kernel says when the probe with this token left. What cannot be is not
+    /// believed.
+    pub fn handle_departed(&mut self, token: Token, at: Instant) {
+        let at = self.offset(at);
+        let number = self.number_of(token);
+        if let Some(sent) = number.and_then(|number| self.sent_mut(number)) {
+            let later = at.checked_sub(sent.at);
+            sent.departure = later.and_then(|later| later.try_into().ok()).unwrap_or(0);
+        }
+    }
+
     /// The kernel refused this probe for good; it counts as sent.
     pub fn handle_failed(&mut self, number: u64) {
         if let Some(sent) = self.sent_mut(number) {
@@ -291,7 +308,10 @@ impl Core {
         let number = self.number_of(token)?;
         let sent = *self.sent_mut(number)?;
         let sent_at = self.instant(sent.at);
-        let round_trip = now.saturating_duration_since(sent_at);
+        let departed_at = sent_at + Duration::from_nanos(sent.departure.into());
+        let round_trip = now
+            .checked_duration_since(departed_at)
+            .unwrap_or_else(|| now.saturating_duration_since(sent_at));
         let mut out_of_order = false;
         let judgement = match condition {
             Condition::BadChecksum => EchoJudgement::BadChecksum,

@@ -174,13 +174,16 @@ impl<'a> Tell<'a> {
             Arrival::Error(error) => self.icmp_error(core, error),
             Arrival::Local(error) => self.local_error(core, error),
             Arrival::Redirect(redirect) => self.redirect(core, redirect),
-            Arrival::Departed(departed) => self.departed(departed),
+            Arrival::Departed(departed) => self.departed(core, departed),
             Arrival::RawError(_) => {}
         }
     }
 
     /// Remembered until the reply comes.
-    fn departed(&mut self, departed: &Departed) {
+    fn departed(&mut self, core: &mut Core, departed: &Departed) {
+        if self.config.arrival == ArrivalTime::Kernel {
+            core.handle_departed(departed.token, departed.at);
+        }
         if self.departures.len() >= MOST_DEPARTURES {
             self.departures.clear();
         }

@@ -475,3 +475,26 @@ fn a_probe_names_the_one_before_it_that_has_no_answer() {
     core.handle_reply(start + ms(1001), Token(2), Condition::Sound);
     assert_eq!(unanswered(&mut core, ms(2000)), None);
 }
+
+#[test]
+fn a_round_trip_begins_when_the_probe_left() {
+    let start = Instant::now();
+    let mut core = Core::new(count(3), WIDTH, start);
+    let round_trip = |core: &mut Core, called: u64, left: u64, arrived: u64| {
+        let probe = core.poll_transmit(start + ms(called)).unwrap();
+        core.handle_accepted(probe.number, start + ms(called));
+        core.handle_departed(probe.token, start + ms(left));
+        let judged = core.handle_reply(start + ms(arrived), probe.token, Condition::Sound);
+        judged.map(|judged| (judged.round_trip, judged.sent_at - start))
+    };
+    assert_eq!(round_trip(&mut core, 0, 2, 9), Some((ms(7), ms(0))));
+    // Neither before it was handed over nor after it was answered.
+    assert_eq!(
+        round_trip(&mut core, 1000, 900, 1009),
+        Some((ms(9), ms(1000)))
+    );
+    assert_eq!(
+        round_trip(&mut core, 2000, 2010, 2009),
+        Some((ms(9), ms(2000)))
+    );
+}
