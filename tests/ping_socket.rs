@@ -81,6 +81,24 @@ fn send(exchange: &mut Exchange<'_>, requests: &[Request]) -> Vec<Sending> {
     sent
 }
 
+/// Pings until a reply carries the kernel's stamp: the first socket on a machine
+/// that asks for stamps has them switched on in the background.
+fn await_stamps(exchange: &mut Exchange<'_>, ping: Request) {
+    let mut stamped = false;
+    while !stamped {
+        send(exchange, &[ping]);
+        let stamps = receive_until(
+            exchange,
+            |arrival| match arrival {
+                Arrival::Reply(reply) => Some(reply.times.stamp),
+                _ => None,
+            },
+            |stamps| !stamps.is_empty(),
+        );
+        stamped = stamps.iter().all(Option::is_some);
+    }
+}
+
 /// Receives until `enough` has been seen, each arrival as `tell` has it.
 fn receive_until<T: std::fmt::Debug>(
     exchange: &mut Exchange<'_>,
@@ -479,8 +497,10 @@ fn each_departure_is_its_own_requests_even_behind_one_that_failed() {
                 ..Options::default()
             };
             socket.apply(&options).unwrap();
-            socket.stamp_departures().unwrap();
             let mut exchange = Exchange::new([&socket], &[0; 2000], BATCH);
+            let first = request(&exchange, 9, loopback(family));
+            await_stamps(&mut exchange, first);
+            socket.stamp_departures().unwrap();
             let pings: Vec<Request> = (0_u64..)
                 .zip([16, 2000, 17, 1000, 0])
                 .map(|(number, payload_bytes)| Request {
@@ -671,8 +691,10 @@ fn a_departure_into_the_private_link_is_told_before_the_reply() {
         let server = SocketAddr::from((link.server().addresses().of(family), 0));
         let told = link.client().run(move || {
             let socket = IcmpSocket::open_kind(family, EchoSocket::Raw).unwrap();
-            socket.stamp_departures().unwrap();
             let mut exchange = Exchange::new([&socket], &[0; 16], BATCH);
+            let first = request(&exchange, 2, server);
+            await_stamps(&mut exchange, first);
+            socket.stamp_departures().unwrap();
             let ping = request(&exchange, 3, server);
             assert_eq!(send(&mut exchange, &[ping]), [Sending::Taken]);
             receive_until(
