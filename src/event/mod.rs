@@ -5,6 +5,7 @@
 //! prints: one event a line, field names stable, every time in nanoseconds
 //! since the run began.
 
+mod datagram;
 mod echo;
 mod sample;
 mod sink;
@@ -20,6 +21,7 @@ use crate::packet::alter::{Alteration, alter};
 use crate::packet::{Checksums, Dissection, LinkType, dissect_with};
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
+pub use datagram::{Datagram, Passage, Refusal};
 pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
     EchoReply, EchoRequest, EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary, EchoTarget,
@@ -56,6 +58,7 @@ impl Event<'_> {
                 What::Sample(sample) => What::Sample(sample),
                 What::Delivery(delivery) => What::Delivery(delivery),
                 What::Echo(echo) => What::Echo(echo.into_owned()),
+                What::Datagram(datagram) => What::Datagram(datagram.into_owned()),
                 What::Note(note) => What::Note(note),
             },
         }
@@ -70,6 +73,7 @@ impl Event<'_> {
             What::Packet(_) => Topic::Packet,
             What::Delivery(_) => Topic::Delivery,
             What::Echo(_) => Topic::Echo,
+            What::Datagram(_) => Topic::Datagram,
             What::Note(_) => Topic::Note,
         }
     }
@@ -113,6 +117,8 @@ pub enum What<'a> {
     Delivery(Delivery),
     /// A ping run sent, received or counted.
     Echo(Echo<'a>),
+    /// A datagram at a program's socket.
+    Datagram(Datagram<'a>),
     /// One sentence for the reader.
     Note(Note),
 }

@@ -23,6 +23,8 @@ pub enum Topic {
     Delivery,
     /// What a ping run sends, receives and counts.
     Echo,
+    /// Datagrams at a program's socket.
+    Datagram,
     /// Sentences.
     Note,
 }

@@ -9,6 +9,7 @@ pub mod account;
 mod chart;
 pub mod clocks;
 pub mod compare;
+pub mod datagrams;
 pub mod dump;
 mod evidence;
 pub mod fates;
