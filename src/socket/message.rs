@@ -28,6 +28,9 @@ use crate::recorder::Returned;
 pub struct Arrival {
     /// The address; IPv4's in its own form also on an IPv6 socket.
     pub address: IpAddr,
+    /// The one that an answer should come from: the same, or one of this host's
+    /// own where that is a group's or everybody's.
+    pub own: IpAddr,
     /// The interface's number.
     pub interface: u32,
 }
@@ -104,7 +107,7 @@ impl Datagram {
         self.recorder.call(
             &self.name,
             "sendmsg",
-            format_args!("{}, {to} from {}", Shown(data), from.address),
+            format_args!("{}, {to} from {}", Shown(data), from.own),
             || send_from(self.as_fd(), data, to, from),
             |sent| Returned::bytes(*sent),
         )
@@ -162,10 +165,12 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(Received, O
     let arrival = message.cmsgs()?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(Arrival {
             address: Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into(),
+            own: Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into(),
             interface: u32::try_from(info.ipi_ifindex).unwrap_or_default(),
         }),
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Arrival {
             address: IpAddr::from(info.ipi6_addr.s6_addr).to_canonical(),
+            own: IpAddr::from(info.ipi6_addr.s6_addr).to_canonical(),
             interface: info.ipi6_ifindex,
         }),
         _ => None,
@@ -191,7 +196,7 @@ fn send_from(
         sendmsg(socket.as_raw_fd(), &parts, &[control], flags, Some(&to))
     };
     // An interface binds the route; only a link-local address needs one.
-    let sent = match (to, from.address) {
+    let sent = match (to, from.own) {
         (SocketAddr::V4(_), IpAddr::V4(address)) => {
             let address = libc::in_addr {
                 s_addr: u32::from_ne_bytes(address.octets()),

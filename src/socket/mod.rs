@@ -5,6 +5,7 @@
 //! belongs to the network namespace of the thread that opened it and may be
 //! used from any thread.
 
+pub mod bulk;
 pub mod datagram;
 pub mod diag;
 mod handle;

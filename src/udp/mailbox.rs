@@ -20,10 +20,11 @@ use crate::event::{Datagram as Event, Passage, Refusal, Topic, What};
 use crate::flow::{Family, Kind};
 use crate::packet::{IcmpBody, IcmpFamily, IcmpHeader};
 use crate::recorder::Recorder;
+use crate::socket::bulk::Bulk;
 use crate::socket::icmp::{Origin, QueuedError};
 use crate::socket::message::Arrival;
 use crate::socket::options::{self, Applied, Moment, Role, SocketOption, Target};
-use crate::socket::{Datagram, Received, bind_failure};
+use crate::socket::{Datagram, Received};
 
 /// Datagrams and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -125,6 +126,7 @@ pub(super) struct Mailbox {
     peer: Option<SocketAddr>,
     family: Family,
     quoted: Vec<u8>,
+    bulk: Bulk,
     pub(super) tally: Tally,
 }
 
@@ -152,7 +154,7 @@ impl Mailbox {
         if let Some(local) = plan.local {
             socket
                 .bind(local)
-                .map_err(|error| bind_failure(local, error))?;
+                .map_err(|error| unbound(local, error))?;
         }
         if let Some(peer) = plan.peer {
             socket
@@ -168,6 +170,7 @@ impl Mailbox {
             peer: plan.peer,
             family,
             quoted: vec![0; 2048],
+            bulk: Bulk::new(),
             tally: Tally::default(),
         };
         Ok((mailbox, Opened { local, applied }))
@@ -248,6 +251,24 @@ impl Mailbox {
         self.tally.truncated += u64::from(received.is_truncated());
         self.tally.empty += u64::from(received.length == 0);
         Ok(Some(Incoming { received, arrival }))
+    }
+
+    /// Takes what waits in one call and hands over each datagram's length and
+    /// sender, and no byte of it; how many there were.
+    pub(super) fn count(
+        &mut self,
+        mut each: impl FnMut(usize, SocketAddr),
+    ) -> Result<usize, Error> {
+        let tally = &mut self.tally;
+        let taken = self.bulk.receive(self.socket.as_fd(), |bytes, from| {
+            tally.received.add(bytes);
+            tally.empty += u64::from(bytes == 0);
+            each(bytes, from);
+        });
+        match taken {
+            Err(error) if is_earlier(&error) => Ok(0),
+            taken => taken.map_err(|error| Error::new("recvmmsg on", self.socket.name(), error)),
+        }
     }
 
     /// Says what became of a datagram that was received.
@@ -453,6 +474,19 @@ fn is_earlier(error: &io::Error) -> bool {
                 | Errno::EOPNOTSUPP
         )
     )
+}
+
+fn unbound(local: SocketAddr, error: io::Error) -> Error {
+    let remedy = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRINUSE) => {
+            "another program has this port; two share it where both ask for --opt reuseport"
+        }
+        Some(Errno::EADDRNOTAVAIL) => "this host has no such address; `ip address` lists its own",
+        Some(Errno::EACCES) => "ports below 1024 need CAP_NET_BIND_SERVICE; try 5073",
+        Some(Errno::EINVAL) if local.is_ipv6() => "a link-local address needs its interface: fe80::1%eth0",
+        _ => return Error::new("bind", local, error),
+    };
+    Error::new("bind", local, error).remedy(remedy)
 }
 
 fn send_failure(operation: &str, target: impl std::fmt::Display, error: io::Error) -> Error {

@@ -10,6 +10,7 @@ pub mod check;
 pub mod connect;
 mod cut;
 mod demonstration;
+pub mod listen;
 mod mailbox;
 
 pub use cut::{Cut, LineEnd};

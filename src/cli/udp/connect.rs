@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::tool::{Run, ToolArgs, time};
+use super::tool::{Run, ToolArgs, Wanted, time};
 use crate::address::Endpoint;
 use crate::cli::output::{Colour, bytes, whole};
 use crate::error::Error;
@@ -32,7 +32,7 @@ Examples:
   socklab udp connect -z HOST 53                 open, closed, or no answer
   socklab udp connect --broadcast 255.255.255.255 5073
   socklab udp connect --interface eth0 --ttl 4 239.1.2.3 5073")]
-pub(super) struct Args {
+pub(super) struct ConnectArgs {
     /// HOST PORT, HOST:PORT, [IPv6]:PORT or NAME:SERVICE; the port is 5073
     /// where none is given
     #[arg(num_args = 0..=2, value_name = "ENDPOINT",
@@ -78,7 +78,7 @@ pub(super) struct Args {
 }
 
 /// Runs the tool.
-pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
+pub(super) fn run(args: &ConnectArgs, colour: Colour) -> Result<ExitCode, Error> {
     if let Some(code) = args.tool.help()? {
         return Ok(code);
     }
@@ -91,14 +91,14 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
         .or_port(crate::DEFAULT_PORT);
     let peer = args.tool.resolve(&endpoint)?;
     let source = args.source(peer)?;
-    let run = args.tool.begin(Place::Client, colour)?;
+    let run = args.tool.begin(Place::Client, colour, Wanted::Datagrams)?;
     if args.zero {
         return args.check(run, peer, source);
     }
     args.speak(run, peer, source)
 }
 
-impl Args {
+impl ConnectArgs {
     fn speak(
         &self,
         mut run: Run,

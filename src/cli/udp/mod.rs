@@ -6,6 +6,7 @@
 
 mod connect;
 mod demonstrate;
+mod listen;
 mod tool;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ Examples:
   socklab udp --message a --message b  two datagrams of your own
   socklab udp --delay 20ms --jitter 9ms --loss 20%
   socklab udp --json | jq .type        every event, the result last
+  socklab udp listen                   on port 5073, of whoever writes
   socklab udp connect HOST 5073        each line of input a datagram")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -37,7 +39,8 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Tool {
-    Connect(connect::Args),
+    Connect(connect::ConnectArgs),
+    Listen(listen::ListenArgs),
 }
 
 /// Runs the subcommand.
@@ -45,5 +48,6 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     match &args.tool {
         None => demonstrate::run(&args.demonstration, colour),
         Some(Tool::Connect(args)) => Ok(connect::run(args, colour)?),
+        Some(Tool::Listen(args)) => Ok(listen::run(args, colour)?),
     }
 }

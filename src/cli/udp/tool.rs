@@ -88,6 +88,15 @@ pub(super) struct ToolArgs {
     packets: bool,
 }
 
+/// What a tool is run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// What is odd about a datagram is worth a line.
+    Datagrams,
+    /// Nothing is worth a line but the count.
+    Counts,
+}
+
 /// What `--opt` asks for.
 #[derive(Debug, Clone)]
 enum Asked {
@@ -190,13 +199,14 @@ impl ToolArgs {
     }
 
     /// The sinks of a run, before it opens anything.
-    pub(super) fn begin(&self, place: Place, colour: Colour) -> Result<Run, Error> {
+    pub(super) fn begin(&self, place: Place, colour: Colour, wanted: Wanted) -> Result<Run, Error> {
         let interrupt = Interrupt::catch()?;
         let clock = Clock::start();
         let depth = match () {
             () if self.quiet => Depth::Silent,
             () if self.trace => Depth::Calls,
             () if self.verbose => Depth::Datagrams,
+            () if wanted == Wanted::Counts => Depth::Notes,
             () => Depth::Plain,
         };
         let style = colour.style_of(Stream::Err);
@@ -295,7 +305,7 @@ impl Run {
 }
 
 /// `sent 2 datagrams, 12 bytes; received 1 datagram, 6 bytes`.
-fn summary(tally: &Tally) -> String {
+pub(super) fn summary(tally: &Tally) -> String {
     let counted = |count: u64, thing: &str| {
         let s = if count == 1 { "" } else { "s" };
         format!("{count} {thing}{s}")
