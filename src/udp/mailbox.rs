@@ -152,9 +152,7 @@ impl Mailbox {
             .tell_all(family)
             .map_err(|error| Error::new("set IP_RECVERR for", address, error))?;
         if let Some(local) = plan.local {
-            socket
-                .bind(local)
-                .map_err(|error| unbound(local, error))?;
+            socket.bind(local).map_err(|error| unbound(local, error))?;
         }
         if let Some(peer) = plan.peer {
             socket
@@ -483,7 +481,9 @@ fn unbound(local: SocketAddr, error: io::Error) -> Error {
         }
         Some(Errno::EADDRNOTAVAIL) => "this host has no such address; `ip address` lists its own",
         Some(Errno::EACCES) => "ports below 1024 need CAP_NET_BIND_SERVICE; try 5073",
-        Some(Errno::EINVAL) if local.is_ipv6() => "a link-local address needs its interface: fe80::1%eth0",
+        Some(Errno::EINVAL) if local.is_ipv6() => {
+            "a link-local address needs its interface: fe80::1%eth0"
+        }
         _ => return Error::new("bind", local, error),
     };
     Error::new("bind", local, error).remedy(remedy)

@@ -91,7 +91,12 @@ pub(super) fn run(args: &ConnectArgs, colour: Colour) -> Result<ExitCode, Error>
         .or_port(crate::DEFAULT_PORT);
     let peer = args.tool.resolve(&endpoint)?;
     let source = args.source(peer)?;
-    let run = args.tool.begin(Place::Client, colour, Wanted::Datagrams)?;
+    let wanted = if args.zero {
+        Wanted::Counts
+    } else {
+        Wanted::Datagrams
+    };
+    let run = args.tool.begin(Place::Client, colour, wanted)?;
     if args.zero {
         return args.check(run, peer, source);
     }
