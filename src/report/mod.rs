@@ -25,6 +25,7 @@ mod sequence;
 mod sockets;
 mod style;
 mod table;
+pub mod talk;
 pub mod tcp;
 pub mod udp;
 

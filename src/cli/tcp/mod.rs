@@ -6,6 +6,7 @@
 mod connect;
 mod demonstrate;
 mod listen;
+mod tool;
 
 use std::process::ExitCode;
 
@@ -45,7 +46,7 @@ enum Tool {
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     match &args.tool {
         None => demonstrate::run(&args.demonstration, colour),
-        Some(Tool::Connect(args)) => Ok(connect::run(args)?),
-        Some(Tool::Listen(args)) => Ok(listen::run(args)?),
+        Some(Tool::Connect(args)) => Ok(connect::run(args, colour)?),
+        Some(Tool::Listen(args)) => Ok(listen::run(args, colour)?),
     }
 }
