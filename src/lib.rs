@@ -24,6 +24,7 @@
 //! | [`link`] | two private hosts and the wire between them | |
 //! | [`stage`] | where a demonstration plays: the link, or loopback | |
 //! | [`tcp`], [`udp`], [`ping`] | one engine each | |
+//! | [`serve`] | a server for many clients, in each of the ways that is done |
 //! | [`lab`] | any program on the two hosts, and no orphan left |
 //! | [`compare`] | the same messages through all three kinds of socket | |
 //! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng, the page: renderings of events | |
@@ -32,7 +33,7 @@
 //! # The import law
 //!
 //! Imports point down only:
-//! `main → cli → report → compare → {tcp, udp, ping, lab} → stage → link → capture → socket →
+//! `main → cli → report → compare → {tcp, udp, ping, serve, lab} → stage → link → capture → socket →
 //! recorder → error → pure`.
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
@@ -52,6 +53,7 @@ pub mod ping;
 pub mod probe;
 pub mod recorder;
 pub mod report;
+pub mod serve;
 pub mod socket;
 pub mod stage;
 pub mod stats;
