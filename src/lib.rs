@@ -18,8 +18,10 @@
 //! | [`stats`] | loss, duplicates, reordering, percentiles | yes |
 //! | [`units`] | how durations and bytes are written for programs | yes |
 //! | [`error`] | operation, target, cause, remedy | |
+//! | [`address`] | endpoints as typed, look-up, networks by CIDR | |
 //! | [`recorder`] | the run's clock and the sink, in the hand of whoever sees something happen | |
 //! | [`socket`] | thin recorded wrappers over the kernel's sockets; `TCP_INFO`; `sock_diag` | |
+//! | [`pipe`] | standard input and output joined to a socket | |
 //! | [`capture`] | packets seen on a real interface | |
 //! | [`link`] | two private hosts and the wire between them | |
 //! | [`stage`] | where a demonstration plays: the link, or loopback | |
@@ -33,11 +35,12 @@
 //! # The import law
 //!
 //! Imports point down only:
-//! `main → cli → report → compare → {tcp, udp, ping, serve, lab} → stage → link → capture → socket →
-//! recorder → error → pure`.
+//! `main → cli → report → compare → {tcp, udp, ping, serve, lab} → stage → link → capture → pipe →
+//! socket → recorder → address → error → pure`.
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
+pub mod address;
 pub mod capture;
 pub mod cli;
 pub mod compare;
@@ -50,6 +53,7 @@ pub mod lab;
 pub mod link;
 pub mod packet;
 pub mod ping;
+pub mod pipe;
 pub mod probe;
 pub mod recorder;
 pub mod report;

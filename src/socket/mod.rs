@@ -10,6 +10,7 @@ pub mod diag;
 mod handle;
 pub mod icmp;
 pub(crate) mod kernel;
+pub mod options;
 pub(crate) mod packet;
 pub mod raw;
 pub mod stream;
