@@ -24,11 +24,50 @@ const BACKLOG: i32 = 4096;
 /// How long a server without descriptors leaves the door alone.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
-/// A listener on `address`, as `model` needs it.
-pub fn bind(address: SocketAddr, model: Model) -> Result<TcpListener, Error> {
+/// Where the clients of a server come in.
+pub struct Entrance {
+    pub(super) listeners: Vec<TcpListener>,
+    /// Where it is.
+    pub address: SocketAddr,
+}
+
+impl Entrance {
+    /// Listens on the first of the addresses that this host has, as `model`
+    /// needs it: with a listener for each of so many workers, or with one.
+    pub fn open(addresses: &[SocketAddr], model: Model, workers: usize) -> Result<Self, Error> {
+        let mut failure = Error::new("listen on", "", "no address was given");
+        for address in addresses {
+            match Self::at(*address, model, workers) {
+                Ok(entrance) => return Ok(entrance),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    fn at(address: SocketAddr, model: Model, workers: usize) -> Result<Self, Error> {
+        let first = bind(address, model)?;
+        let address = first
+            .local_addr()
+            .map_err(|error| Error::new("getsockname", address, error))?;
+        let mut listeners = vec![first];
+        if model == Model::Reuseport {
+            for _ in 1..workers {
+                listeners.push(bind(address, model)?);
+            }
+        }
+        Ok(Self { listeners, address })
+    }
+}
+
+fn bind(address: SocketAddr, model: Model) -> Result<TcpListener, Error> {
     let failed = |error| Error::new("listen on", address, error);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(failed)?;
     socket.set_reuse_address(true).map_err(failed)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // IPv4's clients too, whatever the system's default.
+        socket.set_only_v6(false).map_err(failed)?;
+    }
     if model == Model::Reuseport {
         socket.set_reuse_port(true).map_err(failed)?;
     }

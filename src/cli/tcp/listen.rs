@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
+use super::serve::ServeArgs;
 use crate::address::{Endpoint, Question, resolve};
 use crate::error::Error;
 use crate::flow::Kind;
@@ -18,6 +19,9 @@ pub(super) struct Args {
     /// given.
     #[arg(num_args = 0..=2, value_name = "ENDPOINT", allow_negative_numbers = true)]
     endpoint: Vec<String>,
+
+    #[command(flatten)]
+    serve: ServeArgs,
 }
 
 /// Runs the tool.
@@ -32,6 +36,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
         kind: Kind::Tcp,
     };
     let addresses = resolve(&endpoint, question)?;
+    if args.serve.is_asked_for() {
+        return args.serve.run(&addresses);
+    }
     let failed = |error| Error::new("listen on", &endpoint, error);
     let listener = TcpListener::bind(&addresses[..]).map_err(failed)?;
     note!("listening on {}", listener.local_addr().map_err(failed)?);

@@ -27,14 +27,7 @@ const STOP: Token = Token(usize::MAX);
 const DOOR: Token = Token(usize::MAX - 1);
 
 pub(super) fn serve(door: &Door<'_>) -> Result<(), Error> {
-    let failed = |error| Error::new("epoll", "the listener", error);
-    let mut turning = Loop::open(door).map_err(failed)?;
-    while !turning.is_ending(door) {
-        turning.sleep().map_err(failed)?;
-        turning.advance();
-        turning.welcome(door)?;
-    }
-    Ok(())
+    Loop::open(door)?.run(door)
 }
 
 struct Client {
@@ -43,7 +36,7 @@ struct Client {
     is_watched_for_room: bool,
 }
 
-struct Loop {
+pub(super) struct Loop {
     poll: Poll,
     events: Events,
     listener: mio::net::TcpListener,
@@ -60,7 +53,22 @@ struct Loop {
 }
 
 impl Loop {
-    fn open(door: &Door<'_>) -> io::Result<Self> {
+    /// A loop that watches the door and the stop.
+    pub(super) fn open(door: &Door<'_>) -> Result<Self, Error> {
+        Self::watch(door).map_err(|error| door.failure("epoll", error))
+    }
+
+    /// Turns until it is time to end.
+    pub(super) fn run(mut self, door: &Door<'_>) -> Result<(), Error> {
+        while !self.is_ending(door) {
+            self.sleep().map_err(|error| door.failure("epoll", error))?;
+            self.advance();
+            self.welcome(door)?;
+        }
+        Ok(())
+    }
+
+    fn watch(door: &Door<'_>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = mio::net::TcpListener::from_std(door.listener.try_clone()?);
         let stop = door.terms.stop.as_fd().as_raw_fd();

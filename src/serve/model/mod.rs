@@ -17,13 +17,12 @@ mod thread;
 mod uring;
 
 use std::fmt;
-use std::net::TcpListener;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::door::Door;
+use super::door::{Door, Entrance};
 use super::{Journal, Service, Stop};
 use crate::error::Error;
 
@@ -95,24 +94,26 @@ impl Model {
         }
     }
 
-    /// Serves whoever comes to `listener`, which [`bind`](super::bind) made for
-    /// this model, until the terms' stop is asked for.
-    pub fn serve(self, listener: &TcpListener, terms: &Terms<'_>) -> Result<Served, Error> {
-        let door = Door::new(listener, terms);
-        let serve = match self {
-            Self::One => one::serve,
-            Self::Fork => fork::serve,
-            Self::Thread => thread::serve,
-            Self::Pool => pool::serve,
-            Self::Poll => poll::serve,
-            Self::Epoll => epoll::serve,
-            Self::Reuseport => return reuseport::serve(listener, terms),
-            Self::Async => tasks::serve,
-            Self::IoUring => uring::serve,
+    /// Serves whoever comes to the entrance, which was opened for this model,
+    /// until the terms' stop is asked for.
+    pub fn serve(self, entrance: &Entrance, terms: &Terms<'_>) -> Result<Served, Error> {
+        let door = |listener| Door::new(listener, terms);
+        let doors: Vec<Door<'_>> = entrance.listeners.iter().map(door).collect();
+        // Every entrance has a listener; that of SO_REUSEPORT has several.
+        let serve: fn(&[Door<'_>]) -> Result<(), Error> = match self {
+            Self::One => |doors| one::serve(&doors[0]),
+            Self::Fork => |doors| fork::serve(&doors[0]),
+            Self::Thread => |doors| thread::serve(&doors[0]),
+            Self::Pool => |doors| pool::serve(&doors[0]),
+            Self::Poll => |doors| poll::serve(&doors[0]),
+            Self::Epoll => |doors| epoll::serve(&doors[0]),
+            Self::Reuseport => reuseport::serve,
+            Self::Async => |doors| tasks::serve(&doors[0]),
+            Self::IoUring => |doors| uring::serve(&doors[0]),
         };
-        serve(&door)?;
+        serve(&doors)?;
         Ok(Served {
-            accepted: vec![door.accepted()],
+            accepted: doors.iter().map(Door::accepted).collect(),
         })
     }
 }

@@ -110,7 +110,9 @@ fn welcome(
                 if stream.set_nonblocking(true).is_ok() {
                     let mut talk = Talk::begin(stream, door.terms);
                     let next = talk.advance(buffer);
-                    clients.push(Client { talk, next });
+                    if next != Next::Over {
+                        clients.push(Client { talk, next });
+                    }
                 }
             }
             Knock::Nobody => break,
