@@ -19,6 +19,7 @@ pub mod json;
 pub mod ladder;
 mod line;
 pub mod live;
+pub mod models;
 pub mod pcap;
 pub mod ping;
 mod sequence;

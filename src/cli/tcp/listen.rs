@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::serve::ServeArgs;
 use super::tool::{ToolArgs, some_time};
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
 use crate::cli::interrupt::Interrupt;
@@ -61,20 +62,23 @@ pub(super) struct Args {
     listen_timeout: Option<Duration>,
 
     /// Send everything back (RFC 862)
-    #[arg(long, group = "service")]
+    #[arg(long, group = "built-in", conflicts_with = "model")]
     echo: bool,
 
     /// Throw everything away (RFC 863)
-    #[arg(long, group = "service")]
+    #[arg(long, group = "built-in", conflicts_with = "model")]
     discard: bool,
 
     /// Send characters without end (RFC 864)
-    #[arg(long, group = "service")]
+    #[arg(long, group = "built-in", conflicts_with = "model")]
     chargen: bool,
 
     /// Send the time of day (RFC 867)
-    #[arg(long, group = "service")]
+    #[arg(long, group = "built-in", conflicts_with = "model")]
     daytime: bool,
+
+    #[command(flatten)]
+    serve: ServeArgs,
 
     #[command(flatten)]
     tool: ToolArgs,
@@ -82,8 +86,11 @@ pub(super) struct Args {
 
 /// Runs the tool.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
-    let stop = Interrupt::catch()?;
     let config = args.config()?;
+    if args.serve.is_asked_for() {
+        return args.serve.run(&config.addresses);
+    }
+    let stop = Interrupt::catch()?;
     let telling = args.tool.telling(colour);
     let recorder = telling.recorder(Place::Server);
     let door = Door::open(&config, &recorder)?;
