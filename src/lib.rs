@@ -26,6 +26,7 @@
 //! | [`link`] | two private hosts and the wire between them | |
 //! | [`stage`] | where a demonstration plays: the link, or loopback | |
 //! | [`tcp`], [`udp`], [`ping`] | one engine each | |
+//! | [`serve`] | a server for many clients, in each of the ways that is done |
 //! | [`lab`] | any program on the two hosts, and no orphan left |
 //! | [`compare`] | the same messages through all three kinds of socket | |
 //! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng, the page: renderings of events | |
@@ -34,7 +35,7 @@
 //! # The import law
 //!
 //! Imports point down only:
-//! `main → cli → report → compare → {tcp, udp, ping, lab} → stage → link → capture → pipe →
+//! `main → cli → report → compare → {tcp, udp, ping, serve, lab} → stage → link → capture → pipe →
 //! socket → recorder → address → error → pure`.
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
@@ -56,6 +57,7 @@ pub mod pipe;
 pub mod probe;
 pub mod recorder;
 pub mod report;
+pub mod serve;
 pub mod socket;
 pub mod stage;
 pub mod stats;

@@ -9,6 +9,7 @@ mod datagram;
 mod echo;
 mod sample;
 mod sink;
+mod talk;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,6 +29,7 @@ pub use echo::{
 };
 pub use sample::{CongestionState, Limit, Sample};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};
+pub use talk::{Figures, Side, Talk, Told, Way};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,6 +61,7 @@ impl Event<'_> {
                 What::Delivery(delivery) => What::Delivery(delivery),
                 What::Echo(echo) => What::Echo(echo.into_owned()),
                 What::Datagram(datagram) => What::Datagram(datagram.into_owned()),
+                What::Talk(talk) => What::Talk(talk.into_owned()),
                 What::Note(note) => What::Note(note),
             },
         }
@@ -74,6 +77,11 @@ impl Event<'_> {
             What::Delivery(_) => Topic::Delivery,
             What::Echo(_) => Topic::Echo,
             What::Datagram(_) => Topic::Datagram,
+            What::Talk(Talk {
+                told: Told::Chunk { .. },
+                ..
+            }) => Topic::Chunk,
+            What::Talk(_) => Topic::Talk,
             What::Note(_) => Topic::Note,
         }
     }
@@ -119,6 +127,8 @@ pub enum What<'a> {
     Echo(Echo<'a>),
     /// A datagram at a program's socket.
     Datagram(Datagram<'a>),
+    /// A conversation with another machine went on.
+    Talk(Talk<'a>),
     /// One sentence for the reader.
     Note(Note),
 }

@@ -25,6 +25,10 @@ pub enum Topic {
     Echo,
     /// Datagrams at a program's socket.
     Datagram,
+    /// What the tools tell that converse with other machines.
+    Talk,
+    /// The bytes of those conversations.
+    Chunk,
     /// Sentences.
     Note,
 }

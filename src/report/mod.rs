@@ -20,12 +20,14 @@ pub mod json;
 pub mod ladder;
 mod line;
 pub mod live;
+pub mod models;
 pub mod pcap;
 pub mod ping;
 mod sequence;
 mod sockets;
 mod style;
 mod table;
+pub mod talk;
 pub mod tcp;
 pub mod udp;
 

@@ -6,6 +6,9 @@
 mod connect;
 mod demonstrate;
 mod listen;
+mod models;
+mod serve;
+mod tool;
 
 use std::process::ExitCode;
 
@@ -26,7 +29,9 @@ Examples:
   socklab tcp --hex full --pcap t.pcapng
   socklab tcp --delay 20ms --drop 'c2s data#2'  a segment lost, and sent again
   socklab tcp listen                    wait for a connection on port 5073
-  socklab tcp connect example.org 80    standard input there, its answer here")]
+  socklab tcp connect example.org 80    standard input there, its answer here
+  socklab tcp listen --model thread     echoes for many, a thread each
+  socklab tcp models                    what each way to serve many costs")]
 pub(super) struct Args {
     #[command(subcommand)]
     tool: Option<Tool>,
@@ -39,13 +44,15 @@ pub(super) struct Args {
 enum Tool {
     Connect(connect::Args),
     Listen(listen::Args),
+    Models(models::Args),
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     match &args.tool {
         None => demonstrate::run(&args.demonstration, colour),
-        Some(Tool::Connect(args)) => Ok(connect::run(args)?),
-        Some(Tool::Listen(args)) => Ok(listen::run(args)?),
+        Some(Tool::Connect(args)) => Ok(connect::run(args, colour)?),
+        Some(Tool::Listen(args)) => Ok(listen::run(args, colour)?),
+        Some(Tool::Models(args)) => models::run(args, colour),
     }
 }

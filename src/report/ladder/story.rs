@@ -95,7 +95,11 @@ impl<'a> Story<'a> {
                     });
                     story.add_packet(event.at, packet);
                 }
-                What::Sample(_) | What::Delivery(_) | What::Echo(_) | What::Datagram(_) => {}
+                What::Sample(_)
+                | What::Delivery(_)
+                | What::Echo(_)
+                | What::Datagram(_)
+                | What::Talk(_) => {}
             }
         }
         story.moments.sort_by_key(|moment| moment.at);
@@ -223,7 +227,8 @@ fn marks(events: &[Event<'_>]) -> Vec<Duration> {
             | What::Sample(_)
             | What::Delivery(_)
             | What::Echo(_)
-            | What::Datagram(_) => {}
+            | What::Datagram(_)
+            | What::Talk(_) => {}
             What::Packet(packet) => {
                 marks.push(event.at);
                 marks.extend(packet.delivered_at);
