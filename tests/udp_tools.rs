@@ -502,7 +502,7 @@ fn one_peer_that_left_disturbs_no_other() {
     listener.signal(Signal::SIGTERM);
     let ended = listener.ended();
     let last: serde_json::Value =
-        serde_json::from_str(ended.out.lines().last().expect("a result")).expect("JSON");
+        serde_json::from_str(ended.err.lines().last().expect("a result")).expect("JSON");
     assert_eq!(last["command"], "udp listen");
     assert_eq!(last["result"]["received"]["datagrams"], 3);
     assert_eq!(last["result"]["refused"], 1);
@@ -513,16 +513,10 @@ fn one_peer_that_left_disturbs_no_other() {
 impl Running {
     /// Waits for a datagram of this passage among the lines of JSON.
     fn hears_json(&mut self, passage: &str) {
-        let stdout = self.child.stdout.as_mut().expect("stdout");
         loop {
-            let mut line = Vec::new();
-            // Unbuffered, so that no later line is taken with it.
-            while line.last() != Some(&b'\n') {
-                let mut byte = [0];
-                stdout.read_exact(&mut byte).expect("a line");
-                line.push(byte[0]);
-            }
-            let line: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
+            let mut line = String::new();
+            self.stderr.read_line(&mut line).expect("a line");
+            let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
             if line["type"] == "datagram" && line["passage"] == passage {
                 return;
             }

@@ -129,7 +129,7 @@ impl ConnectArgs {
         let stdin = io::stdin();
         let outcome = conversation.run(&mut Ends {
             input: Some(stdin.as_fd()),
-            output: &mut run.output(),
+            output: &mut self.tool.output()?,
             stop: &run.interrupt.flag(),
         })?;
         run.sum_up(&outcome.tally);
@@ -153,9 +153,7 @@ impl ConnectArgs {
             patience: self.idle.unwrap_or(self.wait),
         };
         let verdict = check(&config, &run.interrupt.flag(), &run.recorder)?;
-        if run.is_told() {
-            note!("{}", verdict.line(peer));
-        }
+        run.say(verdict.line(peer));
         run.conclude("udp connect", &verdict)?;
         Ok(match verdict {
             Verdict::Open { .. } => ExitCode::SUCCESS,

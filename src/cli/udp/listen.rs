@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::tool::{Run, ToolArgs, Wanted, time};
+use super::tool::{Run, ToolArgs, Wanted, summary, time};
 use crate::address::{Admission, Endpoint, Network};
 use crate::cli::output::{Colour, bytes, whole};
 use crate::error::Error;
@@ -124,33 +124,28 @@ pub(super) fn run(args: &ListenArgs, colour: Colour) -> Result<ExitCode, Error> 
     if let Some(code) = args.tool.help()? {
         return Ok(code);
     }
+    let mut output = args.tool.output()?;
     let mut run = args.tool.begin(Place::Server, colour, args.wanted())?;
     let listening = args.open(&run)?;
     let local = listening.opened().local;
     run.describe(listening.opened());
     args.tool.watch(&mut run, local, local.port())?;
-    if run.is_told() {
-        note!("listening on {local}{}", args.as_what(local));
-    }
+    run.say(format_args!("listening on {local}{}", args.as_what(local)));
     let stdin = io::stdin();
     let outcome = listening.run(&mut Ends {
         // A service answers by itself.
         input: args.service().is_none().then(|| stdin.as_fd()),
-        output: &mut run.output(),
+        output: &mut output,
         stop: &run.interrupt.flag(),
     })?;
-    if run.is_told() {
-        let peers = outcome.peers.len();
-        let s = if peers == 1 { "" } else { "s" };
-        let ignored = match outcome.ignored {
-            0 => String::new(),
-            ignored => format!("; {ignored} ignored"),
-        };
-        note!(
-            "{}; {peers} peer{s}{ignored}",
-            super::tool::summary(&outcome.tally)
-        );
-    }
+    let peers = outcome.peers.len();
+    let s = if peers == 1 { "" } else { "s" };
+    let ignored = match outcome.ignored {
+        0 => String::new(),
+        ignored => format!("; {ignored} ignored"),
+    };
+    let count = summary(&outcome.tally);
+    run.say(format_args!("{count}; {peers} peer{s}{ignored}"));
     run.conclude("udp listen", &outcome)?;
     Ok(ExitCode::SUCCESS)
 }

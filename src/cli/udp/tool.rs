@@ -3,8 +3,11 @@
 //!
 //! Owns no socket and no loop: those are the engine's.
 
-use std::io::{self, Stderr, Stdout, Write};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Stderr, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +20,7 @@ use crate::capture::Capture;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Colour, bytes, environment, unwritten, whole};
 use crate::error::Error;
-use crate::event::{Place, Sink, Tee};
+use crate::event::{Event, Place, Sink, Topic};
 use crate::flow::{Family, Kind};
 use crate::recorder::{Clock, Recorder};
 use crate::report::Stream;
@@ -78,10 +81,14 @@ pub(super) struct ToolArgs {
     #[arg(short, long, conflicts_with_all = ["verbose", "trace"])]
     quiet: bool,
 
-    /// Print JSON Lines in place of the conversation: one event a line, the
-    /// bytes in hexadecimal, the result last
-    #[arg(long)]
+    /// Tell it as JSON Lines on standard error, each datagram with its bytes in
+    /// hexadecimal, the result last; with --trace the calls too
+    #[arg(long, conflicts_with_all = ["verbose", "quiet"])]
     json: bool,
+
+    /// Write what is received to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 
     /// Show the packets too, where capture is allowed
     #[arg(long)]
@@ -158,6 +165,17 @@ impl ToolArgs {
         Ok(Some(ExitCode::SUCCESS))
     }
 
+    /// Where received bytes go.
+    pub(super) fn output(&self) -> Result<Box<dyn Write>, Error> {
+        match &self.output {
+            None => Ok(Box::new(io::stdout())),
+            Some(path) => match File::create(path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(error) => Err(Error::new("create", path.display(), error)),
+            },
+        }
+    }
+
     /// The options of a socket that sends to `peer`, or to whoever writes.
     pub(super) fn options(&self, peer: Option<SocketAddr>) -> Vec<SocketOption> {
         let mut options: Vec<SocketOption> = self
@@ -209,15 +227,17 @@ impl ToolArgs {
             () if wanted == Wanted::Counts => Depth::Notes,
             () => Depth::Plain,
         };
+        let json = self.json.then(|| {
+            Arc::new(Chosen {
+                lines: JsonLines::new(io::stderr(), interrupt.flag()),
+                calls: self.trace,
+            })
+        });
         let style = colour.style_of(Stream::Err);
-        let teller: Arc<Teller<Stderr>> = Arc::new(Teller::new(io::stderr(), depth, style));
-        let json = self
-            .json
-            .then(|| Arc::new(JsonLines::new(io::stdout(), interrupt.flag())));
-        let sink: Arc<dyn Sink> = match &json {
-            Some(json) if depth <= Depth::Plain => json.clone(),
-            Some(json) => Arc::new(Tee::new(vec![json.clone(), teller])),
-            None => teller,
+        let sink: Arc<dyn Sink> = if let Some(json) = &json {
+            json.clone()
+        } else {
+            Arc::new(Teller::new(io::stderr(), depth, style))
         };
         Ok(Run {
             interrupt,
@@ -247,42 +267,48 @@ impl ToolArgs {
     }
 }
 
+/// JSON Lines on standard error, with or without the calls.
+struct Chosen {
+    lines: JsonLines<Stderr>,
+    calls: bool,
+}
+
+impl Sink for Chosen {
+    fn wants(&self, topic: Topic) -> bool {
+        topic != Topic::Call || self.calls
+    }
+
+    fn record(&self, event: &Event<'_>) {
+        self.lines.record(event);
+    }
+}
+
 /// A run on its way.
 pub(super) struct Run {
     pub(super) interrupt: Interrupt,
     pub(super) recorder: Recorder,
-    json: Option<Arc<JsonLines<Stdout>>>,
+    json: Option<Arc<Chosen>>,
     depth: Depth,
     captures: Vec<Capture>,
 }
 
 impl Run {
-    /// Where received bytes go: standard output, unless that is JSON's.
-    pub(super) fn output(&self) -> Box<dyn Write> {
-        match self.json {
-            Some(_) => Box::new(io::sink()),
-            None => Box::new(io::stdout()),
-        }
-    }
-
-    /// Whether anything is told besides errors.
-    pub(super) fn is_told(&self) -> bool {
-        self.depth > Depth::Silent
+    /// Tells one sentence.
+    pub(super) fn say(&self, text: impl Display) {
+        self.recorder.note(text);
     }
 
     /// Tells what opening the socket found out, where that was asked for.
     pub(super) fn describe(&self, opened: &Opened) {
-        if self.depth >= Depth::Datagrams {
-            for applied in &opened.applied {
-                note!("{applied}");
-            }
+        if self.depth >= Depth::Datagrams || self.json.is_some() {
+            opened.applied.iter().for_each(|applied| self.say(applied));
         }
     }
 
     /// Tells the count, where that was asked for or somebody stopped the run.
     pub(super) fn sum_up(&self, tally: &Tally) {
-        if self.depth >= Depth::Datagrams || (self.is_told() && self.interrupt.came()) {
-            note!("{}", summary(tally));
+        if self.depth >= Depth::Datagrams || self.interrupt.came() {
+            self.say(summary(tally));
         }
     }
 
@@ -296,11 +322,9 @@ impl Run {
         let Some(json) = self.json else {
             return Ok(());
         };
-        json.result(command, &environment(clock, "network"), result);
-        match Arc::into_inner(json).map(JsonLines::into_result) {
-            Some(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritten(error)),
-            _ => Ok(()),
-        }
+        json.lines
+            .result(command, &environment(clock, "network"), result);
+        Ok(())
     }
 }
 
