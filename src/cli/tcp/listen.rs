@@ -4,10 +4,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::packets::Packets;
 use super::serve::ServeArgs;
 use super::tool::{ToolArgs, some_time};
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
-use crate::cli::interrupt::Interrupt;
+use crate::cli::interrupt::{Interrupt, left_to_this_thread};
 use crate::cli::output::{Colour, whole};
 use crate::error::Error;
 use crate::event::Place;
@@ -94,11 +95,18 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let telling = args.tool.telling(colour);
     let recorder = telling.recorder(Place::Server);
     let door = Door::open(&config, &recorder)?;
+    let packets = if args.tool.packets {
+        left_to_this_thread(|| Packets::at(&door.addresses(), &recorder))
+    } else {
+        Packets::default()
+    };
     let terms = args.tool.terms(&stop);
     let served = match args.service() {
-        Some(service) => door.serve(service, &terms)?,
-        None => door.converse(&args.tool.ends()?, &terms)?,
+        Some(service) => door.serve(service, &terms),
+        None => door.converse(&args.tool.ends()?, &terms),
     };
+    packets.finish();
+    let served = served?;
     telling.conclude("tcp listen", &served);
     Ok(ExitCode::SUCCESS)
 }
