@@ -389,7 +389,7 @@ fn a_resetting_client_ends_its_own_conversation_only() {
         let mut server = Running::listen(&["5073", "--keep-open", "-v"]);
         let heard = server.drain();
         let first = TcpStream::connect("127.0.0.1:5073").expect("connect");
-        server.until("client 1: accepted");
+        server.until("client 1: accepted: 127.0.0.1:");
         reset(&first);
         drop(first);
         server.until("RST received");
@@ -447,7 +447,7 @@ fn small_services_serve_many_at_once() {
         server.until("client 1: RST received");
         clients[0].shutdown(Shutdown::Write).expect("half-close");
         assert_eq!(clients[0].read(&mut [0]).expect("the end"), 0);
-        server.until("client 2: gone");
+        server.until("client 2: over after");
         let denied = connect(&["127.0.0.1:5073", "--from", "127.0.0.2"], b"");
         assert_eq!(denied.stdout, b"");
         server.until("sent away: its address is not allowed");

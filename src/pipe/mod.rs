@@ -29,7 +29,7 @@ use nix::sys::eventfd::EventFd;
 use nix::sys::signal::SigSet;
 
 use crate::error::{Error, Exit};
-use crate::event::{Figures, Side, Talk, Told, Topic, What};
+use crate::event::{Figures, Side, Talk, Told, Topic, Way, What};
 use crate::flow::TcpState;
 use crate::socket::Stream;
 
@@ -369,32 +369,36 @@ impl Conversation {
     }
 
     fn figures(&self, lasted: Duration) -> Figures {
-        let (sent, received) = self.moved();
-        let Ok(info) = self.stream.info() else {
-            return Figures {
-                lasted,
-                sent,
-                received,
-                ..Figures::default()
-            };
-        };
-        Figures {
-            lasted,
-            sent,
-            received,
-            // The kernel counts the SYN, and in the end the FIN.
-            acknowledged: info
-                .bytes_acked
-                .map(|bytes| bytes.saturating_sub(1).min(sent)),
-            rtt: Some(info.rtt).filter(|rtt| !rtt.is_zero()),
-            min_rtt: info.min_rtt,
-            retransmitted: info.total_retransmits,
-            congestion_window: info.congestion_window,
-            send_mss: info.send_mss,
-            busy: info.busy,
-            receive_window_limited: info.receive_window_limited,
-            send_buffer_limited: info.send_buffer_limited,
-        }
+        figures(&self.stream, lasted, self.moved())
+    }
+}
+
+/// What the kernel knows of a connection that lasted so long and moved so many
+/// bytes, sent and received.
+pub fn figures(stream: &Stream, lasted: Duration, (sent, received): (u64, u64)) -> Figures {
+    let counted = Figures {
+        lasted,
+        sent,
+        received,
+        ..Figures::default()
+    };
+    let Ok(info) = stream.info() else {
+        return counted;
+    };
+    Figures {
+        // The kernel counts the SYN, and in the end the FIN.
+        acknowledged: info
+            .bytes_acked
+            .map(|bytes| bytes.saturating_sub(1).min(sent)),
+        rtt: Some(info.rtt).filter(|rtt| !rtt.is_zero()),
+        min_rtt: info.min_rtt,
+        retransmitted: info.total_retransmits,
+        congestion_window: info.congestion_window,
+        send_mss: info.send_mss,
+        busy: info.busy,
+        receive_window_limited: info.receive_window_limited,
+        send_buffer_limited: info.send_buffer_limited,
+        ..counted
     }
 }
 
@@ -408,6 +412,17 @@ pub fn tell(stream: &Stream, told: impl FnOnce() -> Told<'static>) {
             told: told(),
         };
         recorder.record(recorder.clock().now(), What::Talk(talk));
+    }
+}
+
+/// Shows bytes that went one way after `offset` others, where anybody looks.
+pub fn show(stream: &Stream, way: Way, offset: u64, bytes: &[u8]) {
+    let recorder = stream.recorder();
+    if recorder.wants(Topic::Chunk) {
+        let bytes = bytes.into();
+        let told = Told::Chunk { way, offset, bytes };
+        let socket = stream.name().clone();
+        recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));
     }
 }
 

@@ -16,10 +16,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use serde::Serialize;
 
-use super::service::{Counts, Service, serve};
-use crate::address::{Admission, name_of};
+use super::service::{Client, Counts, Service};
+use crate::address::{Admission, canonical, name_of};
 use crate::error::{Error, Exit, explain};
-use crate::event::{Figures, Side, SocketName, Talk, Told, Topic, What};
+use crate::event::{Figures, SocketName, Talk, Told, Topic, What};
 use crate::flow::{Family, Kind};
 use crate::pipe::{Ends, Terms, Vigil, converse, tell};
 use crate::recorder::Recorder;
@@ -167,8 +167,7 @@ impl<'a> Door<'a> {
                 .name("client".into())
                 .stack_size(128 << 10)
                 .spawn(move || {
-                    let result = serve(&stream, service, idle, &counts);
-                    part(stream, result);
+                    Client::new(stream, &counts).serve(service, idle);
                     drop(guest);
                 });
             if let Err(error) = thread {
@@ -217,6 +216,7 @@ impl<'a> Door<'a> {
             );
             match self.listeners[index].accept(name) {
                 Ok((stream, peer)) => {
+                    let peer = canonical(peer);
                     if let Some(stream) = self.admit(stream, peer, present())? {
                         return Ok(Some((stream, peer)));
                     }
@@ -265,7 +265,7 @@ impl<'a> Door<'a> {
         self.served.connections += 1;
         if let Ok(local) = stream.local_address() {
             tell(&stream, || Told::Accepted {
-                local,
+                local: canonical(local),
                 remote: peer,
             });
         }
@@ -387,24 +387,6 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Says how a service ended, and closes.
-fn part(stream: Stream, result: io::Result<()>) {
-    let errno = result.err().and_then(|error| error.raw_os_error());
-    match errno.map(Errno::from_raw) {
-        Some(Errno::ECONNRESET | Errno::EPIPE) => {
-            tell(&stream, || Told::Reset { by: Side::Peer });
-        }
-        None => tell(&stream, || Told::Left),
-        Some(errno) => stream.recorder().note(format_args!(
-            "{}: {}",
-            stream.name(),
-            explain(&errno.into())
-        )),
-    }
-    // Nothing is left to be done about a failure.
-    let _ = stream.close();
 }
 
 fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {

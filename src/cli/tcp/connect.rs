@@ -33,7 +33,7 @@ Examples:
   socklab tcp connect HOST 5073 --opt nodelay --opt rcvbuf=64k -v
 Exit code: 0 done, 1 the network said no, 2 anything else.")]
 pub(super) struct Args {
-    /// HOST PORT, HOST:PORT, [IPv6]:PORT or NAME:SERVICE; the port is 5073
+    /// HOST PORT, HOST:PORT, `[IPv6]:PORT` or NAME:SERVICE; the port is 5073
     /// where none is given
     #[arg(required = true, num_args = 1..=2, value_name = "ENDPOINT")]
     endpoint: Vec<String>,

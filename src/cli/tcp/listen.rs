@@ -35,13 +35,13 @@ Exit code: 0 done, 1 the network said no, 2 anything else.")]
     reason = "each is a flag that is typed"
 )]
 pub(super) struct Args {
-    /// PORT, ADDRESS:PORT, [IPv6]:PORT or ADDRESS PORT; port 5073 where none is
+    /// PORT, ADDRESS:PORT, `[IPv6]:PORT` or ADDRESS PORT; port 5073 where none is
     /// given
     #[arg(num_args = 0..=2, value_name = "ENDPOINT")]
     endpoint: Vec<String>,
 
     /// Wait for the next client when one has gone
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "model")]
     keep_open: bool,
 
     /// Serve at most so many clients at once
@@ -51,15 +51,15 @@ pub(super) struct Args {
 
     /// Let in only clients of this network, such as 192.0.2.0/24; repeat for
     /// more
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", conflicts_with = "model")]
     allow: Vec<Network>,
 
     /// Send away clients of this network, whatever is allowed; repeat for more
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", conflicts_with = "model")]
     deny: Vec<Network>,
 
     /// Give up when nobody has been there for so long; seconds, or with a unit
-    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    #[arg(long, value_name = "TIME", value_parser = some_time, conflicts_with = "model")]
     listen_timeout: Option<Duration>,
 
     /// Send everything back (RFC 862)
