@@ -13,15 +13,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use serde::Serialize;
 
-use super::service::{Counts, Service, serve};
-use crate::address::{Admission, name_of};
+use super::service::{Client, Counts, Service};
+use crate::address::{Admission, canonical, name_of};
 use crate::error::{Error, Exit, explain};
-use crate::event::{Figures, Side, SocketName, Talk, Told, Topic, What};
+use crate::event::{Figures, SocketName, Talk, Told, Topic, What};
 use crate::flow::{Family, Kind};
-use crate::pipe::{Ends, Terms, converse, tell};
+use crate::pipe::{Ends, Terms, Vigil, converse, tell};
 use crate::recorder::Recorder;
 use crate::socket::options::{self, Moment, Role, SocketOption, Target};
 use crate::socket::{Listener, Stream};
@@ -123,9 +123,19 @@ impl<'a> Door<'a> {
         })
     }
 
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let addresses = self
+            .listeners
+            .iter()
+            .map(|listener| listener.local_address());
+        addresses.filter_map(Result::ok).collect()
+    }
+
     /// Joins clients to `ends`, one at a time.
     pub fn converse(mut self, ends: &Ends, terms: &Terms) -> Result<Served, Error> {
-        while let Some((stream, peer)) = self.next(terms, || 0)? {
+        let vigil = begin(terms)?;
+        while let Some((stream, peer)) = self.next(&vigil, || 0)? {
             if self.config.after == After::Leave {
                 // Whoever comes now is refused rather than kept waiting.
                 self.listeners.clear();
@@ -146,9 +156,10 @@ impl<'a> Door<'a> {
 
     /// Gives every client the service, a thread each.
     pub fn serve(mut self, service: Service, terms: &Terms) -> Result<Served, Error> {
+        let vigil = begin(terms)?;
         let present = Arc::new(AtomicUsize::new(0));
         let counts = Arc::new(Counts::default());
-        while let Some((stream, peer)) = self.next(terms, || present.load(Ordering::Relaxed))? {
+        while let Some((stream, peer)) = self.next(&vigil, || present.load(Ordering::Relaxed))? {
             let idle = terms.idle;
             let guest = Guest::enter(&present);
             let counts = Arc::clone(&counts);
@@ -156,8 +167,7 @@ impl<'a> Door<'a> {
                 .name("client".into())
                 .stack_size(128 << 10)
                 .spawn(move || {
-                    let result = serve(&stream, service, idle, &counts);
-                    part(stream, result);
+                    Client::new(stream, &counts).serve(service, idle);
                     drop(guest);
                 });
             if let Err(error) = thread {
@@ -179,12 +189,12 @@ impl<'a> Door<'a> {
     /// The next client that is let in; none where it is to end.
     fn next(
         &mut self,
-        terms: &Terms,
+        vigil: &Vigil<'_>,
         present: impl Fn() -> usize,
     ) -> Result<Option<(Stream, SocketAddr)>, Error> {
         let mut since = Instant::now();
         loop {
-            if terms.stop.load(Ordering::Relaxed) {
+            if vigil.is_over() {
                 return Ok(None);
             }
             if present() > 0 {
@@ -197,7 +207,7 @@ impl<'a> Door<'a> {
             if patience.is_some_and(|patience| patience.is_zero()) {
                 return Err(self.nobody());
             }
-            let Some(index) = self.wait(patience)? else {
+            let Some(index) = self.wait(vigil, patience)? else {
                 continue;
             };
             let name = format!(
@@ -206,15 +216,15 @@ impl<'a> Door<'a> {
             );
             match self.listeners[index].accept(name) {
                 Ok((stream, peer)) => {
+                    let peer = canonical(peer);
                     if let Some(stream) = self.admit(stream, peer, present())? {
                         return Ok(Some((stream, peer)));
                     }
                 }
                 Err(error) if is_exhaustion(&error) => {
                     self.short(&error);
-                    // A signal ends the rest early, as it should.
-                    let rest = PollTimeout::try_from(REST).unwrap_or(PollTimeout::MAX);
-                    let _ = poll(&mut [], rest);
+                    // Where waiting fails, the next wait says so.
+                    let _ = vigil.wait(&mut [], Some(REST));
                 }
                 // It left before it was let in (accept(2)), or somebody else has
                 // accepted it.
@@ -223,21 +233,15 @@ impl<'a> Door<'a> {
         }
     }
 
-    fn wait(&self, patience: Option<Duration>) -> Result<Option<usize>, Error> {
+    fn wait(&self, vigil: &Vigil<'_>, patience: Option<Duration>) -> Result<Option<usize>, Error> {
         let mut waiting: Vec<PollFd<'_>> = self
             .listeners
             .iter()
             .map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN))
             .collect();
-        let patience = patience.map_or(PollTimeout::NONE, |time| {
-            let time = time + Duration::from_micros(999);
-            PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)
-        });
-        match poll(&mut waiting, patience) {
-            Ok(_) => Ok(waiting.iter().position(|one| one.any() == Some(true))),
-            Err(Errno::EINTR) => Ok(None),
-            Err(errno) => Err(Error::new("wait on", "the listening socket", errno)),
-        }
+        let waited = vigil.wait(&mut waiting, patience);
+        waited.map_err(|errno| Error::new("wait on", "the listening socket", errno))?;
+        Ok(waiting.iter().position(|one| one.any() == Some(true)))
     }
 
     /// Lets a client in, or sends it away.
@@ -261,7 +265,7 @@ impl<'a> Door<'a> {
         self.served.connections += 1;
         if let Ok(local) = stream.local_address() {
             tell(&stream, || Told::Accepted {
-                local,
+                local: canonical(local),
                 remote: peer,
             });
         }
@@ -357,6 +361,10 @@ impl Listen {
     }
 }
 
+fn begin(terms: &Terms) -> Result<Vigil<'_>, Error> {
+    Vigil::begin(&terms.stop).map_err(|errno| Error::new("wait on", "the listening socket", errno))
+}
+
 fn target(address: SocketAddr) -> Target {
     Target {
         kind: Kind::Tcp,
@@ -379,24 +387,6 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Says how a service ended, and closes.
-fn part(stream: Stream, result: io::Result<()>) {
-    let errno = result.err().and_then(|error| error.raw_os_error());
-    match errno.map(Errno::from_raw) {
-        Some(Errno::ECONNRESET | Errno::EPIPE) => {
-            tell(&stream, || Told::Reset { by: Side::Peer });
-        }
-        None => tell(&stream, || Told::Left),
-        Some(errno) => stream.recorder().note(format_args!(
-            "{}: {}",
-            stream.name(),
-            explain(&errno.into())
-        )),
-    }
-    // Nothing is left to be done about a failure.
-    let _ = stream.close();
 }
 
 fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {
