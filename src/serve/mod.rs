@@ -12,6 +12,7 @@ mod guests;
 mod journal;
 pub mod measure;
 mod model;
+pub mod registry;
 mod service;
 mod stop;
 

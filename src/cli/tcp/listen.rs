@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use super::serve::ServeArgs;
 use crate::address::{Endpoint, Question, resolve};
+use crate::cli::output::Colour;
 use crate::error::Error;
 use crate::flow::Kind;
 use crate::pipe;
@@ -25,7 +26,7 @@ pub(super) struct Args {
 }
 
 /// Runs the tool.
-pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
+pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let typed = args.endpoint.join(" ");
     let endpoint = Endpoint::local(&args.endpoint)
         .map_err(|error| Error::new("listen on", typed, error.to_string()))?
@@ -37,7 +38,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     };
     let addresses = resolve(&endpoint, question)?;
     if args.serve.is_asked_for() {
-        return args.serve.run(&addresses);
+        return args.serve.run(&addresses, colour);
     }
     let failed = |error| Error::new("listen on", &endpoint, error);
     let listener = TcpListener::bind(&addresses[..]).map_err(failed)?;

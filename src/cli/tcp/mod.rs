@@ -30,6 +30,7 @@ Examples:
   socklab tcp listen                    wait for a connection on port 5073
   socklab tcp connect example.org 80    standard input there, its answer here
   socklab tcp listen --model thread     echoes for many, a thread each
+  socklab tcp listen --serve            know each client, and speak to them
   socklab tcp models                    what each way to serve many costs")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -51,7 +52,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     match &args.tool {
         None => demonstrate::run(&args.demonstration, colour),
         Some(Tool::Connect(args)) => Ok(connect::run(args)?),
-        Some(Tool::Listen(args)) => Ok(listen::run(args)?),
+        Some(Tool::Listen(args)) => Ok(listen::run(args, colour)?),
         Some(Tool::Models(args)) => models::run(args, colour),
     }
 }
