@@ -8,6 +8,7 @@
 mod echo;
 mod sample;
 mod sink;
+mod talk;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,6 +27,7 @@ pub use echo::{
 };
 pub use sample::{CongestionState, Limit, Sample};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};
+pub use talk::{Figures, Side, Talk, Told, Way};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,6 +58,7 @@ impl Event<'_> {
                 What::Sample(sample) => What::Sample(sample),
                 What::Delivery(delivery) => What::Delivery(delivery),
                 What::Echo(echo) => What::Echo(echo.into_owned()),
+                What::Talk(talk) => What::Talk(talk.into_owned()),
                 What::Note(note) => What::Note(note),
             },
         }
@@ -70,6 +73,11 @@ impl Event<'_> {
             What::Packet(_) => Topic::Packet,
             What::Delivery(_) => Topic::Delivery,
             What::Echo(_) => Topic::Echo,
+            What::Talk(Talk {
+                told: Told::Chunk { .. },
+                ..
+            }) => Topic::Chunk,
+            What::Talk(_) => Topic::Talk,
             What::Note(_) => Topic::Note,
         }
     }
@@ -113,6 +121,8 @@ pub enum What<'a> {
     Delivery(Delivery),
     /// A ping run sent, received or counted.
     Echo(Echo<'a>),
+    /// A conversation with another machine went on.
+    Talk(Talk<'a>),
     /// One sentence for the reader.
     Note(Note),
 }

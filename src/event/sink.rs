@@ -23,6 +23,10 @@ pub enum Topic {
     Delivery,
     /// What a ping run sends, receives and counts.
     Echo,
+    /// What the tools tell that converse with other machines.
+    Talk,
+    /// The bytes of those conversations.
+    Chunk,
     /// Sentences.
     Note,
 }

@@ -27,6 +27,7 @@ pub mod serve;
 mod sockets;
 mod style;
 mod table;
+pub mod talk;
 pub mod tcp;
 pub mod udp;
 

@@ -92,7 +92,7 @@ pub(super) enum Knock<T> {
     Client(T),
     /// Nobody is waiting.
     Nobody,
-    /// Somebody had been waiting and has left; the next may be there already.
+    /// Somebody had been waiting and has left, or was sent away; the next may be there already.
     Gone,
     /// There is no descriptor or memory for anybody.
     Full,
@@ -130,13 +130,17 @@ impl<'a> Door<'a> {
 
     /// One accept(2).
     pub(super) fn knock(&self) -> Result<Knock<TcpStream>, Error> {
-        self.judge(self.listener.accept().map(|(client, _)| client))
+        self.judge(self.listener.accept())
     }
 
     /// What the result of an accept(2) means.
-    pub(super) fn judge<T>(&self, result: io::Result<T>) -> Result<Knock<T>, Error> {
+    pub(super) fn judge<T>(&self, result: io::Result<(T, SocketAddr)>) -> Result<Knock<T>, Error> {
         let error = match result {
-            Ok(client) => {
+            // IPv4's addresses are the same through a listener for both.
+            Ok((_, address)) if !self.terms.admission.admits(address.ip().to_canonical()) => {
+                return Ok(Knock::Gone);
+            }
+            Ok((client, _)) => {
                 self.accepted.fetch_add(1, Ordering::Relaxed);
                 return Ok(Knock::Client(client));
             }

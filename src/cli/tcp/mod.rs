@@ -8,6 +8,7 @@ mod demonstrate;
 mod listen;
 mod models;
 mod serve;
+mod tool;
 
 use std::process::ExitCode;
 
@@ -51,7 +52,7 @@ enum Tool {
 pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     match &args.tool {
         None => demonstrate::run(&args.demonstration, colour),
-        Some(Tool::Connect(args)) => Ok(connect::run(args)?),
+        Some(Tool::Connect(args)) => Ok(connect::run(args, colour)?),
         Some(Tool::Listen(args)) => Ok(listen::run(args, colour)?),
         Some(Tool::Models(args)) => models::run(args, colour),
     }

@@ -4,7 +4,6 @@
 //! Owns what the options mean together; how clients are served is the engine's.
 
 use std::io::{BufReader, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,6 +17,23 @@ use crate::error::Error;
 use crate::report;
 use crate::serve::registry::{self, Console, Happening, Order};
 use crate::serve::{Entrance, Journal, Model, Service, Stop, Terms};
+use crate::tcp::listen::Listen;
+
+/// The listener's options that are about one conversation, or about telling its
+/// steps: a server of many does neither.
+const CONVERSATIONS: [&str; 11] = [
+    "keep_open",
+    "max_connections",
+    "listen_timeout",
+    "output",
+    "crlf",
+    "line_delay",
+    "idle_timeout",
+    "options",
+    "verbose",
+    "trace",
+    "json",
+];
 
 /// Options of a listener that serves many clients.
 #[derive(Debug, clap::Args)]
@@ -25,7 +41,8 @@ pub(super) struct ServeArgs {
     /// Serve many clients at once, in this way: one after another, a process, a
     /// thread or a task each, a fixed pool of threads, or a loop over poll(2),
     /// epoll(7) or io_uring(7).
-    #[arg(long, value_name = "MODEL", group = "manner", value_parser = model())]
+    #[arg(long, value_name = "MODEL", group = "manner",
+          conflicts_with_all = CONVERSATIONS, value_parser = model())]
     model: Option<Model>,
 
     /// What --model does with each client (RFC 862, 863, 864, 867).
@@ -36,7 +53,8 @@ pub(super) struct ServeArgs {
     /// Know each client: show who comes, what they say and who leaves, and take
     /// orders on standard input (`help` lists them). A client may say who it is:
     /// `/name TEXT`.
-    #[arg(long, group = "manner")]
+    #[arg(long, group = "manner", conflicts_with = "built-in",
+          conflicts_with_all = CONVERSATIONS)]
     serve: bool,
 
     /// Take --serve's orders and tell what happens as JSON Lines.
@@ -93,7 +111,7 @@ impl ServeArgs {
     }
 
     /// Serves clients on the first of the addresses until Ctrl-C.
-    pub(super) fn run(&self, addresses: &[SocketAddr], colour: Colour) -> Result<ExitCode, Error> {
+    pub(super) fn run(&self, config: &Listen, colour: Colour) -> Result<ExitCode, Error> {
         let model = self.model.unwrap_or(Model::Epoll);
         let stop = Stop::on_signals().map_err(|error| Error::new("sigaction", "SIGINT", error))?;
         if self.measured {
@@ -102,7 +120,7 @@ impl ServeArgs {
         }
         allow_descriptors(self.descriptors)?;
         let workers = self.workers(model);
-        let entrance = Entrance::open(addresses, model, workers)?;
+        let entrance = Entrance::open(&config.addresses, model, workers)?;
         let address = entrance.address;
         let (service, meaning) = (self.service, model.meaning());
         let journal = Journal::new(|line| note!("{line}"));
@@ -116,6 +134,7 @@ impl ServeArgs {
                 _ => usize::MAX,
             }),
             workers,
+            admission: &config.admission,
             patience: PATIENCE,
         };
         if self.serve {

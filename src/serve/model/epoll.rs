@@ -149,7 +149,7 @@ impl Loop {
         // Whoever came during the rest was told of then.
         self.is_awaited |= self.rest.take().is_some();
         while self.is_awaited && self.clients.len() < door.terms.most && self.deadline.is_none() {
-            match door.judge(self.listener.accept().map(|(stream, _)| stream))? {
+            match door.judge(self.listener.accept())? {
                 Knock::Client(stream) => self.receive(door, stream),
                 Knock::Nobody => self.is_awaited = false,
                 Knock::Gone => {}

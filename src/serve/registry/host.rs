@@ -227,7 +227,8 @@ impl<'a> Host<'a> {
         while let Some(number) = self.awaited.pop() {
             loop {
                 let door = &doors[number];
-                match door.judge(door.listener.accept())? {
+                let accepted = door.listener.accept();
+                match door.judge(accepted.map(|(stream, address)| ((stream, address), address)))? {
                     Knock::Client((stream, address)) => self.receive(stream, address),
                     Knock::Nobody => break,
                     Knock::Gone => {}
