@@ -375,6 +375,27 @@ fn a_taken_port_is_said_with_what_would_help() {
     );
 }
 
+/// Without an address both families come in; with -6 only one does.
+#[test]
+fn both_families_come_in_where_no_address_is_given() {
+    let server = Server::start("epoll", "0", &[]);
+    let port = server.address.port();
+    for ip in ["127.0.0.1", "::1"] {
+        echo(
+            &TcpStream::connect((ip, port)).expect("it listens"),
+            b"hello",
+        );
+    }
+    let server = Server::start("epoll", "0", &["-6"]);
+    let port = server.address.port();
+    echo(
+        &TcpStream::connect(("::1", port)).expect("it listens"),
+        b"hello",
+    );
+    let refused = TcpStream::connect(("127.0.0.1", port)).expect_err("nobody");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
 #[test]
 fn who_is_not_let_in_is_closed() {
     for model in MODELS {

@@ -16,7 +16,7 @@ pub mod registry;
 mod service;
 mod stop;
 
-pub use door::Entrance;
+pub use door::{Entrance, Families};
 pub use journal::Journal;
 pub use model::{Model, Served, Terms};
 pub use service::{Service, Session};

@@ -16,8 +16,8 @@ use crate::cli::output::{Colour, unwritten, whole};
 use crate::error::Error;
 use crate::report;
 use crate::serve::registry::{self, Console, Happening, Order};
-use crate::serve::{Entrance, Journal, Model, Service, Stop, Terms};
-use crate::tcp::listen::Listen;
+use crate::serve::{Entrance, Families, Journal, Model, Service, Stop, Terms};
+use crate::tcp::listen::{Listen, Stack};
 
 /// The listener's options that are about one conversation, or about telling its
 /// steps: a server of many does neither.
@@ -120,7 +120,11 @@ impl ServeArgs {
         }
         allow_descriptors(self.descriptors)?;
         let workers = self.workers(model);
-        let entrance = Entrance::open(&config.addresses, model, workers)?;
+        let families = match config.stack {
+            Stack::Dual => Families::Both,
+            Stack::Single => Families::One,
+        };
+        let entrance = Entrance::open((&config.addresses, families), model, workers)?;
         let address = entrance.address;
         let (service, meaning) = (self.service, model.meaning());
         let journal = Journal::new(|line| note!("{line}"));

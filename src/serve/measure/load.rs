@@ -5,7 +5,7 @@
 //! less, and the times are those of echoes and not of queues of our own.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -212,6 +212,21 @@ pub(super) fn is_early(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted
     )
+}
+
+/// One client's whole visit: what a server makes ready for its first client is
+/// not what each of the others costs.
+pub(super) fn warm(address: SocketAddr) -> Result<(), Error> {
+    let failed = |error| Error::new("connect", address, error);
+    let mut stream = std::net::TcpStream::connect(address).map_err(failed)?;
+    stream.write_all(MESSAGE).map_err(failed)?;
+    stream.shutdown(Shutdown::Write).map_err(failed)?;
+    // The echo, and the end of the stream.
+    let echoed = stream.read_to_end(&mut Vec::new()).map_err(failed)?;
+    if echoed == MESSAGE.len() {
+        return Ok(());
+    }
+    Err(Error::new("measure", address, "it is no echo"))
 }
 
 /// A client that sends until nothing more is taken, and reads nothing.

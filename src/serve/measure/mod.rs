@@ -211,6 +211,7 @@ fn one(
 ) -> Result<Measured, Error> {
     let overflows = subject::overflows();
     let subject = Subject::start(server(model, None))?;
+    load::warm(subject.address)?;
     let before = subject.snapshot();
     let mut crowd = Crowd::gather(subject.address, config.clients)?;
     let full = subject.snapshot();
