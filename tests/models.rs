@@ -375,6 +375,57 @@ fn a_taken_port_is_said_with_what_would_help() {
     );
 }
 
+/// Without an address both families come in; with -6 only one does.
+#[test]
+fn both_families_come_in_where_no_address_is_given() {
+    let server = Server::start("epoll", "0", &[]);
+    let port = server.address.port();
+    for ip in ["127.0.0.1", "::1"] {
+        echo(
+            &TcpStream::connect((ip, port)).expect("it listens"),
+            b"hello",
+        );
+    }
+    let server = Server::start("epoll", "0", &["-6"]);
+    let port = server.address.port();
+    echo(
+        &TcpStream::connect(("::1", port)).expect("it listens"),
+        b"hello",
+    );
+    let refused = TcpStream::connect(("127.0.0.1", port)).expect_err("nobody");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn who_is_not_let_in_is_closed() {
+    for model in MODELS {
+        let server = Server::start(model, "127.0.0.1:0", &["--deny", "127.0.0.0/8"]);
+        let client = server.connect();
+        assert_eq!(hear(&client, model), b"", "{model}");
+        assert!(server.stop().contains("0 clients served"), "{model}");
+    }
+}
+
+#[test]
+fn options_of_one_conversation_are_refused() {
+    for option in [
+        &["--keep-open"][..],
+        &["--echo"],
+        &["--opt", "nodelay"],
+        &["-v"],
+    ] {
+        for manner in [&["--model", "epoll"][..], &["--serve"]] {
+            let output = Command::new(env!("CARGO_BIN_EXE_socklab"))
+                .args(["tcp", "listen"])
+                .args(manner)
+                .args(option)
+                .output()
+                .expect("it runs");
+            assert_eq!(output.status.code(), Some(2), "{manner:?} {option:?}");
+        }
+    }
+}
+
 #[test]
 fn the_models_are_measured_side_by_side() {
     let program = Program::new();

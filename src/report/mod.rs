@@ -25,6 +25,7 @@ pub mod models;
 pub mod pcap;
 pub mod ping;
 mod sequence;
+pub mod serve;
 mod sockets;
 mod style;
 mod table;

@@ -214,8 +214,9 @@ impl Shown<'_> {
                     later,
                 ]
             }),
-            lesson: "All keep serving: who cannot be accepted waits, and is answered once the \
-                     others have left. Child processes have descriptors of their own.",
+            lesson: "Whoever cannot be accepted waits, and is answered once others have left. \
+                     Child processes have descriptors of their own; one at a time, or a pool, \
+                     does not come to the limit.",
         }
     }
 }

@@ -90,6 +90,17 @@ pub(super) enum Next {
     Over,
 }
 
+/// How a loop learns that a socket has no more to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// A read said so.
+    Empty,
+    /// A read that did not fill its buffer says so too (epoll(7)): whatever comes
+    /// later is told of again. Not where the end of the stream may have been told
+    /// of already.
+    Short,
+}
+
 /// Calls that one client may have made for it before it is another's turn.
 const TURN: usize = 32;
 
@@ -103,7 +114,8 @@ impl<S: Read + Write> Talk<S> {
 
     /// Goes on until the socket would block. `buffer` belongs to the loop and
     /// serves all its clients: an idle one has none.
-    pub(super) fn advance(&mut self, buffer: &mut [u8]) -> Next {
+    pub(super) fn advance(&mut self, buffer: &mut [u8], until: Until) -> Next {
+        let mut has_drained = false;
         for _ in 0..TURN {
             let owed = self.session.poll_output();
             let is_speaking = !owed.is_empty();
@@ -114,13 +126,18 @@ impl<S: Read + Write> Talk<S> {
                     drain(&mut self.stream, buffer);
                 }
                 return Next::Over;
+            } else if has_drained {
+                return Next::Reading;
             } else {
                 self.stream.read(buffer)
             };
             match (moved, is_speaking) {
                 (Ok(count), true) => self.session.handle_sent(count),
                 (Ok(0), false) => self.session.handle_end(),
-                (Ok(count), false) => self.session.handle_data(&buffer[..count]),
+                (Ok(count), false) => {
+                    has_drained = until == Until::Short && count < buffer.len();
+                    self.session.handle_data(&buffer[..count]);
+                }
                 (Err(error), _) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock if is_speaking => return Next::Writing,

@@ -31,13 +31,26 @@ pub struct Entrance {
     pub address: SocketAddr,
 }
 
+/// Whether a listener on all IPv6 addresses takes IPv4's clients too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// It does, whatever the system's default.
+    Both,
+    /// It does not (`IPV6_V6ONLY`).
+    One,
+}
+
 impl Entrance {
     /// Listens on the first of the addresses that this host has, as `model`
     /// needs it: with a listener for each of so many workers, or with one.
-    pub fn open(addresses: &[SocketAddr], model: Model, workers: usize) -> Result<Self, Error> {
+    pub fn open(
+        (addresses, families): (&[SocketAddr], Families),
+        model: Model,
+        workers: usize,
+    ) -> Result<Self, Error> {
         let mut failure = Error::new("listen on", "", "no address was given");
         for address in addresses {
-            match Self::at(*address, model, workers) {
+            match Self::at((*address, families), model, workers) {
                 Ok(entrance) => return Ok(entrance),
                 Err(error) => failure = error,
             }
@@ -45,28 +58,32 @@ impl Entrance {
         Err(failure)
     }
 
-    fn at(address: SocketAddr, model: Model, workers: usize) -> Result<Self, Error> {
-        let first = bind(address, model)?;
+    fn at(
+        (address, families): (SocketAddr, Families),
+        model: Model,
+        workers: usize,
+    ) -> Result<Self, Error> {
+        let first = bind(address, families, model)?;
         let address = first
             .local_addr()
             .map_err(|error| Error::new("getsockname", address, error))?;
         let mut listeners = vec![first];
         if model == Model::Reuseport {
             for _ in 1..workers {
-                listeners.push(bind(address, model)?);
+                listeners.push(bind(address, families, model)?);
             }
         }
         Ok(Self { listeners, address })
     }
 }
 
-fn bind(address: SocketAddr, model: Model) -> Result<TcpListener, Error> {
+fn bind(address: SocketAddr, families: Families, model: Model) -> Result<TcpListener, Error> {
     let failed = |error| Error::new("listen on", address, error);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).map_err(failed)?;
     socket.set_reuse_address(true).map_err(failed)?;
-    if address.is_ipv6() && address.ip().is_unspecified() {
-        // IPv4's clients too, whatever the system's default.
-        socket.set_only_v6(false).map_err(failed)?;
+    if address.is_ipv6() {
+        let is_alone = families == Families::One;
+        socket.set_only_v6(is_alone).map_err(failed)?;
     }
     if model == Model::Reuseport {
         socket.set_reuse_port(true).map_err(failed)?;
@@ -92,7 +109,7 @@ pub(super) enum Knock<T> {
     Client(T),
     /// Nobody is waiting.
     Nobody,
-    /// Somebody had been waiting and has left; the next may be there already.
+    /// Somebody had been waiting and has left, or was sent away; the next may be there already.
     Gone,
     /// There is no descriptor or memory for anybody.
     Full,
@@ -130,13 +147,17 @@ impl<'a> Door<'a> {
 
     /// One accept(2).
     pub(super) fn knock(&self) -> Result<Knock<TcpStream>, Error> {
-        self.judge(self.listener.accept().map(|(client, _)| client))
+        self.judge(self.listener.accept())
     }
 
     /// What the result of an accept(2) means.
-    pub(super) fn judge<T>(&self, result: io::Result<T>) -> Result<Knock<T>, Error> {
+    pub(super) fn judge<T>(&self, result: io::Result<(T, SocketAddr)>) -> Result<Knock<T>, Error> {
         let error = match result {
-            Ok(client) => {
+            // IPv4's addresses are the same through a listener for both.
+            Ok((_, address)) if !self.terms.admission.admits(address.ip().to_canonical()) => {
+                return Ok(Knock::Gone);
+            }
+            Ok((client, _)) => {
                 self.accepted.fetch_add(1, Ordering::Relaxed);
                 return Ok(Knock::Client(client));
             }

@@ -12,10 +12,11 @@ mod guests;
 mod journal;
 pub mod measure;
 mod model;
+pub mod registry;
 mod service;
 mod stop;
 
-pub use door::Entrance;
+pub use door::{Entrance, Families};
 pub use journal::Journal;
 pub use model::{Model, Served, Terms};
 pub use service::{Service, Session};

@@ -89,7 +89,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let config = args.config()?;
     if args.serve.is_asked_for() {
-        return args.serve.run(&config.addresses);
+        return args.serve.run(&config, colour);
     }
     let stop = Interrupt::catch()?;
     let telling = args.tool.telling(colour);

@@ -32,6 +32,7 @@ Examples:
   socklab tcp listen                    wait for a connection on port 5073
   socklab tcp connect example.org 80    standard input there, its answer here
   socklab tcp listen --model thread     echoes for many, a thread each
+  socklab tcp listen --serve            know each client, and speak to them
   socklab tcp models                    what each way to serve many costs")]
 pub(super) struct Args {
     #[command(subcommand)]

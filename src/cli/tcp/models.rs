@@ -4,7 +4,7 @@
 //! machine's) and where the figures go.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -163,7 +163,11 @@ fn all(config: &Config, stop: &Stop) -> Result<Figures, Error> {
         command
     };
     let mut figures = Vec::new();
+    let is_watched = std::io::stderr().is_terminal();
     let mut tell = |model, measured: Result<_, Error>| {
+        if is_watched {
+            note!("{model} measured");
+        }
         figures.push((model, measured.map_err(|error| error.to_string())));
     };
     measure(config, &server, stop, &mut tell);

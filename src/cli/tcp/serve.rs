@@ -1,10 +1,9 @@
-//! `socklab tcp listen --model`: many clients at once, in the way that was
-//! chosen, as typed.
+//! `socklab tcp listen --model` and `--serve`: many clients at once, in the way
+//! that was chosen, or by a server that knows each of them, as typed.
 //!
 //! Owns what the options mean together; how clients are served is the engine's.
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{BufReader, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,9 +12,28 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
-use crate::cli::output::{unwritten, whole};
+use crate::cli::output::{Colour, unwritten, whole};
 use crate::error::Error;
-use crate::serve::{Entrance, Journal, Model, Service, Stop, Terms};
+use crate::report;
+use crate::serve::registry::{self, Console, Happening, Order};
+use crate::serve::{Entrance, Families, Journal, Model, Service, Stop, Terms};
+use crate::tcp::listen::{Listen, Stack};
+
+/// The listener's options that are about one conversation, or about telling its
+/// steps: a server of many does neither.
+const CONVERSATIONS: [&str; 11] = [
+    "keep_open",
+    "max_connections",
+    "listen_timeout",
+    "output",
+    "crlf",
+    "line_delay",
+    "idle_timeout",
+    "options",
+    "verbose",
+    "trace",
+    "json",
+];
 
 /// Options of a listener that serves many clients.
 #[derive(Debug, clap::Args)]
@@ -23,7 +41,8 @@ pub(super) struct ServeArgs {
     /// Serve many clients at once, in this way: one after another, a process, a
     /// thread or a task each, a fixed pool of threads, or a loop over poll(2),
     /// epoll(7) or io_uring(7).
-    #[arg(long, value_name = "MODEL", value_parser = model())]
+    #[arg(long, value_name = "MODEL", group = "manner",
+          conflicts_with_all = CONVERSATIONS, value_parser = model())]
     model: Option<Model>,
 
     /// What --model does with each client (RFC 862, 863, 864, 867).
@@ -31,8 +50,20 @@ pub(super) struct ServeArgs {
           value_parser = service())]
     service: Service,
 
-    /// Clients at once; one more waits in the kernel's queue.
-    #[arg(long, value_name = "N", requires = "model",
+    /// Know each client: show who comes, what they say and who leaves, and take
+    /// orders on standard input (`help` lists them). A client may say who it is:
+    /// `/name TEXT`.
+    #[arg(long, group = "manner", conflicts_with = "built-in",
+          conflicts_with_all = CONVERSATIONS)]
+    serve: bool,
+
+    /// Take --serve's orders and tell what happens as JSON Lines.
+    #[arg(long, requires = "serve")]
+    control: bool,
+
+    /// Clients at once: with --serve 10 unless told otherwise, and one more is
+    /// told so and closed; with --model one more waits in the kernel's queue.
+    #[arg(long, value_name = "N", requires = "manner",
           allow_negative_numbers = true, value_parser = whole(1_usize, 1_000_000))]
     max_clients: Option<usize>,
 
@@ -44,7 +75,7 @@ pub(super) struct ServeArgs {
 
     /// Allow so many descriptors (RLIMIT_NOFILE), to see what happens when they
     /// run out; the default is as many as the system lets this user have.
-    #[arg(long, value_name = "N", requires = "model",
+    #[arg(long, value_name = "N", requires = "manner",
           allow_negative_numbers = true, value_parser = whole(16_u64, 10_000_000))]
     descriptors: Option<u64>,
 
@@ -58,6 +89,8 @@ pub(super) struct ServeArgs {
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Children at once, unless told otherwise: each is a process.
 const CHILDREN: usize = 512;
+/// Clients of a server that knows them, unless told otherwise.
+const GUESTS: usize = 10;
 /// Threads of a pool, unless told otherwise.
 const POOL: usize = 8;
 
@@ -74,11 +107,11 @@ fn service() -> impl TypedValueParser<Value = Service> {
 impl ServeArgs {
     /// Whether many clients are to be served.
     pub(super) fn is_asked_for(&self) -> bool {
-        self.model.is_some()
+        self.model.is_some() || self.serve
     }
 
     /// Serves clients on the first of the addresses until Ctrl-C.
-    pub(super) fn run(&self, addresses: &[SocketAddr]) -> Result<ExitCode, Error> {
+    pub(super) fn run(&self, config: &Listen, colour: Colour) -> Result<ExitCode, Error> {
         let model = self.model.unwrap_or(Model::Epoll);
         let stop = Stop::on_signals().map_err(|error| Error::new("sigaction", "SIGINT", error))?;
         if self.measured {
@@ -87,22 +120,33 @@ impl ServeArgs {
         }
         allow_descriptors(self.descriptors)?;
         let workers = self.workers(model);
-        let entrance = Entrance::open(addresses, model, workers)?;
+        let families = match config.stack {
+            Stack::Dual => Families::Both,
+            Stack::Single => Families::One,
+        };
+        let entrance = Entrance::open((&config.addresses, families), model, workers)?;
         let address = entrance.address;
         let (service, meaning) = (self.service, model.meaning());
-        note!("listening on {address}; {service}, {meaning}");
         let journal = Journal::new(|line| note!("{line}"));
         let terms = Terms {
             service,
             stop: &stop,
             journal: &journal,
             most: self.max_clients.unwrap_or(match model {
+                _ if self.serve => GUESTS,
                 Model::Fork => CHILDREN,
                 _ => usize::MAX,
             }),
             workers,
+            admission: &config.admission,
             patience: PATIENCE,
         };
+        if self.serve {
+            note!("listening on {address}; help lists the orders");
+            self.host(&entrance, &terms, colour)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        note!("listening on {address}; {service}, {meaning}");
         let served = model.serve(&entrance, &terms)?;
         if self.measured {
             let line = serde_json::to_string(&served).map_err(|error| unwritten(error.into()))?;
@@ -111,6 +155,27 @@ impl ServeArgs {
             note!("{}", sum(&served.accepted));
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn host(&self, entrance: &Entrance, terms: &Terms<'_>, colour: Colour) -> Result<(), Error> {
+        let console = Console {
+            lines: Box::new(BufReader::new(std::io::stdin())),
+            read: if self.control {
+                Order::json
+            } else {
+                Order::typed
+            },
+        };
+        let style = colour.style();
+        let mut out = std::io::stdout();
+        let mut tell = |at, happening: &Happening| {
+            if self.control {
+                report::serve::json(&mut out, at, happening)
+            } else {
+                report::serve::text(&mut out, at, happening, &style)
+            }
+        };
+        registry::host(entrance, terms, console, &mut tell)
     }
 
     fn workers(&self, model: Model) -> usize {

@@ -29,7 +29,7 @@ enum Course {
 }
 
 /// Visits of `at_once` clients at a time for so long.
-pub(super) fn churn(address: SocketAddr, at_once: usize, time: Duration) -> Result<Churn, Error> {
+pub fn churn(address: SocketAddr, at_once: usize, time: Duration) -> Result<Churn, Error> {
     let failed = |error| Error::new("connect", address, error);
     let mut poll = Poll::new().map_err(failed)?;
     let mut events = Events::with_capacity(at_once);

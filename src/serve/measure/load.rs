@@ -5,7 +5,7 @@
 //! less, and the times are those of echoes and not of queues of our own.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -19,8 +19,12 @@ use crate::error::Error;
 /// more.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// Clients that come before any is waited for: fewer than a listener's queue
+/// holds, so that it does not overflow by our own haste.
+const WAVE: usize = 1000;
+
 /// Clients that stay.
-pub(super) struct Crowd {
+pub struct Crowd {
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
@@ -48,7 +52,7 @@ pub(super) struct Exchange {
 impl Crowd {
     /// Clients that connect, each saying one message; those that the server
     /// does not attend to stay and wait.
-    pub(super) fn gather(address: SocketAddr, count: usize) -> Result<Self, Error> {
+    pub fn gather(address: SocketAddr, count: usize) -> Result<Self, Error> {
         let failed = |error| Error::new("connect", address, error);
         let mut crowd = Self {
             poll: Poll::new().map_err(failed)?,
@@ -70,6 +74,9 @@ impl Crowd {
                 asked: Instant::now(),
                 is_answered: false,
             });
+            if (number + 1) % WAVE == 0 {
+                crowd.settle()?;
+            }
         }
         crowd.settle()?;
         Ok(crowd)
@@ -86,7 +93,7 @@ impl Crowd {
     }
 
     /// How many have ever been answered and are still there.
-    pub(super) fn answered(&self) -> usize {
+    pub fn answered(&self) -> usize {
         let there = |client: &&Client| client.is_answered && client.stream.is_some();
         self.clients.iter().filter(there).count()
     }
@@ -205,6 +212,21 @@ pub(super) fn is_early(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted
     )
+}
+
+/// One client's whole visit: what a server makes ready for its first client is
+/// not what each of the others costs.
+pub(super) fn warm(address: SocketAddr) -> Result<(), Error> {
+    let failed = |error| Error::new("connect", address, error);
+    let mut stream = std::net::TcpStream::connect(address).map_err(failed)?;
+    stream.write_all(MESSAGE).map_err(failed)?;
+    stream.shutdown(Shutdown::Write).map_err(failed)?;
+    // The echo, and the end of the stream.
+    let echoed = stream.read_to_end(&mut Vec::new()).map_err(failed)?;
+    if echoed == MESSAGE.len() {
+        return Ok(());
+    }
+    Err(Error::new("measure", address, "it is no echo"))
 }
 
 /// A client that sends until nothing more is taken, and reads nothing.

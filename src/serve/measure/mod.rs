@@ -18,8 +18,11 @@ use serde::Serialize;
 use super::{Model, Stop};
 use crate::error::Error;
 use crate::units::nanoseconds;
-use load::{Crowd, Exchange};
-use subject::{Snapshot, Subject};
+use load::Exchange;
+
+pub use churn::churn;
+pub use load::Crowd;
+pub use subject::{Snapshot, Subject};
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -208,6 +211,7 @@ fn one(
 ) -> Result<Measured, Error> {
     let overflows = subject::overflows();
     let subject = Subject::start(server(model, None))?;
+    load::warm(subject.address)?;
     let before = subject.snapshot();
     let mut crowd = Crowd::gather(subject.address, config.clients)?;
     let full = subject.snapshot();
@@ -220,7 +224,7 @@ fn one(
     let (beside_slow, beside_slow_echo) = beside_slow(subject.address, config)?;
     // Last: whatever a server keeps of those who have left, such as the stacks
     // of their threads, is not to look like memory that clients need not.
-    let churn = churn::churn(subject.address, CHURNING, CHURN)?;
+    let churn = churn(subject.address, CHURNING, CHURN)?;
     let spread = subject.end()?.accepted;
     let exhausted = exhaust(Subject::start(server(model, Some(FEW)))?)?;
     Ok(Measured {

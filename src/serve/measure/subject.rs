@@ -17,22 +17,28 @@ use serde::Deserialize;
 use crate::error::Error;
 
 /// A server under measurement.
-pub(super) struct Subject {
+pub struct Subject {
     child: Child,
     log: BufReader<ChildStderr>,
-    pub(super) address: SocketAddr,
+    /// Where it listens.
+    pub address: SocketAddr,
 }
 
 /// What it is at one moment.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Snapshot {
-    pub(super) processes: usize,
-    pub(super) threads: usize,
-    pub(super) descriptors: usize,
+pub struct Snapshot {
+    /// It and its children.
+    pub processes: usize,
+    /// Threads of all of them.
+    pub threads: usize,
+    /// Descriptors of all of them.
+    pub descriptors: usize,
     /// Proportional set size in bytes.
-    pub(super) memory: u64,
-    pub(super) switches: u64,
-    pub(super) cpu: Duration,
+    pub memory: u64,
+    /// Context switches so far.
+    pub switches: u64,
+    /// Processor time so far.
+    pub cpu: Duration,
 }
 
 /// What it says at its end.
@@ -42,8 +48,8 @@ pub(super) struct Ended {
 }
 
 impl Subject {
-    /// Starts it and waits until it listens.
-    pub(super) fn start(mut command: Command) -> Result<Self, Error> {
+    /// Starts it and waits until it says on standard error where it listens.
+    pub fn start(mut command: Command) -> Result<Self, Error> {
         let failed = |error| Error::new("start", "a server to measure", error);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::piped()).spawn().map_err(failed)?;
@@ -77,7 +83,7 @@ impl Subject {
     }
 
     /// The process and its children, as they are now.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
         let mut left = vec![self.pid()];
         while let Some(pid) = left.pop() {

@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use crate::error::Error;
-use crate::serve::conversation::{Next, Talk};
+use crate::serve::conversation::{Next, Talk, Until};
 use crate::serve::door::{Door, Knock, PAUSE};
 
 /// Bytes read at once; one buffer serves all.
@@ -43,7 +43,7 @@ pub(super) struct Loop {
     clients: Slab<Client>,
     buffer: Vec<u8>,
     /// Clients with something to do, or who were given a turn and need another.
-    due: Vec<usize>,
+    due: Vec<(usize, Until)>,
     /// Whether somebody may be at the door.
     is_awaited: bool,
     /// Without descriptors the door is left alone until then.
@@ -106,7 +106,15 @@ impl Loop {
                 // Its flag is looked at after every sleep.
                 STOP => {}
                 DOOR => self.is_awaited = true,
-                Token(number) => self.due.push(number),
+                Token(number) => {
+                    let has_ended = event.is_read_closed() || event.is_error();
+                    let until = if has_ended {
+                        Until::Empty
+                    } else {
+                        Until::Short
+                    };
+                    self.due.push((number, until));
+                }
             }
         }
         Ok(())
@@ -114,13 +122,13 @@ impl Loop {
 
     /// Goes on with every client that is due.
     fn advance(&mut self) {
-        for number in std::mem::take(&mut self.due) {
+        for (number, until) in std::mem::take(&mut self.due) {
             // It may have been told of twice, and be gone after the first.
             if let Some(client) = self.clients.get_mut(number) {
-                match client.talk.advance(&mut self.buffer) {
+                match client.talk.advance(&mut self.buffer, until) {
                     Next::Reading => {}
                     Next::Writing => self.watch_for_room(number),
-                    Next::Turn => self.due.push(number),
+                    Next::Turn => self.due.push((number, Until::Empty)),
                     Next::Over => drop(self.clients.remove(number)),
                 }
             }
@@ -149,7 +157,7 @@ impl Loop {
         // Whoever came during the rest was told of then.
         self.is_awaited |= self.rest.take().is_some();
         while self.is_awaited && self.clients.len() < door.terms.most && self.deadline.is_none() {
-            match door.judge(self.listener.accept().map(|(stream, _)| stream))? {
+            match door.judge(self.listener.accept())? {
                 Knock::Client(stream) => self.receive(door, stream),
                 Knock::Nobody => self.is_awaited = false,
                 Knock::Gone => {}
@@ -169,7 +177,7 @@ impl Loop {
         // One that cannot be watched is closed.
         if let Ok(()) = registry.register(&mut talk.stream, token, Interest::READABLE) {
             if !talk.session.wants_data() {
-                self.due.push(entry.key());
+                self.due.push((entry.key(), Until::Empty));
             }
             entry.insert(Client {
                 talk,
@@ -189,7 +197,7 @@ impl Loop {
             self.rest = None;
             for (number, client) in &mut self.clients {
                 client.talk.session.handle_end();
-                self.due.push(number);
+                self.due.push((number, Until::Empty));
             }
             now + door.terms.patience
         });

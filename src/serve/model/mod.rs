@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use super::door::{Door, Entrance};
 use super::{Journal, Service, Stop};
+use crate::address::Admission;
 use crate::error::Error;
 
 /// A way to serve many clients at once.
@@ -146,6 +147,8 @@ pub struct Terms<'a> {
     pub journal: &'a Journal,
     /// Clients at once; one more waits in the kernel's queue.
     pub most: usize,
+    /// Who is let in; others are closed at once.
+    pub admission: &'a Admission,
     /// Threads of the models that have a fixed number of them.
     pub workers: usize,
     /// How long a client may take to receive what it is owed at the end.

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::Error;
-use crate::serve::conversation::{Next, Talk};
+use crate::serve::conversation::{Next, Talk, Until};
 use crate::serve::door::{Door, Knock, PAUSE};
 
 /// Bytes read at once; one buffer serves all.
@@ -92,7 +92,7 @@ fn timeout(is_hurried: bool, until: Option<Instant>) -> PollTimeout {
 fn advance(clients: &mut Vec<Client>, ready: &[bool], buffer: &mut [u8]) {
     for (client, is_ready) in clients.iter_mut().zip(ready) {
         if *is_ready || client.next == Next::Turn {
-            client.next = client.talk.advance(buffer);
+            client.next = client.talk.advance(buffer, Until::Short);
         }
     }
     clients.retain(|client| client.next != Next::Over);
@@ -109,7 +109,7 @@ fn welcome(
             Knock::Client(stream) => {
                 if stream.set_nonblocking(true).is_ok() {
                     let mut talk = Talk::begin(stream, door.terms);
-                    let next = talk.advance(buffer);
+                    let next = talk.advance(buffer, Until::Short);
                     if next != Next::Over {
                         clients.push(Client { talk, next });
                     }
@@ -128,7 +128,7 @@ fn see_off(door: &Door<'_>, mut clients: Vec<Client>, buffer: &mut [u8]) -> Resu
     let deadline = Instant::now() + door.terms.patience;
     for client in &mut clients {
         client.talk.session.handle_end();
-        client.next = client.talk.advance(buffer);
+        client.next = client.talk.advance(buffer, Until::Short);
     }
     clients.retain(|client| client.next != Next::Over);
     while !clients.is_empty() && Instant::now() < deadline {

@@ -44,7 +44,7 @@ async fn receive(door: &Door<'_>) -> Result<(), Error> {
             Some(_) = tasks.join_next() => continue,
             accepted = listener.accept(), if tasks.len() < door.terms.most => accepted,
         };
-        match door.judge(accepted.map(|(client, _)| client))? {
+        match door.judge(accepted)? {
             Knock::Client(client) => {
                 let session = door.terms.service.begin(SystemTime::now());
                 tasks.spawn(converse(client, session, ending.clone()));

@@ -146,13 +146,17 @@ impl Ring {
     /// What came of the accept.
     fn receive(&mut self, door: &Door<'_>, result: i32) -> Result<(), Error> {
         self.is_accepting = false;
-        match door.judge(value(result))? {
-            Knock::Client(number) => {
-                // SAFETY: accept has just made this descriptor, and nobody else
-                // knows of it.
-                let socket = unsafe { OwnedFd::from_raw_fd(number) };
+        let accepted = value(result).and_then(|number| {
+            // SAFETY: accept has just made this descriptor, and nobody else
+            // knows of it.
+            let stream = TcpStream::from(unsafe { OwnedFd::from_raw_fd(number) });
+            let address = stream.peer_addr()?;
+            Ok((stream, address))
+        });
+        match door.judge(accepted)? {
+            Knock::Client(stream) => {
                 let whose = self.guests.insert(Guest {
-                    stream: socket.into(),
+                    stream,
                     session: door.terms.service.begin(SystemTime::now()),
                     buffer: Box::new([0; BLOCK]),
                     is_sending: false,
