@@ -32,11 +32,18 @@
 //! | `failure` | [`number`, `icmp_sequence`], `cause`: `icmp` with `from`, [`from_name`], `icmp_type`, `icmp_code`, `info` (an MTU or a pointer), `meaning`; `too_long` with `mtu_bytes`; `local` and `send` with `errno`, `meaning` |
 //! | `redirect` | `number`, `icmp_sequence`, `from`, [`from_name`], `gateway`, `icmp_code`, `meaning` |
 //! | `no_answer` | `number`, `icmp_sequence`, `patience`: `waiting` (it may come yet) or `over` (it counts as lost) |
-//! | `status`, `summary` | `address`, `source`, [`interface`], `socket`, `transmitted`, `received`, `duplicates`, `corrupted`, `errors`, `lost`, `in_flight`, `out_of_order`, `loss_percent` or null, `time_ns`, [`rtt_min_ns`, `rtt_avg_ns`, `rtt_max_ns`, `rtt_mdev_ns`, `rtt_ewma_ns`, `rtt_jitter_ns`, `rtt_p50_ns`, `rtt_p90_ns`, `rtt_p99_ns`], `pipe`, [`gap_ns`] |
+//! | `status`, `summary` | `address`, `source`, [`interface`], `socket`, `transmitted`, `received`, `duplicates`, `corrupted`, `errors`, `lost`, `in_flight`, `out_of_order`, `loss_percent` or null, `time_ns`, [`rtt_min_ns`, `rtt_avg_ns`, `rtt_max_ns`, `rtt_mdev_ns`, `rtt_ewma_ns`, `rtt_jitter_ns`, `rtt_p50_ns`, `rtt_p90_ns`, `rtt_p99_ns`, and where fewer were kept than came, `rtt_percentiles_of`: how many], `pipe`, [`gap_ns`] |
+//! | `verdict` | `address`, `verdict` (`alive`, `unreachable`), `requests`, [`rtt_ns`]: of a target that was checked, without `-c` |
+//! | `unresolved` | `reason`: the name has no address |
 //!
 //! The summary is what the lines add up to: `transmitted` counts requests, with
 //! those that a `send` failure tells of; `received` and `duplicates` count
 //! replies by their `judgement`; `lost` and `in_flight` are the rest.
+//!
+//! Of many targets, each has its own `started` and `summary`, and the result is
+//! over all: `targets` (that have an address), `alive`, `unreachable`,
+//! `unresolved` (names), `transmitted`, `replies` (duplicates included), `lost`,
+//! `failed`, `icmp_errors`, `time_ns`.
 //!
 //! # What `compare` results in
 //!
