@@ -241,12 +241,10 @@ fn a_thousand_that_half_send_and_vanish_leave_nothing_behind() {
             client.shutdown(Shutdown::Write).expect("shutdown");
             assert_eq!(hear(&client, model), b"");
         }
-        let left = descriptors();
-        // Those last twenty may not be closed yet.
-        assert!(
-            left <= before + 20,
-            "{model}: {before} before, {left} after"
-        );
+        // Until all are closed; a descriptor that is left behind is there for ever.
+        while descriptors() > before {
+            std::thread::yield_now();
+        }
         server.stop();
     }
 }

@@ -33,7 +33,10 @@ pub(super) fn serve(door: &Door<'_>) -> Result<(), Error> {
 fn work(door: &Door<'_>, guests: &Guests) -> Result<(), Error> {
     loop {
         match door.next() {
-            Ok(Some(client)) => talk(door, guests, &Arc::new(client)),
+            Ok(Some(client)) => {
+                let client = Arc::new(client);
+                talk(door, guests.seat(&client), &client);
+            }
             Ok(None) => return Ok(()),
             Err(error) => {
                 // What is wrong with the door is so for all of them.

@@ -11,7 +11,7 @@ use std::thread::{Builder, Scope};
 use crate::error::Error;
 use crate::serve::conversation::converse;
 use crate::serve::door::{Door, PAUSE};
-use crate::serve::guests::Guests;
+use crate::serve::guests::{Guests, Seat};
 
 /// Address space for a thread's stack, of which only the pages it touches become
 /// memory. The default would be 2 MiB.
@@ -33,9 +33,11 @@ fn receive<'scope>(
 ) -> Result<(), Error> {
     while let Some(client) = door.next()? {
         let client = Arc::new(client);
-        let talking = Arc::clone(&client);
+        // Taken here and not by the thread, which may begin later: the next
+        // client is counted after this one.
+        let seat = guests.seat(&client);
         let thread = Builder::new().stack_size(STACK);
-        let spawned = thread.spawn_scoped(scope, move || talk(door, guests, &talking));
+        let spawned = thread.spawn_scoped(scope, move || talk(door, seat, &client));
         if let Err(error) = spawned {
             // The kernel gives no more threads: this client is closed.
             door.terms.journal.exhausted(&error);
@@ -47,8 +49,8 @@ fn receive<'scope>(
     Ok(())
 }
 
-pub(super) fn talk(door: &Door<'_>, guests: &Guests, client: &Arc<TcpStream>) {
-    let _seat = guests.seat(client);
+pub(super) fn talk(door: &Door<'_>, seat: Seat<'_>, client: &TcpStream) {
     // How one conversation failed is no matter of another's.
     let _ = converse(client, door.terms, || Ok(true));
+    drop(seat);
 }

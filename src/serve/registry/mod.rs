@@ -2,7 +2,7 @@
 //! an account of what went to and fro.
 //!
 //! Who is there is kept by [`Roster`], what the operator types is read by
-//! [`Order`], what clients send is cut into [`Lines`]: all pure. [`host`] joins
+//! [`Order`], what clients send is cut into [`Lines`]: all pure. [`host()`] joins
 //! them to the sockets in one epoll loop, and tells what happens as
 //! [`Happening`]s; it never prints.
 //!
