@@ -323,16 +323,39 @@ fn each_failure_to_connect_is_named() {
     });
 }
 
+/// Gives the name `both.test` an IPv6 and an IPv4 address, to this thread and
+/// what it starts.
+fn both_families() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "::1 both.test\n127.0.0.1 both.test\n").expect("written");
+    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+    for arguments in [
+        vec!["--make-rprivate".as_ref(), "/".as_ref()],
+        vec!["--bind".as_ref(), hosts.as_os_str(), "/etc/hosts".as_ref()],
+    ] {
+        let mounted = Command::new("mount").args(arguments).status();
+        assert!(mounted.expect("mount runs").success());
+    }
+    folder
+}
+
+/// A listener whose backlog is full: its kernel drops every further SYN. With
+/// the connection that fills it.
+fn deaf(address: &str) -> (socket2::Socket, TcpStream) {
+    let address: std::net::SocketAddr = address.parse().expect("an address");
+    let domain = socket2::Domain::for_address(address);
+    let listener = socket2::Socket::new(domain, socket2::Type::STREAM, None).expect("socket");
+    listener.bind(&address.into()).expect("bind");
+    listener.listen(0).expect("listen");
+    let queued = TcpStream::connect(address).expect("the backlog holds one");
+    (listener, queued)
+}
+
 #[test]
 fn a_connect_that_nobody_answers_times_out() {
     alone("time-out", || {
-        // With its backlog full, the listener's kernel drops every further SYN.
-        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-        let listener = listener.expect("socket");
-        let address: std::net::SocketAddr = "127.0.0.1:6002".parse().expect("an address");
-        listener.bind(&address.into()).expect("bind");
-        listener.listen(0).expect("listen");
-        let _queued = TcpStream::connect(address).expect("the backlog holds one");
+        let _deaf = deaf("127.0.0.1:6002");
         fails(
             &["127.0.0.1:6002", "--connect-timeout", "100ms"],
             1,
@@ -535,17 +558,7 @@ fn waiting_ends_when_it_was_to_end() {
 #[test]
 fn the_next_address_is_tried_where_one_refuses() {
     alone("happy eyeballs", || {
-        let folder = tempfile::tempdir().expect("a folder");
-        let hosts = folder.path().join("hosts");
-        std::fs::write(&hosts, "::1 both.test\n127.0.0.1 both.test\n").expect("written");
-        unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-        for arguments in [
-            vec!["--make-rprivate".as_ref(), "/".as_ref()],
-            vec!["--bind".as_ref(), hosts.as_os_str(), "/etc/hosts".as_ref()],
-        ] {
-            let mounted = Command::new("mount").args(arguments).status();
-            assert!(mounted.expect("mount runs").success());
-        }
+        let _hosts = both_families();
         fails(
             &["both.test:6004"],
             1,
@@ -788,5 +801,45 @@ fn a_client_that_never_reads_is_no_business_of_the_others() {
         for _ in 0..20 {
             assert_eq!(connect(&["127.0.0.1"], b"served").stdout, b"served");
         }
+    });
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_overtaken_by_the_next() {
+    alone("happy eyeballs", || {
+        let _hosts = both_families();
+        let _deaf = deaf("[::1]:6006");
+        let _listener = TcpListener::bind("127.0.0.1:6006").expect("bind");
+        let output = connect(&["-z", "-v", "both.test:6006"], b"");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        let place = |words: &str| {
+            told.find(words)
+                .unwrap_or_else(|| panic!("{words}: {told}"))
+        };
+        let places = [
+            place("connecting to [::1]:6006"),
+            place("connecting to 127.0.0.1:6006"),
+            place("[::1]:6006: given up, another address was faster"),
+            place("→ 127.0.0.1:6006, in "),
+        ];
+        assert!(places.is_sorted(), "{told}");
+    });
+}
+
+#[test]
+fn at_a_terminal_the_servers_end_is_the_end() {
+    alone("a terminal", || {
+        let _server = Running::listen(&["5073", "--daytime"]);
+        let command = format!("{SOCKLAB} tcp connect 127.0.0.1");
+        let mut client = Running::start("script", &["-qec", &command, "/dev/null"]);
+        let heard = client.drain();
+        // Whoever types has not said that they are done.
+        let typing = client.child.stdin.take();
+        let status = client.child.wait().expect("it ends by itself");
+        assert!(status.success());
+        let heard = String::from_utf8(heard.join().expect("read")).expect("ASCII");
+        assert!(heard.contains(" UTC\r"), "{heard:?}");
+        drop(typing);
     });
 }

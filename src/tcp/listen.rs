@@ -3,7 +3,7 @@
 //! small service for many at once.
 //!
 //! A client that leaves or resets disturbs nobody; descriptors that have run out
-//! are waited for. Owns the listening sockets and who is let in.
+//! are waited for. Owns who is let in.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,54 +16,17 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use serde::Serialize;
 
+use super::bound::{say, target};
 use super::service::{Client, Counts, Service};
-use crate::address::{Admission, canonical, name_of};
+use crate::address::{canonical, name_of};
 use crate::error::{Error, Exit, explain};
-use crate::event::{Figures, SocketName, Talk, Told, Topic, What};
-use crate::flow::{Family, Kind};
+use crate::event::{Figures, Told};
 use crate::pipe::{Ends, Terms, Vigil, converse, tell};
 use crate::recorder::Recorder;
-use crate::socket::options::{self, Moment, Role, SocketOption, Target};
+use crate::socket::options::{self, Moment};
 use crate::socket::{Listener, Stream};
 
-/// How to listen.
-#[derive(Debug, Clone)]
-pub struct Listen {
-    /// The addresses to listen on.
-    pub addresses: Vec<SocketAddr>,
-    /// Whether IPv6 sockets take IPv4 too (RFC 3493 section 5.3).
-    pub stack: Stack,
-    /// Options to set.
-    pub options: Vec<SocketOption>,
-    /// Who is let in.
-    pub admission: Admission,
-    /// What happens after the first conversation.
-    pub after: After,
-    /// Most clients at once.
-    pub most: usize,
-    /// How long to wait while nobody is there.
-    pub timeout: Option<Duration>,
-    /// Whether clients' names are looked up.
-    pub names: bool,
-}
-
-/// Whether an IPv6 socket takes IPv4 too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stack {
-    /// It does.
-    Dual,
-    /// One family a socket.
-    Single,
-}
-
-/// What happens after a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// It is over.
-    Leave,
-    /// The next client is waited for.
-    KeepOpen,
-}
+pub use super::bound::{After, Listen, Stack};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -80,9 +43,6 @@ pub struct Served {
     pub received: u64,
 }
 
-/// Connections that wait to be accepted; the kernel caps it at
-/// net.core.somaxconn.
-const BACKLOG: i32 = 4096;
 /// How long accepting rests where descriptors have run out.
 const REST: Duration = Duration::from_millis(100);
 /// How often it is said that they have.
@@ -100,20 +60,7 @@ pub struct Door<'a> {
 impl<'a> Door<'a> {
     /// Binds every address, and listens.
     pub fn open(config: &'a Listen, recorder: &'a Recorder) -> Result<Self, Error> {
-        let mut listeners: Vec<Listener> = Vec::new();
-        for address in &config.addresses {
-            let name = match listeners.len() {
-                0 => SocketName::from("listener"),
-                before => SocketName::from(format!("listener {}", before + 1)),
-            };
-            let mut address = *address;
-            if let (0, Some(first)) = (address.port(), listeners.first()) {
-                // One port for all of a name's addresses.
-                let first = first.local_address();
-                address.set_port(first.map_or(0, |first| first.port()));
-            }
-            listeners.push(config.listen_on(address, name, recorder)?);
-        }
+        let listeners = config.open(recorder)?;
         Ok(Self {
             config,
             recorder,
@@ -320,57 +267,8 @@ impl<'a> Door<'a> {
     }
 }
 
-impl Listen {
-    fn listen_on(
-        &self,
-        address: SocketAddr,
-        name: SocketName,
-        recorder: &Recorder,
-    ) -> Result<Listener, Error> {
-        let failed =
-            |operation: &'static str| move |error: io::Error| Error::new(operation, address, error);
-        let listener = Listener::open(recorder, name, address).map_err(failed("socket for"))?;
-        listener
-            .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
-            .map_err(failed("setsockopt SO_REUSEADDR for"))?;
-        if address.is_ipv6() {
-            let only = self.stack == Stack::Single;
-            listener
-                .set_option(format_args!("IPV6_V6ONLY, {}", u8::from(only)), |socket| {
-                    socket.set_only_v6(only)
-                })
-                .map_err(failed("setsockopt IPV6_V6ONLY for"))?;
-        }
-        let applied = options::apply(&self.options, Moment::Opened, target(address), &listener)?;
-        listener
-            .bind(address)
-            .map_err(|error| unbound(address, error))?;
-        listener
-            .set_nonblocking(true)
-            .map_err(failed("fcntl for"))?;
-        listener
-            .listen(BACKLOG)
-            .map_err(|error| unbound(address, error))?;
-        for option in applied {
-            let text = option.to_string();
-            say(recorder, "listener", Told::Option { text });
-        }
-        let local = listener.local_address().map_err(failed("getsockname of"))?;
-        say(recorder, "listener", Told::Listening { local });
-        Ok(listener)
-    }
-}
-
 fn begin(terms: &Terms) -> Result<Vigil<'_>, Error> {
     Vigil::begin(&terms.stop).map_err(|errno| Error::new("wait on", "the listening socket", errno))
-}
-
-fn target(address: SocketAddr) -> Target {
-    Target {
-        kind: Kind::Tcp,
-        family: Family::of(address.ip()),
-        role: Role::Listening,
-    }
 }
 
 /// A client that is here as long as this value is.
@@ -389,36 +287,10 @@ impl Drop for Guest {
     }
 }
 
-fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {
-    if recorder.wants(Topic::Talk) {
-        let socket = SocketName::from(socket);
-        recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));
-    }
-}
-
 fn is_exhaustion(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(
         errno,
         Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
     )
-}
-
-fn unbound(address: SocketAddr, error: io::Error) -> Error {
-    let port = address.port();
-    let remedy = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EADDRINUSE) => {
-            format!(
-                "another program has this port: `ss -ltnp sport = {port}` names it; or take another port"
-            )
-        }
-        Some(Errno::EACCES) => {
-            "ports below 1024 need CAP_NET_BIND_SERVICE; try one above, such as 8080".into()
-        }
-        Some(Errno::EADDRNOTAVAIL) => {
-            "this host has no such address; `ip address` lists them".into()
-        }
-        _ => return Error::new("bind", address, error),
-    };
-    Error::new("bind", address, error).remedy(remedy)
 }

@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(required = true, num_args = 1..=2, value_name = "ENDPOINT")]
     endpoint: Vec<String>,
 
-    /// Connect from this address, ADDRESS[:PORT] or :PORT
+    /// Connect from this address: ADDRESS, ADDRESS:PORT or :PORT
     #[arg(short = 's', long, value_name = "ENDPOINT", visible_alias = "source")]
     from: Option<String>,
 
