@@ -141,9 +141,6 @@ impl Listening {
                 break Ending::Interrupted;
             }
             let quiet = clock.now().saturating_sub(moved);
-            if self.config.until.idle.is_some_and(|idle| quiet >= idle) {
-                break Ending::Idle;
-            }
             let rest = self
                 .config
                 .until
@@ -152,6 +149,10 @@ impl Listening {
             // Nobody can be answered who has not written.
             let heard = input.filter(|_| self.peers.len() > 0);
             let ready = self.mailbox.wait(heard, rest)?;
+            // Only who has looked may say that nothing came.
+            if rest == Some(Duration::ZERO) && !ready.datagram {
+                break Ending::Idle;
+            }
             if ready.error {
                 self.mailbox.errors()?;
             }
