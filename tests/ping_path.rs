@@ -6,7 +6,11 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 
@@ -50,6 +54,18 @@ ip -n r2 rule add iif lo blackhole; ip -n r2 -6 rule add iif lo blackhole";
 const NARROW: &str = "
 ip -n r2 link set east mtu 1400; ip -n r3 link set west mtu 1400
 ip -n r3 link set east mtu 1300; ip -n far link set v0 mtu 1300";
+const NARROW_BEHIND_R2: &str = "
+ip -n r2 link set east mtu 1333; ip -n r3 link set west mtu 1333";
+/// Whatever comes back goes from r3 to r1, past r2.
+const BACK_PAST_R2: &str = "
+join 5 r1 back r3 back
+for name in r1 r2 r3; do ip netns exec $name sh -c '
+  for filter in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$filter; done'; done
+ip -n r3 route add 10.1.1.0/24 via 10.5.1.1; ip -n r3 route add fd01::/64 via fd05::1";
+/// A router that passes everything on, and whose own errors have no way back.
+const R2_WITHOUT_WAY_BACK: &str = "
+ip -n r2 route replace blackhole 10.1.1.0/24
+ip -n r2 route del fd01::/64; ip -n r2 route add blackhole fd01::/64";
 const OPEN_GROUPS: &str = "\necho '0 2147483647' >/proc/sys/net/ipv4/ping_group_range";
 const NOBODY: &str = "setpriv --reuid 65534 --clear-groups --bounding-set -all";
 
@@ -60,15 +76,19 @@ struct Run {
     code: Option<i32>,
 }
 
-fn run(setup: &str, line: &str) -> Run {
-    let output = Command::new("unshare")
+fn command(setup: &str, line: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command
         .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
         .arg(format!("{ROUTERS}{setup}\nexec {line}"))
         .env("SOCKLAB", SOCKLAB)
         .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(setup: &str, line: &str) -> Run {
+    let output = command(setup, line).output().unwrap();
     Run {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
@@ -309,9 +329,7 @@ fn a_black_hole_is_found_and_named() {
     if !may_run() {
         return;
     }
-    let setup = "
-ip -n r2 link set east mtu 1333; ip -n r3 link set west mtu 1333";
-    let setup = format!("{setup}{SILENT_R2}");
+    let setup = format!("{NARROW_BEHIND_R2}{SILENT_R2}");
     insta::assert_snapshot!(told(&setup, "--mtu -n -W 1 10.4.1.2", 0), @r"
     PATH MTU 10.4.1.2 (10.4.1.2) from 10.1.1.1 on v0, raw socket
 
@@ -337,4 +355,212 @@ fn without_an_answer_the_mtu_stays_unknown() {
     this host's kernel assumes 1500 bytes
     N requests, time T
     ");
+}
+
+#[test]
+fn a_black_hole_of_ipv6_is_found_and_named() {
+    if !may_run() {
+        return;
+    }
+    let setup = format!("{NARROW_BEHIND_R2}{SILENT_R2}");
+    insta::assert_snapshot!(told(&setup, "--mtu -n -W 1 fd04::2", 0), @r"
+    PATH MTU fd04::2 (fd04::2) from fd01::1 on v0, raw socket
+
+    --- fd04::2 path MTU ---
+    1333 bytes: ping -s 1285, 1285 of UDP, 1273 of TCP
+    larger packets vanish without a word behind hop 1, fd01::2
+    this host's kernel assumes 1500 bytes
+    N requests, time T
+    ");
+}
+
+#[test]
+fn another_way_back_is_told() {
+    if !may_run() {
+        return;
+    }
+    insta::assert_snapshot!(told(BACK_PAST_R2, "--trace -n -W 9 -c 1 10.4.1.2", 0), @r"
+    TRACE 10.4.1.2 (10.4.1.2) from 10.1.1.1 on v0, raw socket
+    30 hops at most, 1 request of 84 bytes to each
+     1 10.1.1.2 T ms
+     2 10.2.1.2 T ms
+     3 10.5.1.2 T ms
+        came back with TTL 63, probably of 64: over 2 hops, not 3
+     4 10.4.1.2 T ms
+        came back with TTL 62, probably of 64: over 3 hops, not 4
+
+    --- 10.4.1.2 trace statistics ---
+    reached in 4 hops, time T
+    4 requests, 4 answered
+    ");
+}
+
+#[test]
+fn a_router_whose_errors_have_no_way_back_is_a_black_hole() {
+    if !may_run() {
+        return;
+    }
+    let setup = format!("{BACK_PAST_R2}{R2_WITHOUT_WAY_BACK}{NARROW_BEHIND_R2}");
+    insta::assert_snapshot!(told(&setup, "--trace -n -W 2 -c 1 fd04::2", 0), @r"
+    TRACE fd04::2 (fd04::2) from fd01::1 on v0, raw socket
+    30 hops at most, 1 request of 104 bytes to each
+     1 fd01::2 T ms
+     2 * no error received
+     3 fd03::2 T ms
+        came back with TTL 63, probably of 64: over 2 hops, not 3
+     4 fd04::2 T ms
+        came back with TTL 62, probably of 64: over 3 hops, not 4
+
+    --- fd04::2 trace statistics ---
+    reached in 4 hops, time T
+    4 requests, 3 answered, no error received to 1
+    ");
+    insta::assert_snapshot!(told(&setup, "--mtu -n -W 1 10.4.1.2", 0), @r"
+    PATH MTU 10.4.1.2 (10.4.1.2) from 10.1.1.1 on v0, raw socket
+
+    --- 10.4.1.2 path MTU ---
+    1333 bytes: ping -s 1305, 1305 of UDP, 1293 of TCP
+    larger packets vanish without a word behind hop 1, 10.1.1.2
+    this host's kernel assumes 1500 bytes
+    N requests, time T
+    ");
+}
+
+#[test]
+fn names_that_are_slow_or_missing_hold_nothing_up_for_long() {
+    if !may_run() {
+        return;
+    }
+    // A resolver that never answers: its queries end at r2.
+    let slow = "
+ip -n r2 route add blackhole 10.9.0.0/16
+echo '10.1.1.2 a-router-whose-name-is-longer-than-its-columns.example' >/run/hosts
+echo 'nameserver 10.9.9.9' >/run/resolv.conf
+mount --bind /run/hosts /etc/hosts; mount --bind /run/resolv.conf /etc/resolv.conf";
+    insta::assert_snapshot!(told(slow, "--trace -W 9 -c 1 10.4.1.2", 0), @r"
+    TRACE 10.4.1.2 (10.4.1.2) from 10.1.1.1 on v0, raw socket
+    30 hops at most, 1 request of 84 bytes to each
+     1 a-router-whose-name-is-longer-than-its-columns.example (10.1.1.2)
+                                               T ms
+     2 10.2.1.2 T ms
+     3 10.3.1.2 T ms
+     4 10.4.1.2 T ms
+
+    --- 10.4.1.2 trace statistics ---
+    reached in 4 hops, time T
+    4 requests, 4 answered
+    ");
+    // Nobody is there to ask.
+    let missing = "
+echo '10.4.1.2 far.example' >/run/hosts; : >/run/resolv.conf
+mount --bind /run/hosts /etc/hosts; mount --bind /run/resolv.conf /etc/resolv.conf";
+    insta::assert_snapshot!(told(missing, "--trace -W 9 -c 1 far.example", 0), @r"
+    TRACE far.example (10.4.1.2) from 10.1.1.1 on v0, raw socket
+    30 hops at most, 1 request of 84 bytes to each
+     1 10.1.1.2 T ms
+     2 10.2.1.2 T ms
+     3 10.3.1.2 T ms
+     4 far.example (10.4.1.2) T ms
+
+    --- far.example trace statistics ---
+    reached in 4 hops, time T
+    4 requests, 4 answered
+    ");
+}
+
+#[test]
+fn the_deadline_ends_a_walk_and_a_search() {
+    if !may_run() {
+        return;
+    }
+    let setup = "\nip -n r2 route add blackhole 10.9.0.0/16";
+    let arguments = "--trace -n -c 1 -W 60 -w 2 10.9.1.1";
+    insta::assert_snapshot!(told(setup, arguments, 1), @r"
+    TRACE 10.9.1.1 (10.9.1.1) from 10.1.1.1 on v0, raw socket
+    30 hops at most, 1 request of 84 bytes to each
+     1 10.1.1.2 T ms
+
+    --- 10.9.1.1 trace statistics ---
+    not reached: time was over after 1 hop, time T
+    1 request, 1 answered
+    ");
+    insta::assert_snapshot!(told(setup, "--mtu -n -W 60 -w 1 10.9.1.1", 1), @r"
+    PATH MTU 10.9.1.1 (10.9.1.1) from 10.1.1.1 on v0, raw socket
+
+    --- 10.9.1.1 path MTU ---
+    unknown: ended before anything was known
+    this host's kernel assumes 1500 bytes
+    N requests, time T
+    ");
+}
+
+#[test]
+fn an_interrupt_prints_the_summary() {
+    if !may_run() {
+        return;
+    }
+    let setup = "\nip -n r2 route add blackhole 10.9.0.0/16";
+    for (arguments, until, summary) in [
+        (
+            "--trace -n -c 1 -i 60 10.4.1.2",
+            " 1  10.1.1.2",
+            "\n--- 10.4.1.2 trace statistics ---\ninterrupted after 1 hop, ",
+        ),
+        (
+            "--mtu -n -W 60 10.9.1.1",
+            "PATH MTU",
+            "\n--- 10.9.1.1 path MTU ---\nunknown: ended before anything was known\n",
+        ),
+    ] {
+        let mut command = command(setup, &format!("/run/socklab ping {arguments}"));
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with(until) {
+            line.clear();
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "{arguments}");
+        }
+        let id = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        kill(id, Signal::SIGINT).unwrap();
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert!(rest.starts_with(summary), "{rest}");
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+    }
+}
+
+#[test]
+fn options_that_mean_nothing_to_a_path_are_refused() {
+    let refused = |arguments: &str| {
+        let mut command = Command::new(SOCKLAB);
+        let words = arguments.split_whitespace();
+        let output = command.arg("ping").args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}");
+        assert!(output.stdout.is_empty(), "{arguments}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for option in [
+        "-t 9",
+        "-f",
+        "-A",
+        "-l 3",
+        "-R",
+        "-T tsonly",
+        "-p ff",
+        "-a",
+        "-D",
+        "-O",
+        "-U",
+        "-b",
+        "-L",
+        "--alive",
+    ] {
+        for way in ["--trace", "--mtu"] {
+            let said = refused(&format!("{way} {option} 127.0.0.1"));
+            let begins = format!("socklab: ping {way} ");
+            assert!(said.contains(&begins) && said.contains("; "), "{said}");
+        }
+    }
+    insta::assert_snapshot!(refused("--trace -t 9 127.0.0.1"), @"socklab: ping --trace -t: a walk gives each hop its own time to live; --max-hops sets the farthest");
+    insta::assert_snapshot!(refused("--mtu -s 1472 127.0.0.1"), @"socklab: ping --mtu -s: the search chooses the sizes; -M probe -s tries one size alone");
 }

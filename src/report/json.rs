@@ -12,6 +12,8 @@
 //! | `packet` | `id`, `direction`, `link_type`, `bytes_hex`, `sent_at_ns`, `fate` (`delivered`, `lost` with its `cause`, `queued`, `unknown`), where they apply `copy_of`, `corrupted_bit`, `truncated_to_bytes`, `marked`, `hastened`, `reordered`, `flow`, `flow_packet`, `due_at_ns`, `delivered_at_ns` |
 //! | `delivery` | `kind`, `number`, `arrival` with its own fields, perhaps `latency_ns` |
 //! | `echo` | what a ping run sent, received and counted; `echo` says which |
+//! | `datagram` | `host`, `socket`, `passage` (`sent`, `received`, `ignored` with its `reason`, `refused` with `errno`, `cause`, `final`, perhaps `offender`, `mtu_bytes`), `peer`, perhaps `local`, `datagram_bytes`, `bytes_hex` |
+//! | `talk` | what `tcp connect` and `tcp listen` tell of a conversation, on standard error; `socket`, and `talk` says which |
 //! | `note` | `text` |
 //! | `result` | `command`, `environment`, `result`; that of `ping` is its summary's figures |
 //!

@@ -54,6 +54,8 @@ Examples:
   socklab ping -fqc 100000 HOST       a flood, its figures only
   socklab ping -M do -s 1472 HOST     does a full packet pass unfragmented?
   socklab ping -ODc 60 HOST           a stamped log with what has no answer
+  socklab ping --trace HOST           every router on the way, and what it says
+  socklab ping --mtu -v HOST          the largest packet that gets there, and why
   socklab ping --link -c 3 --hex      a raw socket without root, in hex
   socklab ping --link 'delay 20ms 5ms loss 10%' -c 9
   socklab ping --link -c 3 --json     every event, the result last

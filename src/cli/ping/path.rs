@@ -1,5 +1,7 @@
 //! `socklab ping --trace` and `--mtu`: what lies between here and the host.
 
+mod refused;
+
 use std::io::{self, Stdout};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,7 +34,8 @@ pub struct PathArgs {
     /// Walk along the path, hop by hop: who is there, how far, what came back
     ///
     /// -c is the number of requests for each hop (3), -W how long each waits
-    /// for an answer (1 second), -i the time from one request to the next.
+    /// for an answer (1 second), -i the time from one request to the next, -w how
+    /// long all of it may take.
     #[arg(long, conflicts_with = "mtu")]
     trace: bool,
     /// Find the largest packet that the path carries whole, and what limits it
@@ -66,6 +69,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     } else {
         Question::Mtu
     };
+    args.refuse_meaningless(question)?;
     let mut ground = args.ground()?;
     let (host, family) = match &args.hosts[..] {
         [] => ground.server(args.family())?,
@@ -109,7 +113,7 @@ fn ask(
             apply.map_err(|error| Error::new("setsockopt", error.option, error.cause))?;
             let mtu = search_mtu(&config, socket, &signals, output.sink())?;
             output.result("mtu", ground, &mtu);
-            mtu.mtu_bytes.is_some()
+            mtu.complete && mtu.mtu_bytes.is_some()
         }
     };
     match output.finish() {
@@ -131,6 +135,7 @@ impl Args {
                 gap: self.path_gap(),
                 ..Plan::default()
             },
+            deadline: self.path_deadline(),
             payload_bytes: self.size,
             class: self.ping.class.unwrap_or_default(),
             naming: self.path_naming(),
@@ -140,6 +145,7 @@ impl Args {
 
     fn mtu_config(&self, target: Target) -> Result<MtuConfig, Error> {
         Ok(MtuConfig {
+            deadline: self.path_deadline(),
             wait: self.path_wait(),
             tries: self.probes()?,
             most_hops: self.path.max_hops,
@@ -165,6 +171,10 @@ impl Args {
 
     fn path_gap(&self) -> Duration {
         self.interval.unwrap_or_default()
+    }
+
+    fn path_deadline(&self) -> Option<Duration> {
+        self.deadline.filter(|deadline| !deadline.is_zero())
     }
 
     fn path_naming(&self) -> Naming {
@@ -195,6 +205,7 @@ impl Output {
                 _ => PathDetail::Lines,
             },
             names: !args.numeric,
+            style: args.output.colour.style(),
         };
         Output::Text(PathText::new(layout, io::stdout(), stop))
     }

@@ -233,6 +233,8 @@ pub enum EchoTraceEnd {
     MostHops,
     /// It was interrupted.
     Stopped,
+    /// It took longer than it was given.
+    TimeOver,
 }
 
 /// A search for the largest packet that reaches the target.
@@ -322,7 +324,10 @@ pub struct EchoMtu {
     pub mtu_bytes: Option<u32>,
     /// The largest payload of an echo message or a UDP datagram.
     pub payload_bytes: Option<u32>,
-    /// What happens to the next larger packet.
+    /// Whether the search came to its end; if not, larger packets than
+    /// `mtu_bytes` may pass too.
+    pub complete: bool,
+    /// What happens to the next larger packet that was tried.
     #[serde(rename = "next_larger", skip_serializing_if = "Option::is_none")]
     pub beyond: Option<EchoMtuStep>,
     /// Where larger packets vanish: the last hop that was heard of with one.

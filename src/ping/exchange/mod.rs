@@ -9,7 +9,7 @@
 mod arrival;
 mod clock;
 mod port;
-mod quote;
+pub mod quote;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -25,30 +25,38 @@ const FILLED: usize = 64;
 
 /// An ICMP message that quotes a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Quoting<'b> {
-    pub(super) icmp_type: u8,
-    pub(super) icmp_code: u8,
+pub struct Quoting<'b> {
+    /// Its type.
+    pub icmp_type: u8,
+    /// Its code.
+    pub icmp_code: u8,
     /// Bytes 4 to 8 as a number.
-    pub(super) info: u32,
+    pub info: u32,
     /// The router to use instead, in a redirect.
-    pub(super) gateway: Option<IpAddr>,
-    pub(super) message: &'b [u8],
-    pub(super) quoted: Packet<'b>,
+    pub gateway: Option<IpAddr>,
+    /// All of it, from its ICMP header on.
+    pub message: &'b [u8],
+    /// The packet it is about.
+    pub quoted: Packet<'b>,
 }
 
 /// An IP packet that holds an echo request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Packet<'b> {
-    pub(super) bytes: &'b [u8],
-    pub(super) request: &'b [u8],
-    pub(super) echo: Echo,
-    pub(super) to: IpAddr,
+pub struct Packet<'b> {
+    /// It and whatever comes behind it, from its IP header on.
+    pub bytes: &'b [u8],
+    /// The same from the request's ICMP header on.
+    pub request: &'b [u8],
+    /// The request's identifier and sequence number.
+    pub echo: Echo,
+    /// Where it was going.
+    pub to: IpAddr,
     /// How long the packet says it is.
     length: usize,
 }
 
 /// The ICMP message in what a raw socket received, if it quotes a request.
-pub(super) fn quoting(family: Family, framing: Framing, bytes: &[u8]) -> Option<Quoting<'_>> {
+pub fn quoting(family: Family, framing: Framing, bytes: &[u8]) -> Option<Quoting<'_>> {
     let message = wire::message(framing, bytes)?;
     let &[icmp_type, icmp_code, _, _, a, b, c, d, ..] = message else {
         return None;
@@ -84,8 +92,9 @@ fn redirected(mut options: &[u8]) -> Option<&[u8]> {
 }
 
 /// The echo request that left in this packet, however long the link's header
-/// before it is: a packet says how long it is, and nothing comes after it.
-pub(super) fn departed(family: Family, looped: &[u8], cut: bool) -> Option<Packet<'_>> {
+/// before it is: a packet says how long it is, and nothing comes after it. `cut`:
+/// there was more than was looped back.
+pub fn departed(family: Family, looped: &[u8], cut: bool) -> Option<Packet<'_>> {
     let ends = |packet: &Packet<'_>| packet.length == packet.bytes.len();
     let filled = |packet: &Packet<'_>| {
         packet.length < packet.bytes.len() && looped.len() <= FILLED

@@ -5,7 +5,7 @@
 //! vanish without a word, it walks along the path with one of them and says
 //! which hop was the last that was heard of.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -35,8 +35,10 @@ const SILENT_HOPS: u8 = 3;
 pub struct MtuConfig {
     /// Whither.
     pub target: Target,
+    /// How long the search may take.
+    pub deadline: Option<Duration>,
     /// How long to wait for each answer.
-    pub wait: std::time::Duration,
+    pub wait: Duration,
     /// How often to try a size before it counts as vanished.
     pub tries: u8,
     /// The farthest hop to look for a black hole at.
@@ -54,8 +56,8 @@ pub fn mtu_options() -> Options {
     }
 }
 
-/// Searches until the path's MTU is known or a signal says stop. The socket
-/// must have [`mtu_options`], and may belong to any network namespace; the
+/// Searches until the path's MTU is known, a signal says stop or the time is over.
+/// The socket must have [`mtu_options`], and may belong to any network namespace; the
 /// target must have been resolved there.
 pub fn search_mtu(
     config: &MtuConfig,
@@ -64,7 +66,7 @@ pub fn search_mtu(
     sink: &dyn Sink,
 ) -> Result<EchoMtu, Error> {
     let mut sounding = Sounding::begin(config, socket, sink)?;
-    while !signals.is_stopped() {
+    while !sounding.tell.is_over(signals) {
         signals.take_status_request();
         sounding.send_what_is_due();
         sounding.tell_steps();
@@ -115,7 +117,7 @@ impl<'a> Sounding<'a> {
             wait: config.wait,
         };
         let payload = wire::counting_payload(MOST_PAYLOAD);
-        let mut tell = Tell::new(sink, config.naming, Instant::now())?;
+        let mut tell = Tell::begin(sink, config.naming, config.deadline)?;
         let ends = ends(&config.target, socket);
         let started = EchoMtuStarted {
             ends: ends.clone(),
@@ -249,7 +251,7 @@ impl<'a> Sounding<'a> {
         let mut last_heard: Option<(u8, EchoAddress)> = None;
         let silence = |heard: Option<&(u8, EchoAddress)>| heard.map_or(0, |(hop, _)| *hop);
         let mut asked = 0;
-        while !walk.is_finished() && !signals.is_stopped() {
+        while !walk.is_finished() && !self.tell.is_over(signals) {
             signals.take_status_request();
             self.walk_on(&mut walk, bytes);
             while let Some(hop) = walk.poll_hop(Instant::now()) {
@@ -314,12 +316,14 @@ impl<'a> Sounding<'a> {
         signals: &Signals,
     ) -> Result<EchoMtu, Error> {
         let now = Instant::now();
+        let complete = self.search.is_finished(now);
         let Verdict { mtu, beyond } = self.search.verdict();
         let headers = narrow(headers(self.socket.family()));
         let result = EchoMtu {
             ends: self.ends.clone(),
             mtu_bytes: mtu,
             payload_bytes: mtu.map(|mtu| mtu.saturating_sub(headers)),
+            complete,
             beyond: beyond.map(|step| self.step(step)),
             last_heard,
             kernel_mtu_bytes: self.socket.known_mtu(self.config.target.address).ok(),

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::event::{Echo, EchoEnds, EchoPath, EchoTarget, Event, Place, Sink, Topic, What};
@@ -20,16 +20,24 @@ use crate::socket::icmp::IcmpSocket;
 pub(super) struct Tell<'a> {
     sink: &'a dyn Sink,
     began: Instant,
+    over: Option<Instant>,
     names: Option<Names>,
     waiting: VecDeque<(Instant, EchoPath)>,
 }
 
 impl<'a> Tell<'a> {
-    pub(super) fn new(sink: &'a dyn Sink, naming: Naming, began: Instant) -> Result<Self, Error> {
+    /// Begins now, for a run that takes no longer than `most`.
+    pub(super) fn begin(
+        sink: &'a dyn Sink,
+        naming: Naming,
+        most: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let began = Instant::now();
         let names = (naming == Naming::Names).then(Names::start).transpose();
         Ok(Self {
             sink,
             began,
+            over: most.map(|most| began + most),
             names: names.map_err(|cause| Error::new("start", "name look-up", cause))?,
             waiting: VecDeque::new(),
         })
@@ -40,6 +48,11 @@ impl<'a> Tell<'a> {
         self.began
     }
 
+    /// Whether a signal says stop, or the run's time is over.
+    pub(super) fn is_over(&self, signals: &Signals) -> bool {
+        signals.is_stopped() || self.over.is_some_and(|over| Instant::now() >= over)
+    }
+
     pub(super) fn record(&mut self, at: Instant, path: EchoPath) {
         if self.sink.wants(Topic::Echo) {
             self.waiting.push_back((at, path));
@@ -47,8 +60,8 @@ impl<'a> Tell<'a> {
         }
     }
 
-    /// Sleeps until a socket has news, a signal comes, a name is known, or
-    /// `deadline`.
+    /// Sleeps until a socket has news, a signal comes, a name is known, the
+    /// run's time is over, or `deadline`.
     pub(super) fn wait(
         &self,
         exchange: &Exchange<'_>,
@@ -59,7 +72,8 @@ impl<'a> Tell<'a> {
         let mut others: Vec<BorrowedFd<'_>> = vec![signals.as_fd()];
         others.extend(pending.map(AsFd::as_fd));
         let patience = pending.and_then(Names::next_deadline);
-        exchange.wait(&others, deadline.into_iter().chain(patience).min())
+        let deadlines = deadline.into_iter().chain(patience).chain(self.over);
+        exchange.wait(&others, deadlines.min())
     }
 
     /// Hands over what has its names by now, or has waited long enough.
@@ -77,7 +91,7 @@ impl<'a> Tell<'a> {
     /// longer.
     pub(super) fn close(mut self, signals: &Signals) -> Result<(), Error> {
         let nothing = Exchange::new([], &[], 1);
-        while self.pending().is_some() && !signals.is_stopped() {
+        while self.pending().is_some() && !self.is_over(signals) {
             self.wait(&nothing, signals, None)?;
             signals.take_status_request();
             self.flush(Instant::now());

@@ -5,7 +5,7 @@
 //! never waits for anything but `ppoll(2)`.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -31,6 +31,8 @@ use crate::socket::icmp::IcmpSocket;
 pub struct TraceConfig {
     /// Whither.
     pub target: Target,
+    /// How long it may take.
+    pub deadline: Option<Duration>,
     /// When to send and how far.
     pub plan: Plan,
     /// Bytes after the ICMP header in each request.
@@ -41,7 +43,7 @@ pub struct TraceConfig {
     pub naming: Naming,
 }
 
-/// Walks along the path until it ends or a signal says stop.
+/// Walks along the path until it ends, a signal says stop or the time is over.
 ///
 /// The socket may belong to any network namespace; the target must have been
 /// resolved there.
@@ -52,7 +54,7 @@ pub fn trace_path(
     sink: &dyn Sink,
 ) -> Result<EchoTrace, Error> {
     let mut walk = Walk::begin(config, socket, sink)?;
-    while !signals.is_stopped() {
+    while !walk.tell.is_over(signals) {
         signals.take_status_request();
         walk.send_if_due();
         walk.tell_hops();
@@ -97,7 +99,7 @@ impl<'a> Walk<'a> {
         sink: &'a dyn Sink,
     ) -> Result<Self, Error> {
         let payload = wire::counting_payload(config.payload_bytes);
-        let mut tell = Tell::new(sink, config.naming, Instant::now())?;
+        let mut tell = Tell::begin(sink, config.naming, config.deadline)?;
         let ends = ends(&config.target, socket);
         let started = EchoTraceStarted {
             ends: ends.clone(),
@@ -190,8 +192,10 @@ impl<'a> Walk<'a> {
         let now = Instant::now();
         let farthest = if self.trace.is_finished() {
             EchoTraceEnd::MostHops
-        } else {
+        } else if signals.is_stopped() {
             EchoTraceEnd::Stopped
+        } else {
+            EchoTraceEnd::TimeOver
         };
         let result = EchoTrace {
             ends: self.ends,

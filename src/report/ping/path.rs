@@ -17,6 +17,8 @@ use crate::event::{
     Event, Sink, Topic, What,
 };
 use crate::report::figure::counted;
+use crate::report::line::Line;
+use crate::report::style::{Paint, Style};
 
 /// What the text looks like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct PathLayout {
     pub detail: PathDetail,
     /// Whether addresses may come with names.
     pub names: bool,
+    /// Its width and its colours.
+    pub style: Style,
 }
 
 /// How much is printed.
@@ -90,8 +94,9 @@ impl<Out: Write + Send> Sink for PathText<Out> {
         if state.failure.is_some() {
             return;
         }
-        let text = text(self.layout, &mut state.ipv6, path);
-        let written = state.out.write_all(text.as_bytes());
+        let lines = lines(self.layout, &mut state.ipv6, path);
+        let (out, style) = (&mut state.out, &self.layout.style);
+        let written = lines.iter().try_for_each(|line| line.write(out, style));
         if let Err(failure) = written.and_then(|()| state.out.flush()) {
             state.failure = Some(failure);
             self.stop.store(true, Ordering::Relaxed);
@@ -99,30 +104,35 @@ impl<Out: Write + Send> Sink for PathText<Out> {
     }
 }
 
-fn text(layout: PathLayout, ipv6: &mut bool, path: &EchoPath) -> String {
+fn lines(layout: PathLayout, ipv6: &mut bool, path: &EchoPath) -> Vec<Line> {
     match path {
         EchoPath::TraceStarted(started) => {
             *ipv6 = started.ends.address.ip.is_ipv6();
             trace_header(started)
         }
-        EchoPath::Hop(_) if layout.detail == PathDetail::Summary => String::new(),
-        EchoPath::Hop(hop) => hop::text(layout, *ipv6, hop),
+        EchoPath::Hop(_) if layout.detail == PathDetail::Summary => Vec::new(),
+        EchoPath::Hop(hop) => hop::lines(layout, *ipv6, hop),
         EchoPath::Trace(trace) => trace_summary(trace),
-        EchoPath::MtuStarted(started) => format!("PATH MTU {}\n", ends(&started.ends)),
-        EchoPath::MtuStep(step) if layout.detail >= PathDetail::Steps => mtu::step(step),
-        EchoPath::MtuStep(_) => String::new(),
+        EchoPath::MtuStarted(started) => vec![header("PATH MTU", &started.ends)],
+        EchoPath::MtuStep(step) if layout.detail >= PathDetail::Steps => vec![mtu::step(step)],
+        EchoPath::MtuStep(_) => Vec::new(),
         EchoPath::Mtu(found) => mtu::summary(found),
     }
 }
 
-fn trace_header(started: &EchoTraceStarted) -> String {
+fn trace_header(started: &EchoTraceStarted) -> Vec<Line> {
     let hops = counted(started.most_hops.into(), "hop");
     let probes = counted(started.probes_per_hop.into(), "request");
-    format!(
-        "TRACE {}\n{hops} at most, {probes} of {} bytes to each\n",
-        ends(&started.ends),
-        started.packet_bytes,
-    )
+    let bytes = started.packet_bytes;
+    let plan = format!("{hops} at most, {probes} of {bytes} bytes to each");
+    vec![
+        header("TRACE", &started.ends),
+        Line::of(Paint::Faint, &plan),
+    ]
+}
+
+fn header(what: &str, between: &EchoEnds) -> Line {
+    Line::of(Paint::Heading, what).with(Paint::Plain, &format!(" {}", ends(between)))
 }
 
 fn ends(ends: &EchoEnds) -> String {
@@ -139,7 +149,7 @@ fn ends(ends: &EchoEnds) -> String {
     )
 }
 
-fn trace_summary(trace: &EchoTrace) -> String {
+fn trace_summary(trace: &EchoTrace) -> Vec<Line> {
     let hops = counted(trace.hops.into(), "hop");
     let end = match trace.end {
         EchoTraceEnd::Reached => format!("reached in {hops}"),
@@ -147,6 +157,11 @@ fn trace_summary(trace: &EchoTrace) -> String {
         EchoTraceEnd::Unsent => "not reached: this host could not send".to_owned(),
         EchoTraceEnd::MostHops => format!("not reached in {hops}"),
         EchoTraceEnd::Stopped => format!("interrupted after {hops}"),
+        EchoTraceEnd::TimeOver => format!("not reached: time was over after {hops}"),
+    };
+    let paint = match trace.end {
+        EchoTraceEnd::Reached => Paint::Good,
+        _ => Paint::Failure,
     };
     let silence = if trace.unanswered > 0 {
         // Which is no loss: routers limit how many errors they send.
@@ -154,13 +169,24 @@ fn trace_summary(trace: &EchoTrace) -> String {
     } else {
         String::new()
     };
-    format!(
-        "\n--- {} trace statistics ---\n{end}, time {}ms\n{}, {} answered{silence}\n",
-        trace.ends.target.name,
-        trace.time.as_millis(),
-        counted(trace.probes, "request"),
-        trace.answered,
-    )
+    let (requests, answered) = (counted(trace.probes, "request"), trace.answered);
+    vec![
+        Line::default(),
+        Line::of(Paint::Plain, &rule(&trace.ends, "trace statistics")),
+        Line::of(paint, &end).with(
+            Paint::Plain,
+            &format!(", time {}ms", trace.time.as_millis()),
+        ),
+        Line::of(
+            Paint::Plain,
+            &format!("{requests}, {answered} answered{silence}"),
+        ),
+    ]
+}
+
+/// The line above a summary, as `ping(8)` has it.
+fn rule(ends: &EchoEnds, what: &str) -> String {
+    format!("--- {} {what} ---", ends.target.name)
 }
 
 /// Milliseconds with the microseconds as decimals.

@@ -1,50 +1,76 @@
 //! A hop in words: a line for each router that answered, its round trips in the
 //! columns of the requests, and below what else there is to say.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{PathDetail, PathLayout, called, milliseconds};
 use crate::event::{EchoAddress, EchoHop, EchoHopError, EchoHopFate, EchoHopProbe};
 use crate::packet::hexdump;
 use crate::packet::icmp_extension::{Extension, MplsLabel};
+use crate::packet::quote::Change;
 use crate::packet::{IcmpFamily, dissect_icmp};
+use crate::report::line::Line;
+use crate::report::style::Paint;
 
 /// Round trips beyond this many are summed up.
 const MOST_COLUMNS: usize = 5;
-/// Where the columns begin, for addresses alone and with names.
+/// Columns of a round trip, of those summed up, and of a sign behind them.
+const CELL: usize = 11;
+const SUM: usize = 44;
+const SIGN: usize = 7;
+/// Columns of an address alone, and of one with its name on a line of 80.
 const NUMBERS: usize = 17;
 const NUMBERS_V6: usize = 26;
 const NAMES: usize = 36;
-const INDENT: &str = "    ";
+const ROW: usize = 80;
+/// Columns of the hop's number, and the indent of what is said of it.
+const NUMBER: usize = 4;
 
-pub(super) fn text(layout: PathLayout, ipv6: bool, hop: &EchoHop) -> String {
-    let mut text = String::new();
-    let mut number = format!("{:>2}", hop.hop);
+pub(super) fn lines(layout: PathLayout, ipv6: bool, hop: &EchoHop) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let column = NUMBER + width(layout, ipv6, hop.probes.len());
     for group in groups(hop) {
+        let number = if group.first {
+            format!("{:>2}", hop.hop)
+        } else {
+            String::new()
+        };
+        let mut line = Line::of(Paint::Heading, &number);
+        line.pad(NUMBER);
         let who = group.who.map(|(address, name)| called(address, name));
-        let who = who.unwrap_or_else(|| "*".to_owned());
-        let line = format!(
-            "{number:<4}{who:<width$}{}",
-            group.times(ipv6),
-            width = width(layout, ipv6)
-        );
-        let _ = writeln!(text, "{}", line.trim_end());
-        for remark in group.remarks(layout, ipv6, hop.hop) {
-            let _ = writeln!(text, "{INDENT}{remark}");
+        line.push(group.paint(), &who.unwrap_or_else(|| "*".to_owned()));
+        if line.width() >= column {
+            // The round trips keep their columns under a long name.
+            lines.push(std::mem::take(&mut line));
         }
-        text.push_str(&group.bytes(layout, ipv6));
-        number.clear();
+        line.pad(column);
+        line.append(&group.times(ipv6));
+        lines.push(line);
+        for (paint, remark) in group.remarks(layout, ipv6, hop.hop) {
+            let mut line = Line::default();
+            line.pad(NUMBER);
+            lines.push(line.with(paint, &remark));
+        }
+        lines.extend(group.bytes(layout, ipv6));
     }
-    text
+    lines
 }
 
-fn width(layout: PathLayout, ipv6: bool) -> usize {
-    match (layout.names, ipv6) {
-        (true, _) => NAMES,
-        (false, true) => NUMBERS_V6,
-        (false, false) => NUMBERS,
+/// The columns of the address: what the round trips leave of the line, within
+/// what is easy to read.
+fn width(layout: PathLayout, ipv6: bool, probes: usize) -> usize {
+    let least = if ipv6 { NUMBERS_V6 } else { NUMBERS };
+    if !layout.names {
+        return least;
     }
+    let times = if probes > MOST_COLUMNS {
+        SUM
+    } else {
+        probes * CELL + SIGN
+    };
+    let columns = layout.style.columns();
+    let most = NAMES + columns.saturating_sub(ROW) / 2;
+    columns.saturating_sub(NUMBER + times).clamp(least, most)
 }
 
 /// What came from one address, or from nobody.
@@ -94,32 +120,47 @@ impl<'h> Group<'h> {
         })
     }
 
+    /// The target is what was looked for.
+    fn paint(&self) -> Paint {
+        let mut probes = self.probes();
+        match (self.who, probes.next().map(|probe| &probe.fate)) {
+            (None, _) => Paint::Faint,
+            (_, Some(EchoHopFate::Reply { .. })) => Paint::Good,
+            _ => Paint::Plain,
+        }
+    }
+
     /// The round trips, each in its request's column.
-    fn times(&self, ipv6: bool) -> String {
+    fn times(&self, ipv6: bool) -> Line {
         let probes = &self.hop.probes;
         if self.who.is_none() {
-            let unsent = probes.iter().any(|probe| is_unsent(&probe.fate));
-            return if unsent {
-                "not sent"
+            return if probes.iter().any(|probe| is_unsent(&probe.fate)) {
+                Line::of(Paint::Failure, "not sent")
             } else {
-                "no error received"
-            }
-            .to_owned();
+                Line::of(Paint::Faint, "no error received")
+            };
         }
         if probes.len() > MOST_COLUMNS {
             return self.summed_up(ipv6);
         }
-        let cells = probes
-            .iter()
-            .map(|probe| match (&probe.fate, probe.round_trip) {
-                (fate, Some(time)) if self.owns(probe) => cell(time, &sign(ipv6, fate)),
-                (EchoHopFate::NoErrorReceived, _) if self.first => format!("{:>8}   ", "*"),
-                _ => " ".repeat(11),
-            });
-        cells.collect()
+        let mut line = Line::default();
+        for probe in probes {
+            match (&probe.fate, probe.round_trip) {
+                (fate, Some(time)) if self.owns(probe) => {
+                    line.push(Paint::Plain, &format!("{:>8}", milliseconds(time)));
+                    line.push(Paint::Faint, " ms");
+                    line.push(Paint::Failure, &sign(ipv6, fate));
+                }
+                (EchoHopFate::NoErrorReceived, _) if self.first => {
+                    line.push(Paint::Faint, &format!("{:>8}   ", "*"));
+                }
+                _ => line.push(Paint::Plain, &" ".repeat(CELL)),
+            }
+        }
+        line
     }
 
-    fn summed_up(&self, ipv6: bool) -> String {
+    fn summed_up(&self, ipv6: bool) -> Line {
         let times: Vec<Duration> = self.probes().filter_map(|probe| probe.round_trip).collect();
         let count = u32::try_from(times.len()).unwrap_or(u32::MAX).max(1);
         let average = times.iter().sum::<Duration>() / count;
@@ -130,28 +171,34 @@ impl<'h> Group<'h> {
         let values = [least, average, most].map(milliseconds).join("/");
         let (answers, all) = (times.len(), self.hop.probes.len());
         let sign = signs.first().cloned().unwrap_or_default();
-        format!(" {answers}/{all} min/avg/max {values} ms{sign}")
+        let text = format!(" {answers}/{all} min/avg/max {values} ms");
+        Line::of(Paint::Plain, &text).with(Paint::Failure, &sign)
     }
 
-    fn remarks(&self, layout: PathLayout, ipv6: bool, hop: u8) -> Vec<String> {
+    fn remarks(&self, layout: PathLayout, ipv6: bool, hop: u8) -> Vec<(Paint, String)> {
         let mut remarks = Vec::new();
         for probe in self.probes() {
             if let EchoHopFate::Unsent { errno, meaning } = &probe.fate {
-                remarks.push(format!("this host could not send: {meaning} ({errno})"));
+                let text = format!("this host could not send: {meaning} ({errno})");
+                remarks.push((Paint::Failure, text));
             }
         }
         for error in self.errors() {
             let sign = sign_of_error(ipv6, error);
             if !sign.is_empty() {
-                remarks.push(format!("{sign} {}", error.meaning).trim_start().to_owned());
+                let text = format!("{sign} {}", error.meaning);
+                remarks.push((Paint::Failure, text.trim_start().to_owned()));
             } else if layout.detail >= PathDetail::Steps {
                 let (kind, code) = (error.icmp_type, error.icmp_code);
-                remarks.push(format!("{} (type {kind}, code {code})", error.meaning));
+                let text = format!("{} (type {kind}, code {code})", error.meaning);
+                remarks.push((Paint::Plain, text));
             }
-            remarks.extend(error.extensions.iter().map(extension));
+            let extensions = error.extensions.iter().map(extension);
+            remarks.extend(extensions.map(|text| (Paint::Plain, text)));
             remarks.extend(changes(layout, error, hop));
         }
-        remarks.extend(self.way_back(hop));
+        let back = self.way_back(hop).into_iter();
+        remarks.extend(back.map(|text| (Paint::Faint, text)));
         let mut seen = Vec::new();
         remarks.retain(|remark| {
             let new = !seen.contains(remark);
@@ -181,9 +228,9 @@ impl<'h> Group<'h> {
     }
 
     /// The errors, field by field where the socket hands them over.
-    fn bytes(&self, layout: PathLayout, ipv6: bool) -> String {
+    fn bytes(&self, layout: PathLayout, ipv6: bool) -> Vec<Line> {
         if layout.detail < PathDetail::Bytes {
-            return String::new();
+            return Vec::new();
         }
         let family = if ipv6 { IcmpFamily::V6 } else { IcmpFamily::V4 };
         let dumps = self
@@ -195,16 +242,14 @@ impl<'h> Group<'h> {
                 let rows = hexdump::rows(&dissection, &error.message, layout);
                 hexdump::render(&rows, layout)
             });
-        dumps.collect()
+        let dumps: String = dumps.collect();
+        let lines = dumps.lines();
+        lines.map(|line| Line::of(Paint::Plain, line)).collect()
     }
 }
 
 fn is_unsent(fate: &EchoHopFate) -> bool {
     matches!(fate, EchoHopFate::Unsent { .. })
-}
-
-fn cell(time: Duration, sign: &str) -> String {
-    format!("{:>8} ms{sign}", milliseconds(time))
 }
 
 /// A blank and the sign that `traceroute(8)` made known, or nothing.
@@ -258,26 +303,24 @@ fn label(entry: MplsLabel) -> String {
 }
 
 /// What became of the request on its way to who quotes it.
-fn changes(layout: PathLayout, error: &EchoHopError, hop: u8) -> Vec<String> {
+fn changes(layout: PathLayout, error: &EchoHopError, hop: u8) -> Vec<(Paint, String)> {
     let Some(quote) = &error.quote else {
         return Vec::new();
     };
-    let mut lines: Vec<String> = quote
-        .changes
-        .iter()
-        .map(|change| {
-            let (field, sent, quoted) = (change.field.name(), &change.sent, &change.quoted);
-            format!("the request arrived with {field} {quoted}, sent with {sent}")
-        })
-        .collect();
+    let change = |change: &Change| {
+        let (field, sent, quoted) = (change.field.name(), &change.sent, &change.quoted);
+        let text = format!("the request arrived with {field} {quoted}, sent with {sent}");
+        (Paint::Warning, text)
+    };
+    let mut lines: Vec<(Paint, String)> = quote.changes.iter().map(change).collect();
     let ttl = quote.ttl_left;
+    let arrived = format!("the request arrived with TTL {ttl}");
     if ttl > 1 {
         let place = hop.saturating_sub(ttl).saturating_add(1);
-        lines.push(format!(
-            "the request arrived with TTL {ttl} of {hop}: this is hop {place}"
-        ));
+        let text = format!("{arrived} of {hop}: this is hop {place}");
+        lines.push((Paint::Warning, text));
     } else if layout.detail >= PathDetail::Steps {
-        lines.push(format!("the request arrived with TTL {ttl}"));
+        lines.push((Paint::Plain, arrived));
     }
     lines
 }

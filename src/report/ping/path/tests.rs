@@ -43,12 +43,21 @@ fn hop(fates: Vec<EchoHopFate>) -> EchoPath {
     })
 }
 
+fn written(layout: PathLayout, path: &EchoPath) -> String {
+    let mut out = Vec::new();
+    for line in lines(layout, &mut false, path) {
+        line.write(&mut out, &layout.style).unwrap();
+    }
+    String::from_utf8(out).unwrap()
+}
+
 fn shown(detail: PathDetail, path: &EchoPath) -> String {
     let layout = PathLayout {
         detail,
         names: true,
+        style: Style::default(),
     };
-    text(layout, &mut false, path)
+    written(layout, path)
 }
 
 fn error(error: EchoHopError) -> EchoHopFate {
@@ -105,7 +114,7 @@ fn many_requests_are_summed_up() {
     let mut fates: Vec<EchoHopFate> = (0..9).map(|_| error(exceeded([192, 0, 2, 1]))).collect();
     fates.push(EchoHopFate::NoErrorReceived);
     insta::assert_snapshot!(shown(PathDetail::Lines, &hop(fates)), @r"
-     3  r1.example (192.0.2.1)               9/10 min/avg/max 1.234/6.170/11.106 ms
+     3  r1.example (192.0.2.1)           9/10 min/avg/max 1.234/6.170/11.106 ms
     ");
 }
 
@@ -136,4 +145,34 @@ fn what_could_not_be_sent_says_why() {
      3  *                                   not sent
         this host could not send: Network is unreachable (ENETUNREACH)
     ");
+}
+
+#[test]
+fn a_name_too_long_for_its_columns_has_a_line_of_its_own() {
+    let mut long = exceeded([192, 0, 2, 1]);
+    long.from_name = Some("ae-12.r21.frankfurt-am-main.de.example".to_owned());
+    let path = hop(vec![error(long.clone()), error(long)]);
+    insta::assert_snapshot!(shown(PathDetail::Lines, &path), @r"
+     3  ae-12.r21.frankfurt-am-main.de.example (192.0.2.1)
+                                               1.234 ms   2.468 ms
+    ");
+    let layout = PathLayout {
+        names: true,
+        style: Style {
+            width: 120,
+            colour: true,
+            ..Style::default()
+        },
+        ..PathLayout::default()
+    };
+    let written = written(layout, &path).replace('\u{1b}', "^");
+    insta::assert_snapshot!(written, @"^[1m 3^[0m  ae-12.r21.frankfurt-am-main.de.example (192.0.2.1)         1.234^[2m ms^[0m   2.468^[2m ms^[0m");
+}
+
+#[test]
+fn a_name_cannot_steer_the_terminal() {
+    let mut spoofed = exceeded([192, 0, 2, 1]);
+    spoofed.from_name = Some("a\u{1b}[2Jb".to_owned());
+    let shown = shown(PathDetail::Lines, &hop(vec![error(spoofed)]));
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
