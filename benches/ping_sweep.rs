@@ -5,7 +5,7 @@
 //! goes to /dev/null. `SOCKLAB` names another socklab to measure.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -84,10 +84,13 @@ fn schedule() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("unshare runs");
-    let stdout = child.stdout.take().expect("it is piped");
+    let mut stdout = child.stdout.take().expect("it is piped");
+    // Whoever reads slowly holds the sender up: lines are read later.
+    let mut lines = Vec::new();
+    stdout.read_to_end(&mut lines).expect("it is read");
     let mut times: HashMap<u64, Vec<u64>> = HashMap::new();
-    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        let Ok(event) = serde_json::from_str::<serde_json::Value>(&line) else {
+    for line in lines.split(|&byte| byte == b'\n') {
+        let Ok(event) = serde_json::from_slice::<serde_json::Value>(line) else {
             continue;
         };
         if event["echo"] == "request" {

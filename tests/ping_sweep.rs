@@ -280,7 +280,19 @@ fn what_has_no_effect_is_refused() {
 }
 
 #[test]
-fn columns_beyond_memory_are_refused() {
+fn a_chosen_source_is_told() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    let output = run("--json -c 1 -I 127.0.0.9 127.0.0.1 127.0.0.2");
+    let events = events(&output);
+    let started = of(&events, "started");
+    assert_eq!(started.len(), 2);
+    assert!(started.iter().all(|event| event["source"] == "127.0.0.9"));
+}
+
+#[test]
+fn what_memory_cannot_hold_is_refused() {
     if !support::may_make_namespaces("a sweep in a namespace of its own") {
         return;
     }
@@ -292,6 +304,11 @@ fn columns_beyond_memory_are_refused() {
         "socklab: keep 100000 round trips of each of 65534 targets: there is room for 67108864 \
          in all; ask for fewer, or write them to a file with --csv\n"
     );
+    let output = run("-c 1 --prometheus 127.0.0.1:0 127.0.0.0/16");
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = "65534 targets are more than the 10000 with series";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]

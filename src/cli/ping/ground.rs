@@ -70,6 +70,11 @@ impl Ground {
         &self.stage
     }
 
+    /// What tells which way requests go.
+    pub(super) fn way(&self) -> Arc<Way> {
+        Arc::clone(&self.way)
+    }
+
     /// The other end of the private link; where no family is asked for, by
     /// IPv4.
     pub(super) fn server(&self, family: Option<Family>) -> Result<(String, Option<Family>), Error> {

@@ -44,7 +44,9 @@ const LONGEST_SECONDS: f64 = 2_147_483.0;
 #[command(
     // `--mtu` finds the path's.
     mut_arg("link_mtu", |link| link.long("link-mtu")),
-    override_usage = "socklab ping [OPTIONS] <HOST>\n       socklab ping [OPTIONS] --link [SPEC]",
+    override_usage = "socklab ping [OPTIONS] <HOST>\n       \
+        socklab ping [OPTIONS] <HOST | NETWORK>...\n       \
+        socklab ping [OPTIONS] --link [SPEC]",
     after_help = "\
 Examples:
   socklab ping localhost -c 3         three requests
@@ -56,7 +58,10 @@ Examples:
   socklab ping --mtu -v HOST          the largest packet that gets there, and why
   socklab ping --link -c 3 --hex      a raw socket without root, in hex
   socklab ping --link 'delay 20ms 5ms loss 10%' -c 9
-  socklab ping --link -c 3 --json     every event, the result last"
+  socklab ping --link -c 3 --json     every event, the result last
+  socklab ping --alive 10.0.0.0/24    who answers, as fping has it
+  socklab ping -c 5 HOST HOST HOST    how they answer; the figures on stderr
+  socklab ping --graph --loop -i 0.2 HOST HOST"
 )]
 #[expect(
     clippy::struct_excessive_bools,

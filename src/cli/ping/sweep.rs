@@ -63,7 +63,8 @@ pub struct SweepArgs {
     #[arg(long, value_name = "FACTOR", value_parser = factor)]
     backoff: Option<f64>,
     /// Seconds from one request to the next, whoever gets it; 0: no pause
-    /// [default: 0.01, or less where -i asks for more]
+    /// [default: 0.01; with -c and --loop only between the targets' first
+    /// requests, and less where -i asks for more]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     send_gap: Option<Duration>,
     /// With -c, print each target's figures at the end and no line for each reply
@@ -222,6 +223,7 @@ impl Args {
                 _ => Telling::Replies,
             },
             keep_round_trips: sweep.columns.is_some(),
+            way: None,
         }
     }
 }
@@ -230,11 +232,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     let plan = args.sweep_plan();
     args.check_sweep(&plan)?;
     let layout = args.sweep_layout(&plan);
-    let config = args.sweep_config(plan, &layout);
     let opened = args.output.open()?;
     let mut ground = args.ground()?;
     // What is read is read without privileges.
     let specs = args.sweep.specs(&args.hosts)?;
+    args.check_series(&specs)?;
+    let config = Config {
+        way: Some(ground.way()),
+        ..args.sweep_config(plan, &layout)
+    };
     let sockets = sockets(&mut ground, args.family())?;
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
     let clock = Clock::start();

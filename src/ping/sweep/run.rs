@@ -5,6 +5,7 @@
 //! never waits for a name but at the very beginning, and then not for long.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -18,11 +19,11 @@ use super::tell::{Tell, Telling};
 use crate::error::Error;
 use crate::event::{Echo, Sink};
 use crate::flow::Family;
-use crate::ping::Signals;
 use crate::ping::exchange::{Arrival, BATCH, Exchange, Ready, Request, Sending};
 use crate::ping::host::ArrivalTime;
 use crate::ping::host::payload::payload;
 use crate::ping::targets::{Spec, Targets, Wanted};
+use crate::ping::{Signals, Way};
 use crate::socket::icmp::IcmpSocket;
 
 /// How long the first request waits for names, so that targets come in the order
@@ -50,6 +51,9 @@ pub struct Config {
     pub shown: Shown,
     /// How much is told.
     pub telling: Telling,
+    /// What tells requests' source addresses; `None` is the routing table as it
+    /// is for a socket without options.
+    pub way: Option<Arc<Way>>,
     /// Whether each target's single round trips are kept.
     pub keep_round_trips: bool,
 }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -52,7 +53,7 @@ pub(super) struct Tell<'a> {
     sockets: &'a [IcmpSocket],
     payload: &'a [u8],
     config: &'a Config,
-    way: Option<Way>,
+    way: Option<Arc<Way>>,
     /// By source address.
     interfaces: HashMap<IpAddr, Option<String>>,
     text: String,
@@ -76,7 +77,7 @@ impl<'a> Tell<'a> {
             sockets,
             payload,
             config,
-            way: None,
+            way: config.way.clone(),
             interfaces: HashMap::new(),
             text: String::new(),
         }
@@ -144,7 +145,7 @@ impl<'a> Tell<'a> {
         };
         let way = self
             .way
-            .get_or_insert_with(|| Way::open(&Options::default()));
+            .get_or_insert_with(|| Arc::new(Way::open(&Options::default())));
         let source = way
             .towards(address)
             .map_or_else(|_| nowhere(), |found| found.source);

@@ -97,6 +97,11 @@ impl OutputArgs {
         self.graph
     }
 
+    /// Whether the running figures are served.
+    pub(in crate::cli::ping) const fn is_scraped(&self) -> bool {
+        self.prometheus.is_some()
+    }
+
     /// Refuses what is drawn from a series of replies, for a way to ping that has
     /// none.
     pub(in crate::cli::ping) fn refuse_series(&self, way: &str) -> Result<(), Error> {

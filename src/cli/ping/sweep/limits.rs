@@ -6,9 +6,13 @@
 use crate::cli::ping::Args;
 use crate::error::Error;
 use crate::ping::sweep::{Goal, Plan};
+use crate::ping::targets::Spec;
 
 const ONE_HOST: &str = "ping one host, without the options for many targets";
 const EACH_LOSS: &str = "with -c and --loop, each request without an answer has a line anyway";
+
+/// Targets with series of their own at most: a scrape is over 2 kB for each.
+const MOST_SERIES: u64 = 10_000;
 
 /// An option, and what to do instead.
 struct Idle {
@@ -34,6 +38,23 @@ impl Args {
             Some(idle) => Err(Error::new("ping", idle.option, idle.why).remedy(idle.remedy)),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a series for each of more targets than anyone scrapes.
+    pub(super) fn check_series(&self, specs: &[Spec]) -> Result<(), Error> {
+        let targets: u64 = specs
+            .iter()
+            .map(|spec| match spec {
+                Spec::Span(span) => span.count().into(),
+                Spec::Name(_) => 1,
+            })
+            .sum();
+        if !self.output.is_scraped() || targets <= MOST_SERIES {
+            return Ok(());
+        }
+        let cause = format!("{targets} targets are more than the {MOST_SERIES} with series");
+        Err(Error::new("serve", "--prometheus", cause)
+            .remedy("ping fewer; --csv FILE is for any number"))
     }
 
     fn for_one_host(&self) -> [(bool, &'static str, &'static str); 12] {
