@@ -18,12 +18,15 @@
 //! | [`stats`] | loss, duplicates, reordering, percentiles | yes |
 //! | [`units`] | how durations and bytes are written for programs | yes |
 //! | [`error`] | operation, target, cause, remedy | |
+//! | [`address`] | endpoints as typed, look-up, networks by CIDR | |
 //! | [`recorder`] | the run's clock and the sink, in the hand of whoever sees something happen | |
 //! | [`socket`] | thin recorded wrappers over the kernel's sockets; `TCP_INFO`; `sock_diag` | |
+//! | [`pipe`] | standard input and output joined to a socket | |
 //! | [`capture`] | packets seen on a real interface | |
 //! | [`link`] | two private hosts and the wire between them | |
 //! | [`stage`] | where a demonstration plays: the link, or loopback | |
 //! | [`tcp`], [`udp`], [`ping`] | one engine each | |
+//! | [`serve`] | a server for many clients, in each of the ways that is done |
 //! | [`lab`] | any program on the two hosts, and no orphan left |
 //! | [`compare`] | the same messages through all three kinds of socket | |
 //! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng, the page: renderings of events | |
@@ -32,11 +35,12 @@
 //! # The import law
 //!
 //! Imports point down only:
-//! `main → cli → report → compare → {tcp, udp, ping, lab} → stage → link → capture → socket →
-//! recorder → error → pure`.
+//! `main → cli → report → compare → {tcp, udp, ping, serve, lab} → stage → link → capture → pipe →
+//! socket → recorder → address → error → pure`.
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
+pub mod address;
 pub mod capture;
 pub mod cli;
 pub mod compare;
@@ -49,9 +53,11 @@ pub mod lab;
 pub mod link;
 pub mod packet;
 pub mod ping;
+pub mod pipe;
 pub mod probe;
 pub mod recorder;
 pub mod report;
+pub mod serve;
 pub mod socket;
 pub mod stage;
 pub mod stats;

@@ -254,10 +254,6 @@ fn what_cannot_be_had_together_is_refused_with_a_remedy() {
             "expected ADDRESS:PORT, such as 127.0.0.1:9427",
         ),
         (
-            &["--histogram", "127.0.0.2"],
-            "ping --histogram: not for several hosts; --json",
-        ),
-        (
             &["--prometheus", "192.0.2.1:9427"],
             "bind --prometheus 192.0.2.1:9427: cannot assign requested address (EADDRNOTAVAIL); \
              it is not an address of this host",

@@ -3,12 +3,17 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Output, Stdio};
 
+use nix::libc::IPPROTO_RAW;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 const GROUND: &str = "set -e; ip link set lo up
@@ -156,4 +161,282 @@ fn a_loop_ends_with_its_figures() {
         .filter(|line| line.contains("/0%, min/avg/max"))
         .collect();
     assert_eq!(rows.len(), 2, "{text}");
+}
+
+/// Names come in the order of the hosts; each has this many replies by then.
+fn see_replies(lines: &mut impl Iterator<Item = String>, hosts: usize, each: usize) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    while seen.len() < hosts || seen.values().any(|&count| count < each) {
+        let line = lines.next().expect("it goes on");
+        let fields: Vec<&str> = line.split(',').collect();
+        if fields[2] == "reply" {
+            *seen.entry(fields[4].to_owned()).or_default() += 1;
+        }
+    }
+}
+
+#[test]
+fn csv_and_prometheus_tell_of_every_host() {
+    if !support::may_make_namespaces("a sweep with a scrape of its figures") {
+        return;
+    }
+    let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    let options = ["ping", "--loop", "-i", "0.02", "--csv", "-"];
+    let mut child = Command::new(SOCKLAB)
+        .args(options)
+        .args(["--prometheus", "127.0.0.1:0"])
+        .args(hosts)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = notes.find_map(|line| {
+        let line = line.unwrap();
+        let (_, rest) = line.split_once("figures at http://")?;
+        Some(rest.trim_end_matches("/metrics").to_owned())
+    });
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    assert!(lines.next().unwrap().starts_with("at_ns,unix_ns,event,"));
+    see_replies(&mut lines, hosts.len(), 3);
+    let mut stream = TcpStream::connect(address.unwrap()).unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: ping\r\n\r\n")
+        .unwrap();
+    let mut figures = String::new();
+    stream.read_to_string(&mut figures).unwrap();
+    for host in hosts {
+        let label = format!("host=\"{host}\"");
+        let of_host = figures
+            .lines()
+            .find(|line| line.starts_with("socklab_ping_received_total{") && line.contains(&label));
+        let (_, count) = of_host.and_then(|line| line.rsplit_once(' ')).unwrap();
+        assert!(count.parse::<f64>().unwrap() >= 3.0, "{host} {count}");
+    }
+    let child_id = Pid::from_raw(child.id().try_into().unwrap());
+    kill(child_id, Signal::SIGINT).unwrap();
+    assert!(lines.all(|line| line.split(',').count() == 19));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn pictures_follow_the_figures() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    let output = run("-q -c 3 -i 0.02 --stats always --histogram 127.0.0.1 10.1.1.9 ::1");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (stats, histogram) = text
+        .split_once("── How long the round trips took")
+        .expect(&text);
+    let columns = |host: &str| {
+        let line = stats.lines().find(|line| line.starts_with(host)).unwrap();
+        let words: Vec<&str> = line.split_whitespace().skip(1).take(4).collect();
+        words.join(" ")
+    };
+    assert_eq!(columns("127.0.0.1"), "3 0 0 %");
+    assert_eq!(columns("10.1.1.9"), "3 3 100 %");
+    assert_eq!(columns("::1"), "3 0 0 %");
+    assert!(histogram.contains("\n127.0.0.1 ") && histogram.contains("\n::1 "));
+}
+
+#[test]
+fn what_has_no_effect_is_refused() {
+    for (arguments, expected) in [
+        ("-f a b", "ping -f: not for many targets; --send-gap 0"),
+        ("-A a b", "ping -A: not for many targets"),
+        ("-l 3 a b", "ping -l: not for many targets"),
+        (
+            "-O a b",
+            "ping -O: not for many targets; with -c and --loop",
+        ),
+        ("-v --alive a", "ping -v: not for many targets; --json"),
+        ("-R a b", "ping -R: not for many targets; ping one host"),
+        ("-b a b", "ping -b: not for many targets"),
+        ("-B a b", "ping -B: not for many targets; -I ADDRESS"),
+        ("-T tsprespec --alive a b", "ping -T: not for many targets"),
+        ("-n --names a b", "ping -n: not for many targets; leave out"),
+        ("-W 0 a b", "ping -W 0: not for many targets"),
+        (
+            "--outage a b",
+            "ping --outage: there are no figures of a check",
+        ),
+        (
+            "-c 1 --retries 1 a b",
+            "ping --retries: only a check asks again",
+        ),
+        ("-N name a b", "node information queries"),
+    ] {
+        let words = arguments.split_whitespace();
+        let output = Command::new(SOCKLAB).arg("ping").args(words).output();
+        let output = output.unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {error}");
+        assert!(error.contains(expected), "{arguments}: {error}");
+    }
+}
+
+#[test]
+fn columns_beyond_memory_are_refused() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    let output = run("--columns 100000 127.0.0.0/16");
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        error,
+        "socklab: keep 100000 round trips of each of 65534 targets: there is room for 67108864 \
+         in all; ask for fewer, or write them to a file with --csv\n"
+    );
+}
+
+#[test]
+fn a_pattern_fills_the_requests() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    let output = run("--json -c 1 -s 4 -p ab12 127.0.0.1 ::1");
+    let events = events(&output);
+    let requests = of(&events, "request");
+    assert_eq!(requests.len(), 2);
+    for request in requests {
+        let message = request["message_hex"].as_str().unwrap();
+        assert!(message.ends_with("ab12ab12"), "{message}");
+    }
+    assert!(
+        of(&events, "reply")
+            .iter()
+            .all(|reply| reply["wrong_byte"].is_null())
+    );
+}
+
+/// What someone else claims in an echo reply to 10.1.1.1.
+struct Forgery {
+    source: Ipv4Addr,
+    identifier: u16,
+    sequence: u16,
+    payload: Vec<u8>,
+    checksum_off_by: u16,
+}
+
+impl Forgery {
+    fn packet(&self) -> Vec<u8> {
+        let mut message = vec![0; 4];
+        message.extend_from_slice(&self.identifier.to_be_bytes());
+        message.extend_from_slice(&self.sequence.to_be_bytes());
+        message.extend_from_slice(&self.payload);
+        let checksum = checksum(&message).wrapping_add(self.checksum_off_by);
+        message[2..4].copy_from_slice(&checksum.to_be_bytes());
+        let length = u16::try_from(message.len() + 20).unwrap().to_be_bytes();
+        let mut packet = vec![0x45, 0, length[0], length[1], 0, 0, 0, 0, 64, 1, 0, 0];
+        packet.extend_from_slice(&self.source.octets());
+        packet.extend_from_slice(&[10, 1, 1, 1]);
+        packet.extend_from_slice(&message);
+        packet
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u16 {
+    let words = bytes.chunks(2);
+    let sum: u32 = words
+        .map(|word| u32::from(u16::from_be_bytes([word[0], *word.get(1).unwrap_or(&0)])))
+        .sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap()
+}
+
+/// Sends what looks like replies to the request of a sweep; the one that ends
+/// it comes last.
+fn forge_replies(request: &Value) {
+    let message = hex::decode(request["message_hex"].as_str().unwrap()).unwrap();
+    let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
+    let (silent, other) = (Ipv4Addr::new(10, 1, 1, 9), Ipv4Addr::new(10, 1, 1, 8));
+    let genuine = |source| Forgery {
+        source,
+        identifier: word(4),
+        sequence: word(6),
+        payload: message[8..].to_vec(),
+        checksum_off_by: 0,
+    };
+    let mut changed = genuine(silent);
+    changed.payload[5] ^= 0xff;
+    let forgeries = [
+        genuine(other),
+        Forgery {
+            identifier: word(4) ^ 0x8000,
+            ..genuine(silent)
+        },
+        Forgery {
+            sequence: word(6) + 1,
+            ..genuine(silent)
+        },
+        Forgery {
+            checksum_off_by: 1,
+            ..genuine(silent)
+        },
+        changed,
+    ];
+    let protocol = Some(Protocol::from(IPPROTO_RAW));
+    let socket = Socket::new(Domain::IPV4, Type::RAW, protocol).unwrap();
+    let here = SocketAddr::from(([10, 1, 1, 1], 0)).into();
+    for forgery in forgeries {
+        socket.send_to(&forgery.packet(), &here).unwrap();
+    }
+}
+
+#[test]
+fn what_others_send_does_not_count() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    // A thread's namespace is its children's too.
+    let private = || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let made = Command::new("sh").args(["-c", GROUND]).status();
+        assert!(made.unwrap().success());
+        let arguments = "ping --json --columns 1 -W 60 10.1.1.9";
+        let mut child = Command::new(SOCKLAB)
+            .args(arguments.split_whitespace())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut events = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if event["echo"] == "request" {
+                forge_replies(&event);
+            }
+            events.push(event);
+        }
+        child.wait().unwrap();
+        events
+    };
+    let events = std::thread::scope(|scope| scope.spawn(private).join()).unwrap();
+    let replies = of(&events, "reply");
+    let told: Vec<(&str, &str, bool)> = replies
+        .iter()
+        .map(|reply| {
+            let text = |field: &str| reply[field].as_str().unwrap();
+            let is_changed = !reply["wrong_byte"].is_null();
+            (text("from"), text("judgement"), is_changed)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("10.1.1.8", "different_address", false),
+            ("10.1.1.9", "bad_checksum", false),
+            ("10.1.1.9", "counted", true),
+        ]
+    );
+    assert_eq!(replies[2]["wrong_byte"]["index"], 5);
+    let summary = of(&events, "summary")[0];
+    let figures = ["transmitted", "received", "duplicates", "corrupted"];
+    let figures = figures.map(|field| summary[field].as_u64().unwrap());
+    assert_eq!(figures, [1, 1, 0, 1]);
 }

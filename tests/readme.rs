@@ -25,16 +25,16 @@ fn every_command_of_the_readme_runs() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut ran = 0;
     for command in commands() {
-        let command = command.strip_prefix("sudo ").unwrap_or(command);
-        if !command.starts_with("socklab ") {
+        let plain = command.replace("sudo ", "");
+        if !plain.split("| ").any(|part| part.starts_with("socklab ")) {
             continue;
         }
-        if command.contains("ping localhost") && !nix::unistd::geteuid().is_root() {
+        if plain != command && !nix::unistd::geteuid().is_root() {
             support::skipped("the README's sudo command", "root");
             continue;
         }
         let output = Command::new("sh")
-            .args(["-c", command])
+            .args(["-c", &plain])
             .env("PATH", format!("{programs}:{path}"))
             .current_dir(&folder)
             .output()

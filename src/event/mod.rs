@@ -5,9 +5,11 @@
 //! prints: one event a line, field names stable, every time in nanoseconds
 //! since the run began.
 
+mod datagram;
 mod echo;
 mod sample;
 mod sink;
+mod talk;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +22,7 @@ use crate::packet::alter::{Alteration, alter};
 use crate::packet::{Checksums, Dissection, LinkType, dissect_with};
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
+pub use datagram::{Datagram, Passage, Refusal};
 pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
     EchoReachability, EchoRedirect, EchoReply, EchoRequest, EchoRoundTrips, EchoSocket,
@@ -32,6 +35,7 @@ pub use echo::{
 };
 pub use sample::{CongestionState, Limit, Sample};
 pub use sink::{Recording, Silence, Sink, Tee, Topic};
+pub use talk::{Figures, Side, Talk, Told, Way};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -62,6 +66,8 @@ impl Event<'_> {
                 What::Sample(sample) => What::Sample(sample),
                 What::Delivery(delivery) => What::Delivery(delivery),
                 What::Echo(echo) => What::Echo(echo.into_owned()),
+                What::Datagram(datagram) => What::Datagram(datagram.into_owned()),
+                What::Talk(talk) => What::Talk(talk.into_owned()),
                 What::Note(note) => What::Note(note),
             },
         }
@@ -76,6 +82,12 @@ impl Event<'_> {
             What::Packet(_) => Topic::Packet,
             What::Delivery(_) => Topic::Delivery,
             What::Echo(_) => Topic::Echo,
+            What::Datagram(_) => Topic::Datagram,
+            What::Talk(Talk {
+                told: Told::Chunk { .. },
+                ..
+            }) => Topic::Chunk,
+            What::Talk(_) => Topic::Talk,
             What::Note(_) => Topic::Note,
         }
     }
@@ -119,6 +131,10 @@ pub enum What<'a> {
     Delivery(Delivery),
     /// A ping run sent, received or counted.
     Echo(Echo<'a>),
+    /// A datagram at a program's socket.
+    Datagram(Datagram<'a>),
+    /// A conversation with another machine went on.
+    Talk(Talk<'a>),
     /// One sentence for the reader.
     Note(Note),
 }

@@ -26,6 +26,12 @@ pub enum Topic {
     /// Of that, only its beginning and its figures: for a sink that wants no
     /// more, so that a flood makes no event of each packet.
     EchoFigures,
+    /// Datagrams at a program's socket.
+    Datagram,
+    /// What the tools tell that converse with other machines.
+    Talk,
+    /// The bytes of those conversations.
+    Chunk,
     /// Sentences.
     Note,
 }

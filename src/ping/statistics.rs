@@ -79,6 +79,7 @@ impl RoundTrips {
             p50: distribution.p50,
             p90: distribution.p90,
             p99: distribution.p99,
+            percentiles_of: None,
         })
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn spelled(text: &str, charset: Charset) -> Cow<'_, str> {
     Cow::Owned(spelled.into_iter().fold(text.to_owned(), replace))
 }
 
-fn is_harmless(glyph: char) -> bool {
+pub(super) fn is_harmless(glyph: char) -> bool {
     match glyph {
         // Soft hyphen, line and paragraph separators.
         '\u{ad}' | '\u{2028}' | '\u{2029}' => false,

@@ -12,6 +12,8 @@
 //! | `packet` | `id`, `direction`, `link_type`, `bytes_hex`, `sent_at_ns`, `fate` (`delivered`, `lost` with its `cause`, `queued`, `unknown`), where they apply `copy_of`, `corrupted_bit`, `truncated_to_bytes`, `marked`, `hastened`, `reordered`, `flow`, `flow_packet`, `due_at_ns`, `delivered_at_ns` |
 //! | `delivery` | `kind`, `number`, `arrival` with its own fields, perhaps `latency_ns` |
 //! | `echo` | what a ping run sent, received and counted; `echo` says which |
+//! | `datagram` | `host`, `socket`, `passage` (`sent`, `received`, `ignored` with its `reason`, `refused` with `errno`, `cause`, `final`, perhaps `offender`, `mtu_bytes`), `peer`, perhaps `local`, `datagram_bytes`, `bytes_hex` |
+//! | `talk` | what `tcp connect` and `tcp listen` tell of a conversation, on standard error; `socket`, and `talk` says which |
 //! | `note` | `text` |
 //! | `result` | `command`, `environment`, `result`; that of `ping` is its summary's figures |
 //!
@@ -30,11 +32,18 @@
 //! | `failure` | [`number`, `icmp_sequence`], `cause`: `icmp` with `from`, [`from_name`], `icmp_type`, `icmp_code`, `info` (an MTU or a pointer), `meaning`; `too_long` with `mtu_bytes`; `local` and `send` with `errno`, `meaning` |
 //! | `redirect` | `number`, `icmp_sequence`, `from`, [`from_name`], `gateway`, `icmp_code`, `meaning` |
 //! | `no_answer` | `number`, `icmp_sequence`, `patience`: `waiting` (it may come yet) or `over` (it counts as lost) |
-//! | `status`, `summary` | `address`, `source`, [`interface`], `socket`, `transmitted`, `received`, `duplicates`, `corrupted`, `errors`, `lost`, `in_flight`, `out_of_order`, `loss_percent` or null, `time_ns`, [`rtt_min_ns`, `rtt_avg_ns`, `rtt_max_ns`, `rtt_mdev_ns`, `rtt_ewma_ns`, `rtt_jitter_ns`, `rtt_p50_ns`, `rtt_p90_ns`, `rtt_p99_ns`], `pipe`, [`gap_ns`] |
+//! | `status`, `summary` | `address`, `source`, [`interface`], `socket`, `transmitted`, `received`, `duplicates`, `corrupted`, `errors`, `lost`, `in_flight`, `out_of_order`, `loss_percent` or null, `time_ns`, [`rtt_min_ns`, `rtt_avg_ns`, `rtt_max_ns`, `rtt_mdev_ns`, `rtt_ewma_ns`, `rtt_jitter_ns`, `rtt_p50_ns`, `rtt_p90_ns`, `rtt_p99_ns`, and where fewer were kept than came, `rtt_percentiles_of`: how many], `pipe`, [`gap_ns`] |
+//! | `verdict` | `address`, `verdict` (`alive`, `unreachable`), `requests`, [`rtt_ns`]: of a target that was checked, without `-c` |
+//! | `unresolved` | `reason`: the name has no address |
 //!
 //! The summary is what the lines add up to: `transmitted` counts requests, with
 //! those that a `send` failure tells of; `received` and `duplicates` count
 //! replies by their `judgement`; `lost` and `in_flight` are the rest.
+//!
+//! Of many targets, each has its own `started` and `summary`, and the result is
+//! over all: `targets` (that have an address), `alive`, `unreachable`,
+//! `unresolved` (names), `transmitted`, `replies` (duplicates included), `lost`,
+//! `failed`, `icmp_errors`, `time_ns`.
 //!
 //! # What `compare` results in
 //!

@@ -146,7 +146,7 @@ fn receive<'a>(socket: BorrowedFd<'_>, buffer: &'a mut [u8]) -> io::Result<(Rece
     Ok((received, &buffer[..bytes]))
 }
 
-fn internet(address: &SockaddrStorage) -> Option<SocketAddr> {
+pub(super) fn internet(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address
         .as_sockaddr_in()
         .map(|v4| SocketAddr::V4((*v4).into()));

@@ -85,6 +85,19 @@ impl Handle {
         self.call("setsockopt", option, || set(&self.socket))
     }
 
+    /// `fcntl(F_SETFL)`: whether calls fail with EAGAIN rather than wait.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        let flags = if nonblocking { "O_NONBLOCK" } else { "0" };
+        self.call("fcntl", format_args!("F_SETFL, {flags}"), || {
+            self.socket.set_nonblocking(nonblocking)
+        })
+    }
+
+    /// The recorder of its calls.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// `setsockopt(SO_RCVTIMEO)`: how long a receive waits before EAGAIN.
     pub fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
         self.set_option(format_args!("SO_RCVTIMEO, {timeout:?}"), |socket| {

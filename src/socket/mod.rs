@@ -5,11 +5,14 @@
 //! belongs to the network namespace of the thread that opened it and may be
 //! used from any thread.
 
+pub mod bulk;
 pub mod datagram;
 pub mod diag;
 mod handle;
 pub mod icmp;
 pub(crate) mod kernel;
+pub mod message;
+pub mod options;
 pub(crate) mod packet;
 pub mod raw;
 pub mod stream;

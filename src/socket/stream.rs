@@ -139,6 +139,14 @@ impl Stream {
         self.call("shutdown", name, || self.socket.shutdown(how))
     }
 
+    /// `getsockopt(SO_ERROR)`: what an attempt to connect came to, or what the
+    /// network said since; the kernel forgets it thereby.
+    pub fn pending_error(&self) -> io::Result<()> {
+        self.call("getsockopt", "SO_ERROR", || {
+            self.socket.take_error()?.map_or(Ok(()), Err)
+        })
+    }
+
     /// `getsockopt(TCP_INFO)`: what the kernel knows of this connection.
     pub fn info(&self) -> io::Result<TcpInfo> {
         TcpInfo::of(self.0.as_fd())

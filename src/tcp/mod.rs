@@ -1,11 +1,15 @@
-//! The stream socket's demonstration (tcp(7), RFC 9293): one connection from
-//! its listening socket to TIME_WAIT, told in order.
+//! TCP: the stream socket's demonstration, and the tools that converse with
+//! other machines, [`connect`] and [`listen`] (tcp(7), RFC 9293).
 //!
-//! Makes every call itself, on both ends, so that the story is the same each
+//! [`demonstrate`] tells one connection from its listening socket to TIME_WAIT.
+//! It makes every call itself, on both ends, so that the story is the same each
 //! time; the packets and states between the calls are the kernels' own.
 
+pub mod connect;
 mod flow;
+pub mod listen;
 mod scene;
+pub mod service;
 
 use std::net::SocketAddr;
 use std::time::Duration;

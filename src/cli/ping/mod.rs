@@ -144,16 +144,30 @@ impl Args {
             } else {
                 Naming::Names
             },
-            arrival: if self.ping.user_to_user {
-                ArrivalTime::Program
-            } else {
-                ArrivalTime::Kernel
-            },
+            arrival: self.arrival(),
             responders: match target.reach {
                 Reach::Ordinary => Responders::Target,
                 Reach::Broadcast => Responders::Anyone,
             },
             target,
+        }
+    }
+
+    /// Whether many targets are pinged, or one as one of many is.
+    pub(super) fn is_sweep(&self) -> bool {
+        let hosts = if self.has_hops() {
+            &[][..]
+        } else {
+            &self.hosts[..]
+        };
+        self.sweep.is_asked(hosts)
+    }
+
+    fn arrival(&self) -> ArrivalTime {
+        if self.ping.user_to_user {
+            ArrivalTime::Program
+        } else {
+            ArrivalTime::Kernel
         }
     }
 
@@ -182,9 +196,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let run = if path::PathArgs::is_asked(&args.path) {
         let refused = args.output.refuse_series("--trace and --mtu");
         refused.and_then(|()| path::run(args))
-    } else if args.sweep.is_asked(&args.hosts) && !args.has_hops() {
-        let refused = args.output.refuse_series("several hosts");
-        refused.and_then(|()| sweep::run(args))
+    } else if args.is_sweep() {
+        sweep::run(args)
     } else {
         host::run(args)
     };

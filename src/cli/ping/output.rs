@@ -23,6 +23,7 @@ use crate::report::json::{Environment, JsonLines};
 use crate::report::ping::PingText;
 use crate::report::ping::closing::Closing;
 use crate::report::ping::csv::CsvLines;
+use crate::report::ping::sweep::SweepText;
 
 pub(super) use begin::Opened;
 
@@ -89,6 +90,12 @@ pub(super) trait Text: Sink {
 impl<Out: Write + Send, Err: Write + Send> Text for PingText<Out, Err> {
     fn finish(self: Arc<Self>) -> io::Result<()> {
         Arc::into_inner(self).map_or(Ok(()), PingText::into_result)
+    }
+}
+
+impl<Out: Write + Send, Err: Write + Send> Text for SweepText<Out, Err> {
+    fn finish(self: Arc<Self>) -> io::Result<()> {
+        Arc::into_inner(self).map_or(Ok(()), SweepText::into_result)
     }
 }
 

@@ -3,21 +3,24 @@
 //! Owns what fping's options are called here: where its letters mean something
 //! else to `ping(8)`, a word stands for them.
 
-use std::io::{self, BufWriter, Stderr, Stdout};
+mod limits;
+
+use std::io::BufWriter;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Args;
+use super::output::Ending;
 use super::seconds;
-use crate::cli::output::{environment, unwritten, whole};
+use crate::cli::output::{environment, whole};
 use crate::error::Error;
 use crate::flow::Family;
 use crate::ping::Signals;
-use crate::ping::sweep::{self, Config, Goal, Names, Outcome, Plan, Shown, Telling};
+use crate::ping::sweep::{self, Config, Goal, Names, Outcome, Plan, Shown, Telling, Watcher};
 use crate::ping::targets::{MOST, Span, Spec, Wanted, read_file};
 use crate::recorder::Clock;
-use crate::report::json::JsonLines;
 use crate::report::ping::sweep::{Layout, List, Subject, SweepResult, SweepText};
 use crate::socket::icmp::IcmpSocket;
 
@@ -160,6 +163,11 @@ impl SweepArgs {
 }
 
 impl Args {
+    /// Whether a picture takes the place of the lines in between.
+    fn is_drawn_alone(&self, plan: &Plan) -> bool {
+        self.output.is_drawn() && !matches!(plan.goal, Goal::Check { .. })
+    }
+
     fn sweep_plan(&self) -> Plan {
         Plan {
             goal: self.sweep.goal(self.count),
@@ -174,9 +182,10 @@ impl Args {
         let sweep = &self.sweep;
         Layout {
             subject: sweep.subject(plan.goal),
-            quiet: self.quiet || sweep.count_summary,
+            quiet: self.quiet || sweep.count_summary || self.is_drawn_alone(plan),
             elapsed: sweep.elapsed,
             stamps: self.ping.stamps,
+            audible: self.ping.audible,
             outage: sweep.outage.then_some(plan.period),
             statistics: sweep.sweep_stats,
             required: sweep.reachable,
@@ -188,6 +197,12 @@ impl Args {
         Config {
             plan,
             payload_bytes: self.size,
+            pattern: self
+                .ping
+                .pattern
+                .clone()
+                .map_or(Vec::new(), |bytes| bytes.0),
+            arrival: self.arrival(),
             wanted: Wanted {
                 family: self.family(),
                 all: sweep.all_addresses,
@@ -201,7 +216,7 @@ impl Args {
                     _ => Names::None,
                 },
             },
-            telling: match (self.output.json, layout.subject) {
+            telling: match (self.output.tells_everything(), layout.subject) {
                 (true, _) => Telling::Everything,
                 (_, Subject::Verdicts(_)) => Telling::Verdicts,
                 _ => Telling::Replies,
@@ -213,34 +228,40 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     let plan = args.sweep_plan();
+    args.check_sweep(&plan)?;
     let layout = args.sweep_layout(&plan);
     let config = args.sweep_config(plan, &layout);
+    let opened = args.output.open()?;
     let mut ground = args.ground()?;
     // What is read is read without privileges.
     let specs = args.sweep.specs(&args.hosts)?;
     let sockets = sockets(&mut ground, args.family())?;
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
-    let stop = signals.stop_flag();
-    let (outcome, written) = if args.output.json {
-        let json = JsonLines::new(io::stdout(), stop);
-        let clock = Clock::start();
-        let outcome = sweep::run(&config, specs, &sockets, &signals, (&json, &()))?;
-        let result = SweepResult::of(&outcome);
-        json.result("ping", &environment(clock, ground.stage()), &result);
-        (outcome, json.into_result())
-    } else {
-        let out = BufWriter::with_capacity(1 << 15, io::stdout());
-        let text: SweepText<BufWriter<Stdout>, Stderr> =
-            SweepText::new(layout.clone(), out, io::stderr(), stop);
-        let outcome = sweep::run(&config, specs, &sockets, &signals, (&text, &text))?;
-        let written = text.finish(&outcome);
-        (outcome, written)
+    let clock = Clock::start();
+    let mut shown = None;
+    let output = opened.with_text(args, clock, &signals, |out, err, stop| {
+        let out = BufWriter::with_capacity(1 << 15, out);
+        let text = Arc::new(SweepText::new(layout.clone(), out, err, stop));
+        shown = Some(Arc::clone(&text));
+        text
+    })?;
+    let watcher: &dyn Watcher = match &shown {
+        Some(text) => text.as_ref(),
+        None => &(),
     };
-    match written {
+    let outcome = sweep::run(&config, specs, &sockets, &signals, (output.sink(), watcher));
+    if let Ok(outcome) = &outcome {
+        let result = SweepResult::of(outcome);
+        output.result(&environment(clock, ground.stage()), &result);
+        if let Some(text) = shown.take() {
+            text.conclude(outcome);
+        }
+    }
+    drop(shown);
+    match output.finish()? {
         // The reader has what it wanted: head(1), say.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(unwritten(error)),
-        Ok(()) => Ok(exit_code(&outcome, &layout)),
+        Ending::ReaderGone => Ok(ExitCode::SUCCESS),
+        Ending::Whole => Ok(exit_code(&outcome?, &layout)),
     }
 }
 

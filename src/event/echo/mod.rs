@@ -447,4 +447,8 @@ pub struct EchoRoundTrips {
     /// 99 of 100 are no longer; to 0.1 %.
     #[serde(rename = "rtt_p99_ns", serialize_with = "nanoseconds")]
     pub p99: Duration,
+    /// Of how many round trips, the latest, the percentiles are, where there
+    /// was no room to keep them all; of none, they are the mean.
+    #[serde(rename = "rtt_percentiles_of", skip_serializing_if = "Option::is_none")]
+    pub percentiles_of: Option<u64>,
 }

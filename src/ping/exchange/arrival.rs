@@ -157,7 +157,7 @@ impl Scope {
         let parsed = wire::parse_reply(self.family, self.framing, received.bytes)?;
         Some(Reply {
             token: self.find(parsed.echo)?,
-            from: without_port(received.from?),
+            from: self.sender(received)?,
             ttl: received.ttl.or(parsed.ttl),
             class: received.class.or(parsed.class),
             header: &received.bytes[..parsed.message.start],
@@ -167,9 +167,18 @@ impl Scope {
         })
     }
 
+    /// Without port. Where an IP header comes along, it is read from there.
+    fn sender(self, received: &Received<'_>) -> Option<SocketAddr> {
+        if self.framing == Framing::Message {
+            return received.from.map(without_port);
+        }
+        let source: [u8; 4] = received.bytes.get(12..16)?.try_into().ok()?;
+        Some((Ipv4Addr::from(source), 0).into())
+    }
+
     fn quoting<'b>(self, received: &Received<'b>, times: Times) -> Option<Arrival<'b>> {
         let found = quote::quoting(self.family, self.framing, received.bytes)?;
-        let (token, from) = (self.find(found.quoted.echo)?, without_port(received.from?));
+        let (token, from) = (self.find(found.quoted.echo)?, self.sender(received)?);
         let to = found.quoted.to;
         if let Some(gateway) = found.gateway {
             return Some(Arrival::Redirect(Redirect {

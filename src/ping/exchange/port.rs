@@ -50,12 +50,16 @@ impl<'a> Port<'a> {
     pub(super) fn new(socket: &'a IcmpSocket, payload: &[u8], batch: usize) -> Self {
         let template = wire::request(socket.family(), payload);
         let longest = template.len();
+        let incoming = Incoming::new(batch, (longest + IP_HEADER + SPARE).max(QUOTED));
         Self {
             socket,
             requests: Vec::with_capacity(batch),
             outgoing: Outgoing::new(batch, longest, &template),
             // An ICMP error may be longer than any reply.
-            incoming: Incoming::new(batch, (longest + IP_HEADER + SPARE).max(QUOTED)),
+            incoming: match framing(socket) {
+                wire::Framing::Ipv4Header => incoming.without_names(),
+                wire::Framing::Message => incoming,
+            },
             payload: (payload.len(), wire::payload_sum(&template)),
             queue: Incoming::new(QUEUE, QUOTED),
             errors: VecDeque::new(),
@@ -206,13 +210,9 @@ impl<'a> Port<'a> {
     }
 
     fn scope(&self) -> Scope {
-        let (family, kind) = (self.socket.family(), self.socket.kind());
         Scope {
-            family,
-            framing: match (kind, family) {
-                (EchoSocket::Raw, Family::Ipv4) => wire::Framing::Ipv4Header,
-                _ => wire::Framing::Message,
-            },
+            family: self.socket.family(),
+            framing: framing(self.socket),
             identifiers: self.socket.identifiers(),
         }
     }
@@ -262,5 +262,12 @@ impl<'a> Port<'a> {
     /// Whether errors wait that no call on the socket tells of.
     pub(super) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
+    }
+}
+
+fn framing(socket: &IcmpSocket) -> wire::Framing {
+    match (socket.kind(), socket.family()) {
+        (EchoSocket::Raw, Family::Ipv4) => wire::Framing::Ipv4Header,
+        _ => wire::Framing::Message,
     }
 }

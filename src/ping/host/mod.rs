@@ -3,7 +3,7 @@
 //! [`Core`] decides, without a socket or a clock; [`run`] carries out.
 
 mod core;
-mod payload;
+pub(super) mod payload;
 mod run;
 mod tell;
 

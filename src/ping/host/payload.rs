@@ -7,7 +7,7 @@ use crate::event::EchoWrongByte;
 use crate::ping::wire;
 
 /// `bytes` bytes that repeat `pattern`, or count where there is none.
-pub(super) fn payload(pattern: &[u8], bytes: usize) -> Vec<u8> {
+pub(in crate::ping) fn payload(pattern: &[u8], bytes: usize) -> Vec<u8> {
     if pattern.is_empty() {
         return wire::counting_payload(bytes);
     }
@@ -15,7 +15,7 @@ pub(super) fn payload(pattern: &[u8], bytes: usize) -> Vec<u8> {
 }
 
 /// The first byte of `received` that differs from what was sent there.
-pub(super) fn first_wrong_byte(sent: &[u8], received: &[u8]) -> Option<EchoWrongByte> {
+pub(in crate::ping) fn first_wrong_byte(sent: &[u8], received: &[u8]) -> Option<EchoWrongByte> {
     let mut pairs = sent.iter().zip(received).enumerate();
     pairs.find_map(|(index, (&sent, &received))| {
         (sent != received).then_some(EchoWrongByte {

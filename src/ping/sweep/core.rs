@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::figures::{Figures, Kept, Verdict};
+use super::figures::{Figures, Keeping, Kept, Verdict};
 use super::plan::{Goal, Plan};
 use super::slots::{Slot, Slots, State};
 use crate::event::EchoJudgement;
@@ -83,6 +83,17 @@ pub struct Totals {
     pub errors: u64,
 }
 
+/// Which request is next. At the same time, further ones go before first ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    /// One that found no room.
+    Returned,
+    /// A further one to a target.
+    Further,
+    /// A target's first.
+    First,
+}
+
 /// ```text
 ///          ┌────────── retry: time over or failed, requests left ─────────┐
 ///          ▼                                                              │
@@ -110,8 +121,11 @@ pub struct Core {
     /// By level: when the wait for a request is over.
     expiries: Vec<VecDeque<(u64, Token)>>,
     next_number: u64,
-    /// No probe before that.
+    /// No target's first request before that, and where a gap was asked for no
+    /// request at all.
     next_slot: u64,
+    /// No request before that: the kernel had no room.
+    blocked: u64,
     /// The window was full.
     held_up: bool,
     /// Targets that something is still to be found out about.
@@ -140,21 +154,22 @@ impl Core {
             returned: VecDeque::new(),
             next_number: 0,
             next_slot: 0,
+            blocked: 0,
             held_up: false,
             open: 0,
             totals: Totals::default(),
         }
     }
 
-    /// Keeps each target's latest round trips; call it after the first targets
-    /// were added.
-    pub fn keep_round_trips(&mut self) {
+    /// Keeps each target's round trips; call it after the first targets were
+    /// added.
+    pub fn keep_round_trips(&mut self, keeping: Keeping) {
         let requests = match self.plan.goal {
             Goal::Check { .. } => Some(1),
             Goal::Count(count) => Some(count),
             Goal::Loop => None,
         };
-        self.kept = Some(Kept::new(self.target_count(), requests));
+        self.kept = Some(Kept::new(self.target_count(), requests, keeping));
     }
 
     /// Adds `count` targets, the next by number, that get their first request
@@ -204,9 +219,11 @@ impl Core {
             // What was held up for want of tokens is not made up for.
             self.next_slot = self.next_slot.max(now);
         }
-        let slot = self.next_work().filter(|slot| *slot <= now)?;
-        self.next_slot = slot.max(now.saturating_sub(CATCH_UP)) + self.gap;
-        let (target, index) = self.take_work(slot, now)?;
+        let (slot, work) = self.next_work().filter(|(slot, _)| *slot <= now)?;
+        if self.spaces_all() || work != Work::Further {
+            self.next_slot = slot.max(now.saturating_sub(CATCH_UP)) + self.gap;
+        }
+        let (target, index) = self.take_work(slot, work, now)?;
         let token = self.slots.token(self.next_number);
         self.next_number += 1;
         let prepared = Slot {
@@ -223,30 +240,47 @@ impl Core {
         })
     }
 
-    /// When the next request may go out.
-    fn next_work(&mut self) -> Option<u64> {
+    /// Whether the gap lies between any two requests. What nobody asked for but
+    /// the targets' number spreads their first requests alone: a target keeps
+    /// its own time from then on, and a stall that delays some delays no other.
+    fn spaces_all(&self) -> bool {
+        self.plan.gap.is_some() || matches!(self.plan.goal, Goal::Check { .. })
+    }
+
+    /// When the next request may go out, and which it is.
+    fn next_work(&mut self) -> Option<(u64, Work)> {
         if !self.returned.is_empty() {
-            return Some(self.next_slot);
+            return Some((self.next_slot, Work::Returned));
         }
-        if let Some((at, _)) = self.fresh.front() {
-            return Some(self.next_slot.max(*at));
+        let first = self.fresh.front().map(|(at, _)| self.next_slot.max(*at));
+        let first = first.map(|slot| (slot, Work::First));
+        if first.is_some() && self.spaces_all() {
+            return first;
         }
+        let further = self.next_due().map(|slot| (slot, Work::Further));
+        first.into_iter().chain(further).min()
+    }
+
+    fn next_due(&mut self) -> Option<u64> {
+        let earliest = if self.spaces_all() {
+            self.next_slot
+        } else {
+            self.blocked
+        };
         while let Some(&(at, target)) = self.due.front() {
             if !self.figures.get(target as usize)?.closed {
-                return Some(self.next_slot.max(at));
+                return Some(earliest.max(at));
             }
             self.due.pop_front();
         }
         None
     }
 
-    fn take_work(&mut self, slot: u64, now: u64) -> Option<(u32, u32)> {
-        if let Some(returned) = self.returned.pop_front() {
-            return Some(returned);
-        }
-        let (due, target) = match self.take_fresh() {
-            Some(target) => (slot, target),
-            None => self.due.pop_front()?,
+    fn take_work(&mut self, slot: u64, work: Work, now: u64) -> Option<(u32, u32)> {
+        let (due, target) = match work {
+            Work::Returned => return self.returned.pop_front(),
+            Work::First => (slot, self.take_fresh()?),
+            Work::Further => self.due.pop_front()?,
         };
         let figures = self.figures.get_mut(target as usize)?;
         figures.due = due;
@@ -322,7 +356,8 @@ impl Core {
         };
         self.slots.write(token, free);
         self.returned.push_back((slot.target, slot.index));
-        self.next_slot = self.next_slot.max(self.since_start(not_before));
+        self.blocked = self.since_start(not_before);
+        self.next_slot = self.next_slot.max(self.blocked);
     }
 
     /// The target of the request with this token.
@@ -498,11 +533,18 @@ impl Core {
         let work = if self.slots.is_taken(self.next_number) {
             None
         } else {
-            self.next_work()
+            self.next_work().map(|(slot, _)| slot)
         };
         let end = self.plan.deadline.map(nanoseconds);
         let next = over.into_iter().chain(work).chain(end).min()?;
         self.started.checked_add(Duration::from_nanos(next))
+    }
+
+    /// Whether the wait for a request may be over at `now`.
+    pub fn may_expire(&self, now: Instant) -> bool {
+        let now = self.since_start(now);
+        let mut fronts = self.expiries.iter().filter_map(VecDeque::front);
+        fronts.any(|(over, _)| *over <= now)
     }
 
     /// Whether a request may go out now.
@@ -510,7 +552,7 @@ impl Core {
         let now = self.since_start(now);
         !self.is_over(now)
             && !self.slots.is_taken(self.next_number)
-            && self.next_work().is_some_and(|slot| slot <= now)
+            && self.next_work().is_some_and(|(slot, _)| slot <= now)
     }
 
     /// Whether nothing is left to find out, or time was over at `looked_at`.
@@ -528,11 +570,6 @@ impl Core {
     /// there was none.
     pub fn round_trips(&self, target: u32) -> impl Iterator<Item = Option<Duration>> + '_ {
         self.kept.iter().flat_map(move |kept| kept.of(target))
-    }
-
-    /// Whether the round trips of all of a target's `requests` are kept.
-    pub fn keeps(&self, requests: u32) -> bool {
-        self.kept.as_ref().is_some_and(|kept| kept.holds(requests))
     }
 
     /// Figures over all targets.

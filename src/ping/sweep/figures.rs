@@ -151,8 +151,18 @@ impl Figures {
             p50: percentile(50),
             p90: percentile(90),
             p99: percentile(99),
+            percentiles_of: (kept.len() < self.received as usize).then_some(kept.len() as u64),
         })
     }
+}
+
+/// Which round trips are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// Of each target the latest, as far as a bounded memory holds them.
+    Latest,
+    /// All.
+    All,
 }
 
 /// The latest round trips of each target.
@@ -164,18 +174,17 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Room for `targets` targets that get `requests` each, or any number.
-    pub(super) fn new(targets: u32, requests: Option<u32>) -> Self {
+    pub(super) fn new(targets: u32, requests: Option<u32>, keeping: Keeping) -> Self {
         let targets = usize::try_from(targets.max(1)).unwrap_or(1);
         let wanted = requests.map_or(KEPT_OF_ONE, |count| count as usize);
+        let of_one = match keeping {
+            Keeping::Latest => wanted.min((KEPT / targets).max(2)),
+            Keeping::All => wanted,
+        };
         Self {
-            of_one: wanted.min((KEPT / targets).max(2)),
-            values: vec![0; targets * wanted.min((KEPT / targets).max(2))],
+            of_one,
+            values: vec![0; targets * of_one],
         }
-    }
-
-    /// Whether all `requests` round trips of a target are kept.
-    pub(super) fn holds(&self, requests: u32) -> bool {
-        self.of_one >= requests as usize
     }
 
     /// Makes room for further targets.
@@ -226,7 +235,7 @@ mod tests {
 
     #[test]
     fn agrees_with_one_hosts_arithmetic() {
-        let (mut figures, mut kept) = (Figures::default(), Kept::new(2, Some(5)));
+        let (mut figures, mut kept) = (Figures::default(), Kept::new(2, Some(5), Keeping::Latest));
         let mut exact = RoundTrips::default();
         for (index, micros) in (0..).zip([120, 80, 4000, 95, 110]) {
             figures.answered(micros * 1000);
@@ -263,8 +272,7 @@ mod tests {
 
     #[test]
     fn a_million_targets_keep_little() {
-        let kept = Kept::new(1 << 20, None);
+        let kept = Kept::new(1 << 20, None, Keeping::Latest);
         assert_eq!((kept.of_one, kept.values.len()), (4, 1 << 22));
-        assert!(!kept.holds(5));
     }
 }

@@ -14,7 +14,7 @@ mod slots;
 mod tell;
 
 pub use self::core::{Condition, Core, Judged, Probe, Totals};
-pub use figures::{Figures, Verdict};
+pub use figures::{Figures, Keeping, Verdict};
 pub use plan::{Goal, Plan};
 pub use roster::{Names, Shown};
 pub use run::{Config, Outcome, View, Watcher, run};

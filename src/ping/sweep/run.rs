@@ -8,23 +8,28 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 
 use super::core::{Core, Probe};
-use super::figures::Verdict;
-use super::plan::Plan;
+use super::figures::{Keeping, Verdict};
+use super::plan::{Goal, Plan};
 use super::roster::{Joined, Roster, Shown};
 use super::tell::{Tell, Telling};
 use crate::error::Error;
 use crate::event::{Echo, Sink};
 use crate::flow::Family;
+use crate::ping::Signals;
 use crate::ping::exchange::{Arrival, BATCH, Exchange, Ready, Request, Sending};
+use crate::ping::host::ArrivalTime;
+use crate::ping::host::payload::payload;
 use crate::ping::targets::{Spec, Targets, Wanted};
-use crate::ping::{Signals, wire};
 use crate::socket::icmp::IcmpSocket;
 
 /// How long the first request waits for names, so that targets come in the order
 /// in which they were given. Whoever is not known by then joins later.
 const NAMES_FIRST: Duration = Duration::from_millis(200);
+/// Round trips kept at most, over all targets: 256 MB.
+const MOST_KEPT: u64 = 1 << 26;
 /// How long nothing is sent after the kernel had no room.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -35,6 +40,10 @@ pub struct Config {
     pub plan: Plan,
     /// Bytes after the ICMP header in each request.
     pub payload_bytes: usize,
+    /// What they repeat; they count where there is none.
+    pub pattern: Vec<u8>,
+    /// Which time of a reply's arrival counts.
+    pub arrival: ArrivalTime,
     /// What to ask the resolver.
     pub wanted: Wanted,
     /// What targets are called.
@@ -107,8 +116,11 @@ pub fn run(
     signals: &Signals,
     told: (&dyn Sink, &dyn Watcher),
 ) -> Result<Outcome, Error> {
+    // A timer may otherwise be up to 50 µs late; a kernel that refuses stays so.
+    let _ = prctl::set_timerslack(1);
     let roster = Roster::begin(specs, config.wanted, config.shown)?;
-    let mut run = Run::begin(config, roster, sockets, signals, told)?;
+    let payload = payload(&config.pattern, config.payload_bytes);
+    let mut run = Run::begin(config, &payload, roster, (sockets, signals), told)?;
     while !signals.is_stopped() {
         run.show_status_if_asked(signals);
         run.send();
@@ -139,17 +151,15 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn begin(
         config: &'a Config,
+        payload: &'a [u8],
         mut roster: Roster,
-        sockets: &'a [IcmpSocket],
-        signals: &Signals,
+        (sockets, signals): (&'a [IcmpSocket], &Signals),
         (sink, watcher): (&'a dyn Sink, &'a dyn Watcher),
     ) -> Result<Self, Error> {
-        let payload = wire::counting_payload(config.payload_bytes);
-        let exchange = Exchange::new(sockets, &payload, BATCH);
+        let exchange = Exchange::new(sockets, payload, BATCH);
+        let tell = Tell::begin(sink, config, payload, sockets);
         let answers = first_names(&mut roster, signals)?;
         let now = Instant::now();
-        let mut tell = Tell::new(sink, config.telling, sockets);
-        tell.begin(now, config.payload_bytes, config.plan.period);
         let core = Core::new(config.plan, exchange.window(), now);
         let mut run = Self {
             config,
@@ -167,8 +177,11 @@ impl<'a> Run<'a> {
         let mut each = |one| joined.push(one);
         run.roster.open(&mut run.targets, answers, &mut each)?;
         run.join(&joined);
-        if config.keep_round_trips || run.tell.wants(Telling::Everything) {
-            run.core.keep_round_trips();
+        if config.keep_round_trips {
+            check_room(run.targets.count(), config.plan.goal)?;
+            run.core.keep_round_trips(Keeping::All);
+        } else if run.tell.tells_figures() {
+            run.core.keep_round_trips(Keeping::Latest);
         }
         Ok(run)
     }
@@ -317,7 +330,7 @@ impl<'a> Run<'a> {
     /// Sleeps until there is something to do, unless there is, and takes all
     /// that has arrived.
     fn wait_and_receive(&mut self, signals: &Signals) -> Result<(), Error> {
-        let mut ready = Ready::ALL;
+        let (mut ready, mut has_news) = (Ready::ALL, true);
         let hurried = self.hurried && self.core.has_work(Instant::now());
         if !hurried {
             self.watcher.idle();
@@ -325,15 +338,19 @@ impl<'a> Run<'a> {
             others.extend(self.roster.pending().map(AsFd::as_fd));
             let deadline = self.core.next_deadline();
             let news = self.exchange.wait(&others, deadline)?;
-            if !news.is_empty() {
+            has_news = !news.is_empty();
+            if has_news {
                 ready = news;
             }
         }
         let looked_at = Instant::now();
+        self.looked_at = looked_at;
+        if !has_news && !self.core.may_expire(looked_at) {
+            return Ok(());
+        }
         while self.receive(ready) {
             ready = Ready::ALL;
         }
-        self.looked_at = looked_at;
         while let Some(over) = self.core.poll_expired(looked_at) {
             self.tell.over(&self.core, &self.targets, over);
         }
@@ -361,6 +378,19 @@ impl<'a> Run<'a> {
             elapsed,
         }
     }
+}
+
+/// Whether all round trips of so many targets can be kept.
+fn check_room(targets: u32, goal: Goal) -> Result<(), Error> {
+    let Goal::Count(count) = goal else {
+        return Ok(());
+    };
+    if u64::from(targets) * u64::from(count) <= MOST_KEPT {
+        return Ok(());
+    }
+    let what = format!("{count} round trips of each of {targets} targets");
+    let cause = format!("there is room for {MOST_KEPT} in all");
+    Err(Error::new("keep", what, cause).remedy("ask for fewer, or write them to a file with --csv"))
 }
 
 /// The answers that come in time to keep the targets' order.

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 
 use super::core::{Condition, Core, Judged, Probe, Unanswered};
 use super::figures::Verdict;
+use super::run::Config;
 use crate::event::{
     Echo, EchoCause, EchoFailure, EchoNoAnswer, EchoPatience, EchoReachability, EchoReply,
     EchoRequest, EchoSocket, EchoStarted, EchoSummary, EchoTarget, EchoUnresolved, EchoVerdict,
@@ -20,6 +21,8 @@ use crate::event::{
 };
 use crate::flow::Family;
 use crate::ping::exchange::{IcmpError, LocalError, Reply};
+use crate::ping::host::ArrivalTime;
+use crate::ping::host::payload::first_wrong_byte;
 use crate::ping::outbox::named_zone;
 use crate::ping::resolve::interface_of;
 use crate::ping::targets::Targets;
@@ -43,10 +46,12 @@ pub enum Telling {
 pub(super) struct Tell<'a> {
     sink: &'a dyn Sink,
     telling: Option<Telling>,
+    /// Whether each target's beginning and summary are told.
+    figures: bool,
     began: Instant,
     sockets: &'a [IcmpSocket],
-    payload_bytes: usize,
-    period: Duration,
+    payload: &'a [u8],
+    config: &'a Config,
     way: Option<Way>,
     /// By source address.
     interfaces: HashMap<IpAddr, Option<String>>,
@@ -54,25 +59,31 @@ pub(super) struct Tell<'a> {
 }
 
 impl<'a> Tell<'a> {
-    pub(super) fn new(sink: &'a dyn Sink, telling: Telling, sockets: &'a [IcmpSocket]) -> Self {
+    /// The run begins. Each request carries `payload`.
+    pub(super) fn begin(
+        sink: &'a dyn Sink,
+        config: &'a Config,
+        payload: &'a [u8],
+        sockets: &'a [IcmpSocket],
+    ) -> Self {
+        let telling = config.telling;
         Self {
             sink,
             telling: sink.wants(Topic::Echo).then_some(telling),
+            figures: telling == Telling::Everything
+                && (sink.wants(Topic::Echo) || sink.wants(Topic::EchoFigures)),
             began: Instant::now(),
             sockets,
-            payload_bytes: 0,
-            period: Duration::ZERO,
+            payload,
+            config,
             way: None,
             interfaces: HashMap::new(),
             text: String::new(),
         }
     }
 
-    /// What each request is like, and when the run began.
-    pub(super) fn begin(&mut self, began: Instant, payload_bytes: usize, period: Duration) {
-        self.began = began;
-        self.payload_bytes = payload_bytes;
-        self.period = period;
+    pub(super) fn tells_figures(&self) -> bool {
+        self.figures
     }
 
     pub(super) fn wants(&self, telling: Telling) -> bool {
@@ -90,11 +101,11 @@ impl<'a> Tell<'a> {
     }
 
     pub(super) fn request(&mut self, at: Instant, targets: &Targets, probe: Probe, message: &[u8]) {
+        if self.figures && probe.index == 0 {
+            self.started(at, targets, probe.target);
+        }
         if !self.wants(Telling::Everything) {
             return;
-        }
-        if probe.index == 0 {
-            self.started(at, targets, probe.target);
         }
         let request = EchoRequest {
             target: self.target(targets, probe.target),
@@ -119,8 +130,8 @@ impl<'a> Tell<'a> {
             interface,
             socket,
             identifier,
-            payload_bytes: self.payload_bytes,
-            interval: self.period,
+            payload_bytes: self.payload.len(),
+            interval: self.config.plan.period,
         };
         self.record(at, Echo::Started(Box::new(started)));
     }
@@ -152,7 +163,11 @@ impl<'a> Tell<'a> {
 
     pub(super) fn reply(&mut self, core: &mut Core, targets: &Targets, reply: &Reply<'_>) {
         let condition = condition(core, targets, reply);
-        let Some(judged) = core.handle_reply(reply.times.arrived, reply.token, condition) else {
+        let at = match self.config.arrival {
+            ArrivalTime::Kernel => reply.times.arrived,
+            ArrivalTime::Program => reply.times.taken,
+        };
+        let Some(judged) = core.handle_reply(at, reply.token, condition) else {
             return;
         };
         if self.wants(Telling::Replies) {
@@ -165,6 +180,7 @@ impl<'a> Tell<'a> {
     }
 
     fn tell_reply(&mut self, targets: &Targets, reply: &Reply<'_>, judged: &Judged) {
+        let received = reply.message.get(wire::HEADER..).unwrap_or_default();
         let echo = EchoReply {
             target: self.target(targets, judged.probe.target),
             number: number(judged.probe),
@@ -178,8 +194,8 @@ impl<'a> Tell<'a> {
             kernel_round_trip: None,
             out_of_order: judged.out_of_order,
             judgement: judged.judgement,
-            truncated: reply.message.len() < wire::HEADER + self.payload_bytes,
-            wrong_byte: None,
+            truncated: reply.message.len() < wire::HEADER + self.payload.len(),
+            wrong_byte: first_wrong_byte(self.payload, received),
             ip_options: [].as_slice().into(),
             message: reply.message.into(),
         };
@@ -323,7 +339,7 @@ impl<'a> Tell<'a> {
         targets: &Targets,
         wrap: fn(Box<EchoSummary>) -> Echo<'static>,
     ) {
-        if !self.wants(Telling::Everything) {
+        if !self.figures {
             return;
         }
         for index in 0..targets.count() {

@@ -20,6 +20,7 @@ mod latency;
 mod markup;
 mod plot;
 mod sequence;
+mod sheets;
 mod table;
 mod ticks;
 mod window;
@@ -37,6 +38,7 @@ use markup::{Attribute, Markup};
 pub use capture::Capture;
 pub use comparison::{Source, write};
 pub use excerpt::{Excerpt, Kept, Limits};
+pub(super) use sheets::sheets;
 pub use table::{Cell, Row, Table};
 
 /// What a page tells.

@@ -95,7 +95,11 @@ impl<'a> Story<'a> {
                     });
                     story.add_packet(event.at, packet);
                 }
-                What::Sample(_) | What::Delivery(_) | What::Echo(_) => {}
+                What::Sample(_)
+                | What::Delivery(_)
+                | What::Echo(_)
+                | What::Datagram(_)
+                | What::Talk(_) => {}
             }
         }
         story.moments.sort_by_key(|moment| moment.at);
@@ -219,7 +223,12 @@ fn marks(events: &[Event<'_>]) -> Vec<Duration> {
     let mut marks = Vec::new();
     for event in events {
         match &event.what {
-            What::State(_) | What::Sample(_) | What::Delivery(_) | What::Echo(_) => {}
+            What::State(_)
+            | What::Sample(_)
+            | What::Delivery(_)
+            | What::Echo(_)
+            | What::Datagram(_)
+            | What::Talk(_) => {}
             What::Packet(packet) => {
                 marks.push(event.at);
                 marks.extend(packet.delivered_at);

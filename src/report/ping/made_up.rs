@@ -134,6 +134,7 @@ pub(super) fn summary(index: u32, name: &str) -> Echo<'static> {
             p50: MS * 24,
             p90: MS * 28,
             p99: MS * 29,
+            percentiles_of: None,
         }),
         pipe: 3,
         gap: None,

@@ -191,6 +191,8 @@ pub struct Received<'b> {
 #[derive(Debug)]
 pub struct Incoming {
     slots: Slots<RECEIVED_CONTROL>,
+    /// Room for each sender's address.
+    name_length: libc::socklen_t,
     count: usize,
 }
 
@@ -199,16 +201,30 @@ impl Incoming {
     pub fn new(capacity: usize, longest: usize) -> Self {
         let mut incoming = Self {
             slots: Slots::new(capacity, longest.next_multiple_of(64).max(64)),
+            name_length: length_of::<libc::sockaddr_in6>(),
             count: capacity,
         };
         incoming.clear();
         incoming
     }
 
+    /// Does without the senders' addresses, for messages that begin with an IP
+    /// header and so carry them.
+    #[must_use]
+    pub fn without_names(mut self) -> Self {
+        self.name_length = 0;
+        for header in &mut self.slots.headers {
+            header.msg_hdr.msg_name = std::ptr::null_mut();
+        }
+        self.count = self.slots.headers.len();
+        self.clear();
+        self
+    }
+
     /// Makes the room that the last call used whole again.
     fn clear(&mut self) {
         for header in &mut self.slots.headers[..self.count] {
-            header.msg_hdr.msg_namelen = length_of::<libc::sockaddr_in6>();
+            header.msg_hdr.msg_namelen = self.name_length;
             header.msg_hdr.msg_controllen = RECEIVED_CONTROL as _;
             header.msg_hdr.msg_flags = 0;
         }
@@ -270,7 +286,9 @@ impl Incoming {
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                 received.class = int(data).and_then(|class| u8::try_from(class).ok());
             }
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => received.stamp = software_stamp(data),
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS | libc::SCM_TIMESTAMPING) => {
+                received.stamp = software_stamp(data);
+            }
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
                 received.extended = ExtendedError::read(data);
             }

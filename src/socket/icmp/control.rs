@@ -51,7 +51,7 @@ pub(super) fn int(data: &[u8]) -> Option<i32> {
     Some(i32::from_ne_bytes(bytes))
 }
 
-/// The first of three `struct timespec`: the kernel's own stamp
+/// A `struct timespec` or the first of three: the kernel's own stamp
 /// (`Documentation/networking/timestamping.rst`).
 pub(super) fn software_stamp(data: &[u8]) -> Option<Duration> {
     let size = size_of::<libc::timespec>();

@@ -39,9 +39,6 @@ pub use queue::{Origin, Queued, QueuedError};
 
 /// Room for some thousand small replies; the kernel grants what it allows.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// The kernel's own time of each arrival comes with it.
-const ARRIVALS: u32 = libc::SOF_TIMESTAMPING_RX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
-
 /// A socket that sends echo requests and receives the replies to them.
 #[derive(Debug)]
 pub struct IcmpSocket {
@@ -114,7 +111,7 @@ impl IcmpSocket {
             let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         }
         // Without them, a reply's time is that of the call that takes it.
-        let _ = stamp(&socket, ARRIVALS);
+        let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
         let identifiers = match kind {
             EchoSocket::Raw => {
                 let ours = Identifiers::around(random_bits(), Identifiers::RAW_BITS);
@@ -158,7 +155,8 @@ impl IcmpSocket {
         // The packet comes back along with its stamp: a request is known by its
         // own identifier and sequence number, so that no count of sends, which
         // failed ones may or may not advance, has to be kept in step.
-        stamp(&self.socket, ARRIVALS | libc::SOF_TIMESTAMPING_TX_SOFTWARE)?;
+        let flags = libc::SOF_TIMESTAMPING_TX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
+        stamp(&self.socket, flags)?;
         self.departures.store(true, Ordering::Relaxed);
         Ok(())
     }

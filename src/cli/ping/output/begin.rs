@@ -74,9 +74,8 @@ impl OutputArgs {
         }
     }
 
-    /// Refuses what is drawn from a series of replies, for a way to ping that has
-    /// none.
-    pub(in crate::cli::ping) fn refuse_series(&self, way: &str) -> Result<(), Error> {
+    /// What is asked for that is made of a series of replies.
+    fn series(&self) -> Option<&'static str> {
         let series = [
             (self.graph, "--graph"),
             (self.csv.is_some(), "--csv"),
@@ -84,8 +83,25 @@ impl OutputArgs {
             (self.histogram, "--histogram"),
             (self.stats == When::Always, "--stats"),
         ];
-        match series.iter().find(|(is_asked, _)| *is_asked) {
-            Some((_, option)) => {
+        let asked = series.into_iter().find(|(is_asked, _)| *is_asked);
+        asked.map(|(_, option)| option)
+    }
+
+    /// Whether there is someone to tell of everything that happens.
+    pub(in crate::cli::ping) fn tells_everything(&self) -> bool {
+        self.json || self.series().is_some()
+    }
+
+    /// Whether the text makes way for a picture, and follows it.
+    pub(in crate::cli::ping) const fn is_drawn(&self) -> bool {
+        self.graph
+    }
+
+    /// Refuses what is drawn from a series of replies, for a way to ping that has
+    /// none.
+    pub(in crate::cli::ping) fn refuse_series(&self, way: &str) -> Result<(), Error> {
+        match self.series() {
+            Some(option) => {
                 let cause = format!("not for {way}");
                 Err(Error::new("ping", option, cause).remedy("--json tells all there is"))
             }
@@ -105,7 +121,8 @@ impl OutputArgs {
             stats: match self.stats {
                 When::Always => true,
                 When::Never => false,
-                When::Auto => !args.quiet && io::stdout().is_terminal(),
+                // Of a sweep, fping's lines are enough.
+                When::Auto => !args.quiet && !args.is_sweep() && io::stdout().is_terminal(),
             },
             histogram: self.histogram,
         };
@@ -129,11 +146,13 @@ impl Opened {
         clock: Clock,
         signals: &Signals,
     ) -> Result<Output, Error> {
-        if args.output.graph {
+        let is_drawn = args.output.graph;
+        if is_drawn {
             layout.detail = Detail::Summary;
             layout.extras = Extras::default();
         }
         self.with_text(args, clock, signals, move |out, err, stop| {
+            let err = if is_drawn { Box::new(io::sink()) } else { err };
             Arc::new(PingText::new(layout, out, err, stop))
         })
     }
@@ -160,7 +179,8 @@ impl Opened {
             Face::Json(Arc::new(JsonLines::new(io::stdout(), stop)))
         } else if asked.graph {
             let held_back = HeldBack::default();
-            let text = text(Box::new(held_back.clone()), Box::new(io::sink()), stop);
+            let (out, err) = (held_back.clone(), held_back.clone());
+            let text = text(Box::new(out), Box::new(err), stop);
             Face::Graph(Screen::open(clock, asked.colour.style())?, text, held_back)
         } else if asked.csv_on_standard_output() {
             Face::Csv

@@ -44,7 +44,7 @@ fn simulate(
     let start = Instant::now();
     let mut core = Core::new(plan, window, start);
     core.add_targets(start, targets);
-    core.keep_round_trips();
+    core.keep_round_trips(Keeping::Latest);
     let mut arrivals = BinaryHeap::new();
     let (mut now, mut told) = (start, Told::default());
     while !core.is_finished(now) {
@@ -189,6 +189,31 @@ fn the_schedule_does_not_drift() {
     let figures = core.figures(7);
     assert_eq!((figures.settled(), figures.received), (50, 50));
     assert_eq!(core.round_trips(7).flatten().count(), 50);
+}
+
+#[test]
+fn a_stall_delays_no_later_round() {
+    let plan = Plan {
+        period: milliseconds(100),
+        ..counting(3)
+    };
+    let start = Instant::now();
+    let mut core = Core::new(plan, 1 << 16, start);
+    core.add_targets(start, 100);
+    let mut sends = vec![Vec::new(); 100];
+    // Nothing happens for 40 ms in the first round, one request a millisecond.
+    for at in (0..50).chain(90..500).map(milliseconds) {
+        while let Some(probe) = core.poll_transmit(start + at) {
+            core.handle_sent(start + at, probe.token);
+            sends[probe.target as usize].push(at);
+            let due = Duration::from_nanos(core.figures(probe.target).due);
+            assert!(probe.index == 0 || at == due, "{probe:?} {at:?}");
+        }
+    }
+    for sends in &sends {
+        assert_eq!(sends.len(), 3);
+        assert_eq!(sends[2], sends[1] + milliseconds(100));
+    }
 }
 
 #[test]

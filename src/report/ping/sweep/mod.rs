@@ -24,6 +24,9 @@ use crate::event::{
 };
 use crate::ping::sweep::{Outcome, View, Watcher};
 
+/// Rings, and shows nothing.
+const BELL: char = '\x07';
+
 /// What the text looks like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(
@@ -39,6 +42,9 @@ pub struct Layout {
     pub elapsed: bool,
     /// Begin each reply's line with the time (`-D`).
     pub stamps: bool,
+    /// Ring the bell at each reply, in a check at each target that is alive
+    /// (`-a`).
+    pub audible: bool,
     /// Add how long targets were out, for requests that far apart.
     pub outage: Option<Duration>,
     /// Add the figures over all targets (fping's `-s`).
@@ -122,15 +128,18 @@ impl<Out: Write + Send, Err: Write + Send> SweepText<Out, Err> {
         }
     }
 
-    /// Writes what the sweep amounts to. The error that ended the output, if one
-    /// did.
-    pub fn finish(self, outcome: &Outcome) -> io::Result<()> {
+    /// Writes what the sweep amounts to.
+    pub fn conclude(&self, outcome: &Outcome) {
+        self.with_state(|state| {
+            closing::write(&self.layout, outcome, &mut state.out, &mut state.err)
+        });
+    }
+
+    /// The error that ended the output, if one did.
+    pub fn into_result(self) -> io::Result<()> {
         let state = self.state.into_inner();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        if let Some(failure) = state.failure {
-            return Err(failure);
-        }
-        closing::write(&self.layout, outcome, &mut state.out, &mut state.err)
+        state.failure.map_or_else(|| state.out.flush(), Err)
     }
 
     fn with_state(&self, write: impl FnOnce(&mut State<Out, Err>) -> io::Result<()>) {
@@ -154,6 +163,9 @@ impl<Out: Write + Send, Err: Write + Send> Sink for SweepText<Out, Err> {
         let What::Echo(echo) = &event.what else {
             return;
         };
+        if !self.layout.has_lines() {
+            return;
+        }
         self.with_state(|state| match echo {
             Echo::Reply(reply) => state.reply(&self.layout, reply),
             Echo::NoAnswer(silence) => state.silence(&self.layout, silence),
@@ -227,6 +239,9 @@ impl<Out: Write, Err: Write> State<Out, Err> {
             return Ok(());
         }
         self.begin(layout, name);
+        if layout.audible {
+            self.line.insert(0, BELL);
+        }
         let _ = write!(self.line, " : [{index}], {bytes} bytes, {time} ms");
         self.end(reply.target.index)
     }
@@ -334,6 +349,7 @@ impl<Out: Write, Err: Write> State<Out, Err> {
             return Ok(());
         }
         self.line.clear();
+        self.line.extend(layout.audible.then_some(BELL));
         self.line.push_str(&verdict.target.name);
         if list == List::All {
             self.line.push_str(" is alive");

@@ -7,20 +7,23 @@ use std::time::Duration;
 
 /// A time in milliseconds with three significant digits.
 pub(super) fn milliseconds(time: Duration) -> Milliseconds {
-    Milliseconds(time.as_secs_f64() * 1e3)
+    Milliseconds(time.as_nanos())
 }
 
-pub(super) struct Milliseconds(f64);
+/// In nanoseconds.
+pub(super) struct Milliseconds(u128);
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = match self.0 {
-            below if below < 1.0 => 3,
-            below if below < 10.0 => 2,
-            below if below < 100.0 => 1,
-            _ => 0,
+        let (decimals, unit) = match self.0 {
+            below if below < 1_000_000 => (3, 1_000),
+            below if below < 10_000_000 => (2, 10_000),
+            below if below < 100_000_000 => (1, 100_000),
+            _ => return write!(f, "{}", (self.0 + 500_000) / 1_000_000),
         };
-        write!(f, "{:.decimals$}", self.0)
+        let rounded = (self.0 + unit / 2) / unit;
+        let one = 1_000_000 / unit;
+        write!(f, "{}.{:0decimals$}", rounded / one, rounded % one)
     }
 }
 
@@ -45,6 +48,8 @@ mod tests {
         for (micros, text) in [
             (0, "0.000"),
             (28, "0.028"),
+            (999, "0.999"),
+            (9_999, "10.00"),
             (160, "0.160"),
             (3_660, "3.66"),
             (46_600, "46.6"),

@@ -106,6 +106,7 @@ fn two_of_three() -> EchoSummary {
             p50: ms(36),
             p90: ms(120_039),
             p99: ms(120_039),
+            percentiles_of: None,
         }),
         pipe: 1,
         ..nothing_sent()

@@ -1,28 +1,19 @@
-//! `socklab udp`: the datagram socket's demonstration.
+//! `socklab udp` alone: the datagram socket's demonstration, as typed.
+//!
+//! Owns its arguments and their meaning as the engine's configuration.
 
 use std::process::ExitCode;
 
-use super::demonstration::{DemonstrationArgs, Shown};
-use super::output::{Colour, bytes, text};
+use crate::cli::demonstration::{DemonstrationArgs, Shown};
+use crate::cli::output::{Colour, bytes, text};
 use crate::packet::Numbering;
 use crate::report;
 use crate::stage::Stage;
 use crate::udp::{self, Config, Pace};
 
-/// Demonstrate datagram sockets: boundaries, fragments, truncation, ICMP errors.
-///
-/// On a private link: addresses a datagram, boundaries, an empty datagram, IP
-/// fragments, truncation, and what the closed port's ICMP error does to an
-/// unconnected and to a connected socket.
+/// What the demonstration takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  socklab udp                          the whole story
-  socklab udp -6 --size 20000          a larger datagram, over IPv6
-  socklab udp --message a --message b  two datagrams of your own
-  socklab udp --delay 20ms --jitter 9ms --loss 20%
-  socklab udp --json | jq .type        every event, the result last")]
-pub(super) struct Args {
+pub(super) struct UdpArgs {
     /// A datagram; repeat for more.
     #[arg(short, long = "message", value_name = "TEXT", value_parser = text(),
           default_values = ["one", "two", "three"])]
@@ -40,7 +31,7 @@ pub(super) struct Args {
 }
 
 /// Runs the subcommand.
-pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &UdpArgs, colour: Colour) -> anyhow::Result<ExitCode> {
     let play = |stage: &Stage| udp::demonstrate(&args.config(), stage);
     let shown = Shown {
         numbering: Numbering::Relative,
@@ -52,7 +43,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     args.common.run("udp", colour, play, &shown)
 }
 
-impl Args {
+impl UdpArgs {
     fn config(&self) -> Config {
         Config {
             family: self.common.place.family(),

@@ -1,29 +1,20 @@
-//! `socklab tcp`: the stream socket's demonstration.
+//! `socklab tcp` alone: the stream socket's demonstration, as typed.
+//!
+//! Owns the demonstration's options; plays nothing itself.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::demonstration::{DemonstrationArgs, Shown};
-use super::output::{Colour, bytes, text, whole};
+use super::super::demonstration::{DemonstrationArgs, Shown};
+use super::super::output::{Colour, bytes, text, whole};
 use crate::packet::Numbering;
 use crate::report;
 use crate::stage::Stage;
 use crate::tcp::{self, Config, Nagle};
 
-/// Demonstrate a stream socket: handshake, segments, half-close, TIME_WAIT.
-///
-/// On a private link: the listening and the connected socket, the three-way
-/// handshake, writes that become segments, half-close with the reply still
-/// arriving, and the way to TIME_WAIT.
+/// The demonstration's options.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  socklab tcp                           the whole story
-  socklab tcp -6 --nodelay              over IPv6, each write sent at once
-  socklab tcp --message hello --size 0  one small write only
-  socklab tcp --hex full --pcap t.pcapng
-  socklab tcp --delay 20ms --drop 'c2s data#2'  a segment lost, and sent again")]
-pub(super) struct Args {
+pub(super) struct Demonstration {
     /// A small write; repeat for more.
     #[arg(short, long = "message", value_name = "TEXT", value_parser = text(),
           default_values = ["one", "two", "three"])]
@@ -60,7 +51,7 @@ pub(super) struct Args {
 const LARGEST: usize = 16 << 20;
 
 /// Runs the subcommand.
-pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Demonstration, colour: Colour) -> anyhow::Result<ExitCode> {
     let play = |stage: &Stage| tcp::demonstrate(&args.config(), stage);
     let shown = Shown {
         numbering: args.numbering(),
@@ -72,7 +63,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
     args.common.run("tcp", colour, play, &shown)
 }
 
-impl Args {
+impl Demonstration {
     fn numbering(&self) -> Numbering {
         if self.absolute {
             Numbering::Absolute

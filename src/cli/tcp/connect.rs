@@ -1,0 +1,168 @@
+//! `socklab tcp connect`: standard input to a server, its answer to standard
+//! output, as typed.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::packets::Packets;
+use super::tool::{ToolArgs, is_typed, some_time};
+use crate::address::{Endpoint, Question, resolve};
+use crate::cli::interrupt::{Interrupt, left_to_this_thread};
+use crate::cli::output::{Colour, unwritten};
+use crate::error::Error;
+use crate::event::{Figures, Place};
+use crate::flow::{Family, Kind};
+use crate::pipe::{Terms, converse};
+use crate::recorder::Recorder;
+use crate::socket::options::{self, Role, Target};
+use crate::tcp::connect::{Connect, Connected, connect};
+
+/// Connect to a server: standard input goes there, what comes back to standard
+/// output.
+///
+/// The end of the input is passed on, and the answer awaited to its end. Of
+/// several addresses, IPv6 and IPv4 in turn, the first to answer is taken.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  echo hello | socklab tcp connect localhost 5073
+  socklab tcp connect -v example.org:http <request  each step told on stderr
+  socklab tcp connect '[fe80::1%eth0]:5073' --trace  every call, every byte
+  socklab tcp connect -z HOST 22                    is the port open?
+  socklab tcp connect HOST 5073 --opt nodelay --opt rcvbuf=64k -v
+Exit code: 0 done, 1 the network said no, 2 anything else.")]
+pub(super) struct Args {
+    /// HOST PORT, HOST:PORT, `[IPv6]:PORT` or NAME:SERVICE; the port is 5073
+    /// where none is given
+    #[arg(required = true, num_args = 1..=2, value_name = "ENDPOINT")]
+    endpoint: Vec<String>,
+
+    /// Connect from this address, ADDRESS[:PORT] or :PORT
+    #[arg(short = 's', long, value_name = "ENDPOINT", visible_alias = "source")]
+    from: Option<String>,
+
+    /// Give up connecting after so long; seconds, or with a unit
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    connect_timeout: Option<Duration>,
+
+    /// Only find out whether the port is open: nothing is sent
+    #[arg(short = 'z', long)]
+    zero: bool,
+
+    #[command(flatten)]
+    tool: ToolArgs,
+}
+
+/// Runs the tool.
+pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
+    let stop = Interrupt::catch()?;
+    let config = args.config(&stop)?;
+    let telling = args.tool.telling(colour);
+    let recorder = telling.recorder(Place::Client);
+    let packets = if args.tool.packets {
+        left_to_this_thread(|| Packets::towards(&config.addresses, &recorder))
+    } else {
+        Packets::default()
+    };
+    let result = args.talk(&config, &stop, &recorder);
+    packets.finish();
+    if let Some(figures) = result? {
+        telling.conclude("tcp connect", &figures);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(connected: &Connected) -> std::io::Result<()> {
+    let took = connected.took;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}: open, connected in {took:.1?}", connected.remote)?;
+    out.flush()
+}
+
+impl Args {
+    /// Connects, and converses where that was asked for; none where there is
+    /// nothing to be told of a conversation.
+    fn talk(
+        &self,
+        config: &Connect,
+        stop: &Interrupt,
+        recorder: &Recorder,
+    ) -> Result<Option<Figures>, Error> {
+        let Some(connected) = connect(config, recorder)? else {
+            return Ok(None);
+        };
+        if self.zero {
+            return open(&connected).map(|()| None).map_err(unwritten);
+        }
+        let terms = Terms {
+            // Whoever types would have to end what nobody hears any more.
+            ends_with_peer: is_typed(),
+            ..self.tool.terms(stop)
+        };
+        let ends = self.tool.ends()?;
+        converse(connected.stream, connected.remote, &ends, &terms).map(Some)
+    }
+
+    fn config(&self, stop: &Interrupt) -> Result<Connect, Error> {
+        let endpoint = read("connect", &self.endpoint)?.or_port(crate::DEFAULT_PORT);
+        let family = self.tool.family();
+        let question = Question {
+            family,
+            kind: Kind::Tcp,
+        };
+        let addresses = resolve(&endpoint, question)?;
+        if let Some(zero) = addresses.iter().find(|address| address.port() == 0) {
+            let cause = "port 0 is no port to connect to";
+            return Err(Error::new("connect", zero, cause).remedy("ports are 1 to 65535 here"));
+        }
+        for address in &addresses {
+            let target = Target {
+                kind: Kind::Tcp,
+                family: Family::of(address.ip()),
+                role: Role::Connecting,
+            };
+            options::check(&self.tool.options, target)?;
+        }
+        let from = match &self.from {
+            None => Vec::new(),
+            Some(typed) => Self::sources(typed, question)?,
+        };
+        Ok(Connect {
+            endpoint: endpoint.to_string(),
+            addresses,
+            from,
+            timeout: self.connect_timeout,
+            options: self.tool.options.clone(),
+            stop: stop.flag(),
+        })
+    }
+
+    /// The addresses to connect from: those of the name, or of any of this
+    /// host's where there is only a port.
+    fn sources(typed: &str, question: Question) -> Result<Vec<std::net::SocketAddr>, Error> {
+        let endpoint = Endpoint::local(&[typed])
+            .map_err(|error| Error::new("--from", typed, error.to_string()))?;
+        if endpoint.host.is_some() {
+            return resolve(&endpoint, question);
+        }
+        let mut sources = Vec::new();
+        for any in ["::", "0.0.0.0"] {
+            let anywhere = endpoint.clone().or_host(any);
+            sources.extend(resolve(
+                &anywhere,
+                Question {
+                    family: None,
+                    ..question
+                },
+            )?);
+        }
+        Ok(sources)
+    }
+}
+
+/// The endpoint that was typed.
+fn read(operation: &str, words: &[String]) -> Result<Endpoint, Error> {
+    Endpoint::remote(words)
+        .map_err(|error| Error::new(operation, words.join(" "), error.to_string()))
+}

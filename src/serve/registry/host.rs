@@ -1,0 +1,445 @@
+//! The registry joined to the sockets: one epoll loop for the door, the clients,
+//! the console and the names that come back from the resolver.
+//!
+//! Nothing here ever waits for one client: what it does not take is kept, up to a
+//! bound, and then it is told no more. Reading the console and asking the
+//! resolver may wait, and have threads of their own.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::Happening;
+use super::lines::Lines;
+use super::order::Order;
+use super::roster::{Handle, Roster};
+use crate::address::name_of;
+use crate::error::{Error, errno_name};
+use crate::serve::door::{Door, Knock, PAUSE};
+use crate::serve::{Entrance, Terms};
+
+const STOP: Token = Token(usize::MAX);
+const NEWS: Token = Token(usize::MAX - 1);
+/// The first of the doors, counted downwards.
+const DOOR: usize = usize::MAX - 2;
+
+/// Bytes that may wait for a client that does not take them.
+const QUEUE: usize = 64 << 10;
+/// Bytes read at once.
+const BUFFER: usize = 16 << 10;
+/// Reads of one client before it is another's turn.
+const TURN: usize = 16;
+/// Orders and names that may wait to be seen to.
+const BACKLOG: usize = 64;
+
+/// Where orders come from, and how they are read.
+pub struct Console {
+    /// The lines.
+    pub lines: Box<dyn BufRead + Send>,
+    /// What one of them means.
+    pub read: fn(&str) -> Result<Option<Order>, String>,
+}
+
+/// Hosts clients until the stop is asked for or an order says so. Every
+/// happening goes to `tell` with its time since the start; told that nobody
+/// listens any more, it ends.
+pub fn host(
+    entrance: &Entrance,
+    terms: &Terms<'_>,
+    console: Console,
+    tell: &mut dyn FnMut(Duration, &Happening) -> io::Result<()>,
+) -> Result<(), Error> {
+    let doors = entrance.listeners.iter();
+    let doors: Vec<Door<'_>> = doors.map(|listener| Door::new(listener, terms)).collect();
+    let failed = |error| doors[0].failure("epoll", error);
+    let mut host = Host::open(&doors, terms, tell).map_err(failed)?;
+    host.listen_to(console)
+        .and_then(|()| host.ask_for_names())
+        .map_err(|error| Error::new("start a thread for", "the console", error))?;
+    while !host.is_over && !terms.stop.is_asked() {
+        host.turn(&doors).map_err(failed)??;
+    }
+    host.see_off();
+    host.told
+        .map_err(|error| Error::new("write", "standard output", error))
+}
+
+struct Guest {
+    stream: TcpStream,
+    lines: Lines,
+    queue: Vec<u8>,
+}
+
+/// What comes from the other threads.
+enum News {
+    Order(Result<Order, String>),
+    Name(Handle, String),
+}
+
+struct Host<'a> {
+    poll: Poll,
+    roster: Roster,
+    guests: HashMap<Handle, Guest>,
+    /// Guests who have more to say than fitted into their turn.
+    due: Vec<Handle>,
+    /// Doors at which somebody may wait, by their number.
+    awaited: Vec<usize>,
+    rest: Option<Instant>,
+    news: (SyncSender<News>, Receiver<News>),
+    waker: Arc<Waker>,
+    /// Addresses whose names are wanted.
+    names: Option<SyncSender<(Handle, SocketAddr)>>,
+    began: Instant,
+    tell: &'a mut dyn FnMut(Duration, &Happening) -> io::Result<()>,
+    told: io::Result<()>,
+    is_over: bool,
+}
+
+impl<'a> Host<'a> {
+    fn open(
+        doors: &[Door<'_>],
+        terms: &Terms<'_>,
+        tell: &'a mut dyn FnMut(Duration, &Happening) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        for (number, door) in doors.iter().enumerate() {
+            let socket = door.listener.as_raw_fd();
+            let token = Token(DOOR - number);
+            registry.register(&mut SourceFd(&socket), token, Interest::READABLE)?;
+        }
+        let stop = terms.stop.as_fd().as_raw_fd();
+        registry.register(&mut SourceFd(&stop), STOP, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(registry, NEWS)?);
+        Ok(Self {
+            poll,
+            roster: Roster::new(terms.most),
+            guests: HashMap::new(),
+            due: Vec::new(),
+            awaited: Vec::new(),
+            rest: None,
+            news: sync_channel(BACKLOG),
+            waker,
+            names: None,
+            began: Instant::now(),
+            tell,
+            told: Ok(()),
+            is_over: false,
+        })
+    }
+
+    /// Reads the console on a thread of its own. At its end the server goes on:
+    /// whoever started it in the background gave it none.
+    fn listen_to(&self, console: Console) -> io::Result<()> {
+        let (news, waker) = (self.news.0.clone(), Arc::clone(&self.waker));
+        let Console { mut lines, read } = console;
+        let listen = move || {
+            let mut line = Vec::new();
+            while matches!(lines.read_until(b'\n', &mut line), Ok(1..)) {
+                let order = read(String::from_utf8_lossy(&line).trim_end()).transpose();
+                line.clear();
+                let Some(order) = order else {
+                    continue;
+                };
+                if news.send(News::Order(order)).is_err() || waker.wake().is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("console".into());
+        thread.spawn(listen).map(drop)
+    }
+
+    /// Asks for the names of addresses on a thread of its own: the resolver may
+    /// take its time. While many wait, those who come go without.
+    fn ask_for_names(&mut self) -> io::Result<()> {
+        let (ask, asked) = sync_channel::<(Handle, SocketAddr)>(BACKLOG);
+        let (news, waker) = (self.news.0.clone(), Arc::clone(&self.waker));
+        let look_up = move || {
+            for (handle, address) in asked {
+                let Some(name) = name_of(address) else {
+                    continue;
+                };
+                if news.send(News::Name(handle, name)).is_err() || waker.wake().is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("names".into());
+        thread.spawn(look_up)?;
+        self.names = Some(ask);
+        Ok(())
+    }
+
+    /// Sleeps until something is to be done, and does it.
+    fn turn(&mut self, doors: &[Door<'_>]) -> io::Result<Result<(), Error>> {
+        let rest = self
+            .rest
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        let is_hurried = !self.due.is_empty();
+        let patience = if is_hurried {
+            Some(Duration::ZERO)
+        } else {
+            rest
+        };
+        let mut events = Events::with_capacity(256);
+        match self.poll.poll(&mut events, patience) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        for event in &events {
+            match event.token() {
+                STOP | NEWS => {}
+                Token(door) if DOOR - door < doors.len() => self.awaited.push(DOOR - door),
+                Token(handle) => self.due.extend(Handle::try_from(handle)),
+            }
+        }
+        for handle in std::mem::take(&mut self.due) {
+            self.attend(handle);
+        }
+        while let Ok(news) = self.news.1.try_recv() {
+            match news {
+                News::Order(Ok(order)) => self.obey(order),
+                News::Order(Err(why)) => self.tell(&Happening::Misunderstood { why }),
+                News::Name(handle, name) => {
+                    if let Some(name) = self.roster.find_name(handle, &name) {
+                        self.tell(&Happening::Named { handle, name });
+                    }
+                }
+            }
+        }
+        Ok(self.open_doors(doors))
+    }
+
+    fn open_doors(&mut self, doors: &[Door<'_>]) -> Result<(), Error> {
+        if self.rest.is_some_and(|until| Instant::now() < until) {
+            return Ok(());
+        }
+        self.rest = None;
+        while let Some(number) = self.awaited.pop() {
+            loop {
+                let door = &doors[number];
+                let accepted = door.listener.accept();
+                match door.judge(accepted.map(|(stream, address)| ((stream, address), address)))? {
+                    Knock::Client((stream, address)) => self.receive(stream, address),
+                    Knock::Nobody => break,
+                    Knock::Gone => {}
+                    Knock::Full => {
+                        self.rest = Some(Instant::now() + PAUSE);
+                        self.awaited.push(number);
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, stream: std::net::TcpStream, address: SocketAddr) {
+        // An IPv4 client of a listener for both families.
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        if stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        let most = self.roster.most();
+        let now = self.began.elapsed();
+        let Some(handle) = self.roster.admit(address, now) else {
+            say_good_bye(
+                &stream,
+                &format!("no room: {most} clients are here; try later\n"),
+            );
+            self.tell(&Happening::Refused { address, most });
+            return;
+        };
+        let mut stream = TcpStream::from_std(stream);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let watched = self
+            .poll
+            .registry()
+            .register(&mut stream, Token(handle as usize), both);
+        let guest = Guest {
+            stream,
+            lines: Lines::default(),
+            queue: Vec::new(),
+        };
+        self.guests.insert(handle, guest);
+        let online = self.roster.online();
+        self.tell(&Happening::Joined {
+            handle,
+            address,
+            online,
+            most,
+        });
+        if let Err(error) = watched {
+            self.part(handle, &errno_name(&error));
+        } else if let Some(names) = &self.names {
+            // No room: it goes without a name.
+            let _ = names.try_send((handle, address));
+        }
+    }
+
+    /// Hears what a guest says, and sends what it is owed.
+    fn attend(&mut self, handle: Handle) {
+        self.flush(handle);
+        let mut buffer = [0; BUFFER];
+        for _ in 0..TURN {
+            let Some(guest) = self.guests.get_mut(&handle) else {
+                return;
+            };
+            match guest.stream.read(&mut buffer) {
+                Ok(0) => return self.part(handle, "ended"),
+                Ok(count) => {
+                    self.roster.received(handle, count);
+                    let mut said = Vec::new();
+                    let lines = &mut guest.lines;
+                    lines.handle_data(&buffer[..count], |line| said.push(line));
+                    for text in said {
+                        self.hear(handle, text);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.part(handle, &errno_name(&error)),
+            }
+        }
+        self.due.push(handle);
+    }
+
+    /// One line of a guest's: `/name` says who it is.
+    fn hear(&mut self, handle: Handle, text: String) {
+        let name = text.strip_prefix("/name ");
+        let name = name.and_then(|name| self.roster.choose_name(handle, name));
+        self.tell(&match name {
+            Some(name) => Happening::Named { handle, name },
+            None => Happening::Said { handle, text },
+        });
+    }
+
+    fn obey(&mut self, order: Order) {
+        let now = self.began.elapsed();
+        match order {
+            Order::List => self.tell(&Happening::List {
+                clients: self.roster.list(now),
+            }),
+            Order::Stats => self.tell(&Happening::Stats {
+                counts: self.roster.counts(),
+                online: self.roster.online(),
+                most: self.roster.most(),
+            }),
+            Order::Help => self.tell(&Happening::Help),
+            Order::Send { handle, text } if self.guests.contains_key(&handle) => {
+                self.say(handle, &text);
+            }
+            Order::Kick { handle } if self.guests.contains_key(&handle) => {
+                self.dismiss(handle, "you are asked to leave\n", "kicked");
+            }
+            Order::Send { handle, .. } | Order::Kick { handle } => {
+                let why = format!("nobody here has the handle {handle}; list shows who is");
+                self.tell(&Happening::Misunderstood { why });
+            }
+            Order::Broadcast { text } => {
+                for handle in self.roster.handles() {
+                    self.say(handle, &text);
+                }
+            }
+            Order::Quit => self.is_over = true,
+        }
+    }
+
+    /// A line to a guest, unless too much waits for it already.
+    fn say(&mut self, handle: Handle, text: &str) {
+        let Some(guest) = self.guests.get_mut(&handle) else {
+            return;
+        };
+        let (waiting, bytes) = (guest.queue.len(), text.len() + 1);
+        if waiting > 0 && waiting + bytes > QUEUE {
+            return self.tell(&Happening::Deaf { handle, waiting });
+        }
+        guest.queue.extend_from_slice(text.as_bytes());
+        guest.queue.push(b'\n');
+        self.tell(&Happening::Told { handle, bytes });
+        self.flush(handle);
+    }
+
+    /// Sends what is owed, as far as it is taken.
+    fn flush(&mut self, handle: Handle) {
+        while let Some(guest) = self.guests.get_mut(&handle) {
+            if guest.queue.is_empty() {
+                return;
+            }
+            match guest.stream.write(&guest.queue) {
+                Ok(count) => {
+                    guest.queue.drain(..count);
+                    self.roster.sent(handle, count);
+                }
+                // It is told of when there is room again.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.part(handle, &errno_name(&error)),
+            }
+        }
+    }
+
+    /// Ends a guest's visit with a last line.
+    fn dismiss(&mut self, handle: Handle, words: &str, how: &str) {
+        self.flush(handle);
+        if let Some(guest) = self.guests.get(&handle) {
+            if guest.queue.is_empty() {
+                say_good_bye(&guest.stream, words);
+            }
+            self.part(handle, how);
+        }
+    }
+
+    /// A guest is gone: nobody else is concerned.
+    fn part(&mut self, handle: Handle, how: &str) {
+        let guest = self.guests.remove(&handle);
+        if let Some(text) = guest.and_then(|mut guest| guest.lines.handle_end()) {
+            self.hear(handle, text);
+        }
+        if let Some(client) = self.roster.leave(handle, self.began.elapsed()) {
+            let how = how.to_owned();
+            self.tell(&Happening::Left { client, how });
+        }
+    }
+
+    fn see_off(&mut self) {
+        for handle in self.roster.handles() {
+            self.dismiss(handle, "the server ends\n", "server_ended");
+        }
+    }
+
+    fn tell(&mut self, happening: &Happening) {
+        if self.told.is_ok() {
+            self.told = (self.tell)(self.began.elapsed(), happening);
+            // Nobody listens any more.
+            self.is_over |= self.told.is_err();
+        }
+    }
+}
+
+/// A last line, as far as it is taken at once, and the end of the stream. What
+/// has arrived is read away, or close(2) would send a reset that could destroy
+/// the line.
+fn say_good_bye<S>(mut stream: &S, words: &str)
+where
+    S: AsFd,
+    for<'s> &'s S: Read + Write,
+{
+    let _ = stream.write(words.as_bytes());
+    let _ = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
+    let mut buffer = [0; BUFFER];
+    for _ in 0..TURN {
+        if !matches!(stream.read(&mut buffer), Ok(1..)) {
+            return;
+        }
+    }
+}

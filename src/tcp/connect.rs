@@ -1,0 +1,318 @@
+//! Connecting to one of several addresses (connect(2), RFC 8305): attempts in
+//! turn, each told, and the first that succeeds is the connection.
+//!
+//! Owns the sockets of the attempts. When which address is tried is
+//! [`Attempts`]' decision.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+
+use crate::address::Attempts;
+use crate::error::{Error, Exit, explain};
+use crate::event::{SocketName, Told};
+use crate::flow::{Family, Kind};
+use crate::pipe::{Vigil, tell};
+use crate::recorder::Recorder;
+use crate::socket::Stream;
+use crate::socket::options::{self, Moment, Role, SocketOption, Target};
+
+/// Where to connect to, and how.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// What was typed, for errors.
+    pub endpoint: String,
+    /// The addresses, in the resolver's order.
+    pub addresses: Vec<SocketAddr>,
+    /// The addresses to connect from, one of each family at most; none leaves
+    /// it to the kernel.
+    pub from: Vec<SocketAddr>,
+    /// How long all attempts may take together.
+    pub timeout: Option<Duration>,
+    /// Options to set.
+    pub options: Vec<SocketOption>,
+    /// Raised when it is to end now.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// A connection, and its other end.
+pub struct Connected {
+    /// The connected socket, which waits in its calls.
+    pub stream: Stream,
+    /// This end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// How long the attempt took.
+    pub took: Duration,
+}
+
+/// Connects; `None` where it was stopped before.
+///
+/// # Errors
+///
+/// No address could be reached, or the source address or an option cannot be
+/// had.
+pub fn connect(config: &Connect, recorder: &Recorder) -> Result<Option<Connected>, Error> {
+    let mut race = Race {
+        config,
+        recorder,
+        attempts: Attempts::at(&config.reachable()?),
+        under_way: Vec::new(),
+        failures: Vec::new(),
+        begun: 0,
+        deadline: config.timeout.map(|timeout| Instant::now() + timeout),
+        vigil: Vigil::begin(&config.stop)
+            .map_err(|errno| Error::new("wait for", &config.endpoint, errno))?,
+    };
+    race.run()
+}
+
+impl Connect {
+    /// Those addresses that a socket bound to `from` can reach.
+    fn reachable(&self) -> Result<Vec<SocketAddr>, Error> {
+        let has_source =
+            |address: &&SocketAddr| self.from.is_empty() || self.source(**address).is_some();
+        let reachable: Vec<SocketAddr> =
+            self.addresses.iter().filter(has_source).copied().collect();
+        match (reachable.is_empty(), self.from.first()) {
+            (true, Some(from)) => Err(Error::new(
+                "bind",
+                from,
+                format!("{} has no address of this family", self.endpoint),
+            )
+            .remedy("--from and the endpoint must both be IPv4, or both IPv6")),
+            _ => Ok(reachable),
+        }
+    }
+
+    fn source(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        let mut sources = self.from.iter();
+        sources
+            .find(|from| from.is_ipv4() == remote.is_ipv4())
+            .copied()
+    }
+}
+
+/// The attempts under way.
+struct Race<'a> {
+    config: &'a Connect,
+    recorder: &'a Recorder,
+    attempts: Attempts,
+    under_way: Vec<Attempt>,
+    failures: Vec<(SocketAddr, io::Error)>,
+    begun: usize,
+    deadline: Option<Instant>,
+    vigil: Vigil<'a>,
+}
+
+struct Attempt {
+    stream: Stream,
+    remote: SocketAddr,
+    since: Instant,
+}
+
+impl Race<'_> {
+    fn run(&mut self) -> Result<Option<Connected>, Error> {
+        loop {
+            let now = Instant::now();
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(self.late());
+            }
+            if let Some(remote) = self.attempts.poll_attempt(now) {
+                if let Some(attempt) = self.begin(remote)? {
+                    self.under_way.push(attempt);
+                }
+                continue;
+            }
+            if self.attempts.is_over() {
+                return Err(self.lost());
+            }
+            if let Some(index) = self.wait()? {
+                let attempt = self.under_way.swap_remove(index);
+                if let Some(connected) = self.end(attempt)? {
+                    return Ok(Some(connected));
+                }
+            }
+            if self.vigil.is_over() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Opens a socket and begins to connect; none where that failed at once.
+    fn begin(&mut self, remote: SocketAddr) -> Result<Option<Attempt>, Error> {
+        self.begun += 1;
+        let name = match self.begun {
+            1 => SocketName::from("connection"),
+            number => SocketName::from(format!("connection {number}")),
+        };
+        let stream = Stream::open(self.recorder, name, remote)
+            .map_err(|error| Error::new("socket for", remote, error))?;
+        tell(&stream, || Told::Attempt { remote });
+        self.apply(Moment::Opened, &stream, remote)?;
+        if let Some(from) = self.config.source(remote) {
+            if from.port() != 0 {
+                stream
+                    .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
+                    .map_err(|error| Error::new("setsockopt SO_REUSEADDR for", from, error))?;
+            }
+            stream.bind(from).map_err(|error| unbound(from, error))?;
+        }
+        stream
+            .set_nonblocking(true)
+            .map_err(|error| Error::new("fcntl for", remote, error))?;
+        let since = Instant::now();
+        match stream.connect(remote) {
+            Err(error) if !is_under_way(&error) => {
+                self.fail(&stream, remote, since, error);
+                Ok(None)
+            }
+            _ => Ok(Some(Attempt {
+                stream,
+                remote,
+                since,
+            })),
+        }
+    }
+
+    /// Waits for an attempt to end, and no longer than until something is due.
+    fn wait(&self) -> Result<Option<usize>, Error> {
+        let mut waiting: Vec<PollFd<'_>> = self
+            .under_way
+            .iter()
+            .map(|attempt| PollFd::new(attempt.stream.as_fd(), PollFlags::POLLOUT))
+            .collect();
+        let due = [self.attempts.next_deadline(), self.deadline];
+        let due = due.into_iter().flatten().min();
+        let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let waited = self.vigil.wait(&mut waiting, patience);
+        waited.map_err(|errno| Error::new("wait for", &self.config.endpoint, errno))?;
+        Ok(waiting.iter().position(|one| one.any() == Some(true)))
+    }
+
+    /// What an attempt came to.
+    fn end(&mut self, attempt: Attempt) -> Result<Option<Connected>, Error> {
+        let Attempt {
+            stream,
+            remote,
+            since,
+        } = attempt;
+        if let Err(error) = stream.pending_error() {
+            self.fail(&stream, remote, since, error);
+            return Ok(None);
+        }
+        let took = since.elapsed();
+        for left in self.under_way.drain(..) {
+            tell(&left.stream, || Told::AttemptLeft {
+                remote: left.remote,
+            });
+        }
+        let failed = |error| Error::new("connect", remote, error);
+        stream.set_nonblocking(false).map_err(failed)?;
+        let local = stream.local_address().map_err(failed)?;
+        tell(&stream, || Told::Connected {
+            local,
+            remote,
+            took,
+        });
+        self.apply(Moment::Connected, &stream, remote)?;
+        Ok(Some(Connected {
+            stream,
+            local,
+            remote,
+            took,
+        }))
+    }
+
+    fn fail(&mut self, stream: &Stream, remote: SocketAddr, since: Instant, error: io::Error) {
+        tell(stream, || Told::AttemptFailed {
+            remote,
+            cause: explain(&error),
+            took: since.elapsed(),
+        });
+        self.failures.push((remote, error));
+        self.attempts.handle_failure();
+    }
+
+    fn apply(&self, moment: Moment, stream: &Stream, remote: SocketAddr) -> Result<(), Error> {
+        let target = Target {
+            kind: Kind::Tcp,
+            family: Family::of(remote.ip()),
+            role: Role::Connecting,
+        };
+        for applied in options::apply(&self.config.options, moment, target, stream)? {
+            tell(stream, || Told::Option {
+                text: applied.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Every attempt failed: the first one's cause, which the resolver's order
+    /// preferred.
+    fn lost(&mut self) -> Error {
+        let target = self.target();
+        if self.failures.is_empty() {
+            return Error::new("connect", target, "no address to try");
+        }
+        let (remote, error) = self.failures.swap_remove(0);
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        let failure = Error::new("connect", target, error);
+        match errno {
+            Some(Errno::ECONNREFUSED) => {
+                failure.remedy("the host is there, and nothing listens on this port")
+            }
+            Some(Errno::EHOSTUNREACH) => failure.remedy("a router or this host found no way to it"),
+            Some(Errno::ENETUNREACH) => {
+                failure.remedy(format!("see `ip route get {}`", remote.ip()))
+            }
+            Some(Errno::ETIMEDOUT) => {
+                failure.remedy("no answer: is the host up, or does a firewall drop?")
+            }
+            Some(Errno::EINVAL) if remote.is_ipv6() => {
+                failure.remedy("a link-local address needs an interface: fe80::1%eth0")
+            }
+            _ => failure,
+        }
+    }
+
+    /// The time that was given is over.
+    fn late(&self) -> Error {
+        let timeout = self.config.timeout.unwrap_or_default();
+        Error::new("connect", self.target(), Errno::ETIMEDOUT)
+            .exiting(Exit::Network)
+            .remedy(format!("no answer within {timeout:?} (--connect-timeout)"))
+    }
+
+    /// What was tried.
+    fn target(&self) -> String {
+        match &self.config.addresses[..] {
+            [only] => only.to_string(),
+            several => {
+                let all: Vec<String> = several.iter().map(ToString::to_string).collect();
+                format!("{} ({})", self.config.endpoint, all.join(", "))
+            }
+        }
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EINPROGRESS as i32)
+}
+
+fn unbound(from: SocketAddr, error: io::Error) -> Error {
+    let remedy = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRNOTAVAIL) => "this host has no such address; `ip address` lists them",
+        Some(Errno::EADDRINUSE) => "another socket has this port; leave the port out of --from",
+        Some(Errno::EACCES) => "ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => return Error::new("bind", from, error),
+    };
+    Error::new("bind", from, error).remedy(remedy)
+}

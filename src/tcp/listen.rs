@@ -1,0 +1,424 @@
+//! Waiting for connections (listen(2), accept(2)), and what is done with those
+//! who come: a conversation with standard input and output, one at a time, or a
+//! small service for many at once.
+//!
+//! A client that leaves or resets disturbs nobody; descriptors that have run out
+//! are waited for. Owns the listening sockets and who is let in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use serde::Serialize;
+
+use super::service::{Client, Counts, Service};
+use crate::address::{Admission, canonical, name_of};
+use crate::error::{Error, Exit, explain};
+use crate::event::{Figures, SocketName, Talk, Told, Topic, What};
+use crate::flow::{Family, Kind};
+use crate::pipe::{Ends, Terms, Vigil, converse, tell};
+use crate::recorder::Recorder;
+use crate::socket::options::{self, Moment, Role, SocketOption, Target};
+use crate::socket::{Listener, Stream};
+
+/// How to listen.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// The addresses to listen on.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether IPv6 sockets take IPv4 too (RFC 3493 section 5.3).
+    pub stack: Stack,
+    /// Options to set.
+    pub options: Vec<SocketOption>,
+    /// Who is let in.
+    pub admission: Admission,
+    /// What happens after the first conversation.
+    pub after: After,
+    /// Most clients at once.
+    pub most: usize,
+    /// How long to wait while nobody is there.
+    pub timeout: Option<Duration>,
+    /// Whether clients' names are looked up.
+    pub names: bool,
+}
+
+/// Whether an IPv6 socket takes IPv4 too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stack {
+    /// It does.
+    Dual,
+    /// One family a socket.
+    Single,
+}
+
+/// What happens after a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It is over.
+    Leave,
+    /// The next client is waited for.
+    KeepOpen,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Served {
+    /// Clients that were let in.
+    pub connections: u64,
+    /// Clients that were sent away.
+    pub rejected: u64,
+    /// Bytes that conversations sent.
+    #[serde(rename = "sent_bytes")]
+    pub sent: u64,
+    /// Bytes that conversations received.
+    #[serde(rename = "received_bytes")]
+    pub received: u64,
+}
+
+/// Connections that wait to be accepted; the kernel caps it at
+/// net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+/// How long accepting rests where descriptors have run out.
+const REST: Duration = Duration::from_millis(100);
+/// How often it is said that they have.
+const REMINDER: Duration = Duration::from_secs(1);
+
+/// The listening sockets.
+pub struct Door<'a> {
+    config: &'a Listen,
+    recorder: &'a Recorder,
+    listeners: Vec<Listener>,
+    served: Served,
+    reminded: Option<Instant>,
+}
+
+impl<'a> Door<'a> {
+    /// Binds every address, and listens.
+    pub fn open(config: &'a Listen, recorder: &'a Recorder) -> Result<Self, Error> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for address in &config.addresses {
+            let name = match listeners.len() {
+                0 => SocketName::from("listener"),
+                before => SocketName::from(format!("listener {}", before + 1)),
+            };
+            let mut address = *address;
+            if let (0, Some(first)) = (address.port(), listeners.first()) {
+                // One port for all of a name's addresses.
+                let first = first.local_address();
+                address.set_port(first.map_or(0, |first| first.port()));
+            }
+            listeners.push(config.listen_on(address, name, recorder)?);
+        }
+        Ok(Self {
+            config,
+            recorder,
+            listeners,
+            served: Served::default(),
+            reminded: None,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let addresses = self
+            .listeners
+            .iter()
+            .map(|listener| listener.local_address());
+        addresses.filter_map(Result::ok).collect()
+    }
+
+    /// Joins clients to `ends`, one at a time.
+    pub fn converse(mut self, ends: &Ends, terms: &Terms) -> Result<Served, Error> {
+        let vigil = begin(terms)?;
+        while let Some((stream, peer)) = self.next(&vigil, || 0)? {
+            if self.config.after == After::Leave {
+                // Whoever comes now is refused rather than kept waiting.
+                self.listeners.clear();
+            }
+            match converse(stream, peer, ends, terms) {
+                Ok(figures) => self.count(&figures),
+                Err(error) if self.config.after == After::Leave || error.is_broken_pipe() => {
+                    return Err(error);
+                }
+                Err(error) => self.recorder.note(error),
+            }
+            if self.config.after == After::Leave {
+                break;
+            }
+        }
+        Ok(self.served)
+    }
+
+    /// Gives every client the service, a thread each.
+    pub fn serve(mut self, service: Service, terms: &Terms) -> Result<Served, Error> {
+        let vigil = begin(terms)?;
+        let present = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::new(Counts::default());
+        while let Some((stream, peer)) = self.next(&vigil, || present.load(Ordering::Relaxed))? {
+            let idle = terms.idle;
+            let guest = Guest::enter(&present);
+            let counts = Arc::clone(&counts);
+            let thread = std::thread::Builder::new()
+                .name("client".into())
+                .stack_size(128 << 10)
+                .spawn(move || {
+                    Client::new(stream, &counts).serve(service, idle);
+                    drop(guest);
+                });
+            if let Err(error) = thread {
+                // The closure, and with it the client, is gone.
+                self.short(&error);
+                self.reject(peer, explain(&error));
+            }
+        }
+        self.served.sent = counts.sent.load(Ordering::Relaxed);
+        self.served.received = counts.received.load(Ordering::Relaxed);
+        Ok(self.served)
+    }
+
+    fn count(&mut self, figures: &Figures) {
+        self.served.sent += figures.sent;
+        self.served.received += figures.received;
+    }
+
+    /// The next client that is let in; none where it is to end.
+    fn next(
+        &mut self,
+        vigil: &Vigil<'_>,
+        present: impl Fn() -> usize,
+    ) -> Result<Option<(Stream, SocketAddr)>, Error> {
+        let mut since = Instant::now();
+        loop {
+            if vigil.is_over() {
+                return Ok(None);
+            }
+            if present() > 0 {
+                since = Instant::now();
+            }
+            let patience = self
+                .config
+                .timeout
+                .map(|most| most.saturating_sub(since.elapsed()));
+            if patience.is_some_and(|patience| patience.is_zero()) {
+                return Err(self.nobody());
+            }
+            let Some(index) = self.wait(vigil, patience)? else {
+                continue;
+            };
+            let name = format!(
+                "client {}",
+                self.served.connections + self.served.rejected + 1
+            );
+            match self.listeners[index].accept(name) {
+                Ok((stream, peer)) => {
+                    let peer = canonical(peer);
+                    if let Some(stream) = self.admit(stream, peer, present())? {
+                        return Ok(Some((stream, peer)));
+                    }
+                }
+                Err(error) if is_exhaustion(&error) => {
+                    self.short(&error);
+                    // Where waiting fails, the next wait says so.
+                    let _ = vigil.wait(&mut [], Some(REST));
+                }
+                // It left before it was let in (accept(2)), or somebody else has
+                // accepted it.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn wait(&self, vigil: &Vigil<'_>, patience: Option<Duration>) -> Result<Option<usize>, Error> {
+        let mut waiting: Vec<PollFd<'_>> = self
+            .listeners
+            .iter()
+            .map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let waited = vigil.wait(&mut waiting, patience);
+        waited.map_err(|errno| Error::new("wait on", "the listening socket", errno))?;
+        Ok(waiting.iter().position(|one| one.any() == Some(true)))
+    }
+
+    /// Lets a client in, or sends it away.
+    fn admit(
+        &mut self,
+        stream: Stream,
+        peer: SocketAddr,
+        present: usize,
+    ) -> Result<Option<Stream>, Error> {
+        if !self.config.admission.admits(peer.ip()) {
+            self.reject(peer, "its address is not allowed".into());
+            return Ok(None);
+        }
+        if present >= self.config.most {
+            self.reject(
+                peer,
+                format!("{present} are here already (--max-connections)"),
+            );
+            return Ok(None);
+        }
+        self.served.connections += 1;
+        if let Ok(local) = stream.local_address() {
+            tell(&stream, || Told::Accepted {
+                local: canonical(local),
+                remote: peer,
+            });
+        }
+        if self.config.names {
+            self.ask_name(peer);
+        }
+        let target = target(peer);
+        for applied in options::apply(&self.config.options, Moment::Connected, target, &stream)? {
+            tell(&stream, || Told::Option {
+                text: applied.to_string(),
+            });
+        }
+        Ok(Some(stream))
+    }
+
+    /// Asks for the client's name without waiting for it.
+    fn ask_name(&self, remote: SocketAddr) {
+        let recorder = self.recorder.clone();
+        let ask = move || {
+            if let Some(name) = name_of(remote) {
+                say(&recorder, "resolver", Told::Named { remote, name });
+            }
+        };
+        // Without the thread there is no name, and nothing else amiss.
+        let _ = std::thread::Builder::new().name("name".into()).spawn(ask);
+    }
+
+    fn reject(&mut self, remote: SocketAddr, reason: String) {
+        self.served.rejected += 1;
+        say(self.recorder, "listener", Told::Rejected { remote, reason });
+    }
+
+    /// Says that descriptors have run out, but not all the time.
+    fn short(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self
+            .reminded
+            .is_none_or(|last| now.duration_since(last) >= REMINDER)
+        {
+            self.reminded = Some(now);
+            let cause = explain(error);
+            say(self.recorder, "listener", Told::Short { cause });
+        }
+    }
+
+    fn nobody(&self) -> Error {
+        let timeout = self.config.timeout.unwrap_or_default();
+        let address = self.config.addresses.first();
+        let address = address.map_or_else(String::new, ToString::to_string);
+        let cause = format!("nobody connected within {timeout:?} (--listen-timeout)");
+        Error::new("listen on", address, cause).exiting(Exit::Network)
+    }
+}
+
+impl Listen {
+    fn listen_on(
+        &self,
+        address: SocketAddr,
+        name: SocketName,
+        recorder: &Recorder,
+    ) -> Result<Listener, Error> {
+        let failed =
+            |operation: &'static str| move |error: io::Error| Error::new(operation, address, error);
+        let listener = Listener::open(recorder, name, address).map_err(failed("socket for"))?;
+        listener
+            .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
+            .map_err(failed("setsockopt SO_REUSEADDR for"))?;
+        if address.is_ipv6() {
+            let only = self.stack == Stack::Single;
+            listener
+                .set_option(format_args!("IPV6_V6ONLY, {}", u8::from(only)), |socket| {
+                    socket.set_only_v6(only)
+                })
+                .map_err(failed("setsockopt IPV6_V6ONLY for"))?;
+        }
+        let applied = options::apply(&self.options, Moment::Opened, target(address), &listener)?;
+        listener
+            .bind(address)
+            .map_err(|error| unbound(address, error))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(failed("fcntl for"))?;
+        listener
+            .listen(BACKLOG)
+            .map_err(|error| unbound(address, error))?;
+        for option in applied {
+            let text = option.to_string();
+            say(recorder, "listener", Told::Option { text });
+        }
+        let local = listener.local_address().map_err(failed("getsockname of"))?;
+        say(recorder, "listener", Told::Listening { local });
+        Ok(listener)
+    }
+}
+
+fn begin(terms: &Terms) -> Result<Vigil<'_>, Error> {
+    Vigil::begin(&terms.stop).map_err(|errno| Error::new("wait on", "the listening socket", errno))
+}
+
+fn target(address: SocketAddr) -> Target {
+    Target {
+        kind: Kind::Tcp,
+        family: Family::of(address.ip()),
+        role: Role::Listening,
+    }
+}
+
+/// A client that is here as long as this value is.
+struct Guest(Arc<AtomicUsize>);
+
+impl Guest {
+    fn enter(present: &Arc<AtomicUsize>) -> Self {
+        present.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(present))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {
+    if recorder.wants(Topic::Talk) {
+        let socket = SocketName::from(socket);
+        recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));
+    }
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
+    )
+}
+
+fn unbound(address: SocketAddr, error: io::Error) -> Error {
+    let port = address.port();
+    let remedy = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRINUSE) => {
+            format!(
+                "another program has this port: `ss -ltnp sport = {port}` names it; or take another port"
+            )
+        }
+        Some(Errno::EACCES) => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE; try one above, such as 8080".into()
+        }
+        Some(Errno::EADDRNOTAVAIL) => {
+            "this host has no such address; `ip address` lists them".into()
+        }
+        _ => return Error::new("bind", address, error),
+    };
+    Error::new("bind", address, error).remedy(remedy)
+}

@@ -1,0 +1,503 @@
+//! The ways to serve many clients, each with real peers and with clients that
+//! mean no good: what is asserted is who is answered what, never how fast.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use support::program::{As, Program, text};
+
+const MODELS: [&str; 9] = [
+    "one",
+    "fork",
+    "thread",
+    "pool",
+    "poll",
+    "epoll",
+    "reuseport",
+    "async",
+    "io-uring",
+];
+/// Those that attend to everybody at once.
+const AT_ONCE: [&str; 7] = [
+    "fork",
+    "thread",
+    "poll",
+    "epoll",
+    "reuseport",
+    "async",
+    "io-uring",
+];
+
+/// A server, and what it logs.
+struct Server {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(model: &str, address: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_socklab"));
+        command.args(["tcp", "listen", address, "--model", model]);
+        command
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        log.read_line(&mut line).expect("a line");
+        let address = line
+            .strip_prefix("socklab: listening on ")
+            .and_then(|rest| rest.split(';').next())
+            .and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+        Self {
+            child,
+            log,
+            address,
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        // Only so that a server that fails ends the test.
+        let patience = Some(Duration::from_secs(60));
+        stream.set_read_timeout(patience).expect("a time-out");
+        stream
+    }
+
+    /// Waits for a line of the log with these words.
+    fn says(&mut self, words: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let count = self.log.read_line(&mut line).expect("a line");
+            assert!(count > 0, "it ended without saying {words:?}");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// SIGTERM, and everything else that it logged.
+    fn stop(mut self) -> String {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        kill(pid, Signal::SIGTERM).expect("kill");
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).expect("UTF-8");
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}: {rest}");
+        rest
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Where it has ended there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn echo(mut client: &TcpStream, words: &[u8]) {
+    client.write_all(words).expect("it is sent");
+    let mut answer = vec![0; words.len()];
+    client.read_exact(&mut answer).expect("an answer");
+    assert_eq!(answer, words);
+}
+
+/// Everything until the end of the stream.
+fn hear(mut client: &TcpStream, from: &str) -> Vec<u8> {
+    let mut all = Vec::new();
+    let heard = client.read_to_end(&mut all);
+    heard.unwrap_or_else(|error| panic!("{from} after {all:?}: {error}"));
+    all
+}
+
+#[test]
+fn every_model_echoes_to_real_peers_on_both_families() {
+    let peers: [&[&str]; 3] = [&["nc", "-N"], &["ncat"], &["socat", "-t60", "-"]];
+    for model in MODELS {
+        for bind in ["127.0.0.1:0", "[::1]:0"] {
+            let server = Server::start(model, bind, &[]);
+            let (ip, port) = (server.address.ip(), server.address.port().to_string());
+            for peer in peers {
+                let mut command = Command::new(peer[0]);
+                command.args(&peer[1..]);
+                match peer[0] {
+                    "socat" => command.arg(format!("TCP:{}", server.address)),
+                    _ => command.args([&ip.to_string(), &port]),
+                };
+                command.stdin(Stdio::piped()).stdout(Stdio::piped());
+                let mut child = command.spawn().expect("the peer is installed");
+                let said = b"one\ntwo\0\xff\n".repeat(2000);
+                let mut input = child.stdin.take().expect("piped");
+                let words = said.clone();
+                let writer = std::thread::spawn(move || input.write_all(&words));
+                let output = child.wait_with_output().expect("it ends");
+                writer.join().expect("no panic").expect("all is written");
+                assert_eq!(output.stdout.len(), said.len(), "{model} {peer:?} {bind}");
+                assert_eq!(output.stdout, said, "{model} {peer:?} {bind}");
+            }
+            let rest = server.stop();
+            assert!(rest.contains("3 clients served"), "{model}: {rest}");
+        }
+    }
+}
+
+#[test]
+fn every_model_has_the_other_services() {
+    for model in MODELS {
+        let server = Server::start(model, "127.0.0.1:0", &["--service", "daytime"]);
+        for _ in 0..3 {
+            let client = server.connect();
+            // Unread input would make a careless close reset the connection.
+            (&client)
+                .write_all(b"what time is it?\n")
+                .expect("it is sent");
+            let time = text(&hear(&client, model));
+            assert!(time.ends_with("-UTC\r\n"), "{model}: {time:?}");
+        }
+        server.stop();
+
+        let server = Server::start(model, "127.0.0.1:0", &["--service", "discard"]);
+        let client = server.connect();
+        (&client).write_all(&vec![7; 1 << 20]).expect("it is sent");
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        assert_eq!(hear(&client, model), b"", "{model}");
+        drop(client);
+        server.stop();
+
+        let server = Server::start(model, "127.0.0.1:0", &["--service", "chargen"]);
+        let mut client = server.connect();
+        let mut pattern = vec![0; 300_000];
+        client.read_exact(&mut pattern).expect("it never ends");
+        for (number, line) in pattern.chunks_exact(74).enumerate() {
+            let first = b' ' + u8::try_from(number % 95).expect("below 95");
+            assert_eq!((line[0], &line[72..]), (first, &b"\r\n"[..]), "{model}");
+        }
+        // It ends though it has more to say, and its client is still there.
+        server.stop();
+    }
+}
+
+/// In the order of events: the others get their answers while the bad ones are
+/// still there.
+#[test]
+fn clients_that_mean_no_good_hold_nobody_up() {
+    for model in AT_ONCE {
+        let server = Server::start(model, "127.0.0.1:0", &[]);
+        // One sends until nothing more is taken, and never reads.
+        let greedy = server.connect();
+        let patience = Some(Duration::from_millis(200));
+        greedy.set_write_timeout(patience).expect("a time-out");
+        let block = vec![b'.'; 64 << 10];
+        while (&greedy).write(&block).is_ok() {}
+        // One says half a word and no more.
+        let slow = server.connect();
+        echo(&slow, b"h");
+        for number in 0..20 {
+            let client = server.connect();
+            let words = format!("client {number}\n").repeat(100);
+            echo(&client, words.as_bytes());
+            if number == 10 {
+                echo(&slow, b"alf");
+            }
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn a_thousand_that_half_send_and_vanish_leave_nothing_behind() {
+    for model in MODELS {
+        let server = Server::start(model, "127.0.0.1:0", &[]);
+        let descriptors = || {
+            let path = format!("/proc/{}/fd", server.child.id());
+            std::fs::read_dir(path).expect("proc").count()
+        };
+        echo(&server.connect(), b"first");
+        let before = descriptors();
+        for number in 0..1000 {
+            let client = server.connect();
+            (&client).write_all(b"half a wo").expect("it is sent");
+            if number % 2 == 0 {
+                // A reset instead of an end.
+                let lingering = socket2::SockRef::from(&client);
+                lingering.set_linger(Some(Duration::ZERO)).expect("linger");
+            }
+        }
+        // Whoever comes after them is attended to after them.
+        for _ in 0..20 {
+            let client = server.connect();
+            echo(&client, b"still there?");
+            client.shutdown(Shutdown::Write).expect("shutdown");
+            assert_eq!(hear(&client, model), b"");
+        }
+        let left = descriptors();
+        // Those last twenty may not be closed yet.
+        assert!(
+            left <= before + 20,
+            "{model}: {before} before, {left} after"
+        );
+        server.stop();
+    }
+}
+
+#[test]
+fn without_descriptors_it_keeps_serving_and_says_so() {
+    for model in ["thread", "poll", "epoll", "reuseport", "async", "io-uring"] {
+        let options = ["--descriptors", "40", "--workers", "1"];
+        let mut server = Server::start(model, "127.0.0.1:0", &options);
+        let clients: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
+        let line = server.says("EMFILE");
+        assert!(
+            line.starts_with("socklab: accept: too many open files (EMFILE)"),
+            "{line}"
+        );
+        // Those that are in are served, and as they leave the others come in.
+        for client in clients {
+            echo(&client, b"at last");
+        }
+        echo(&server.connect(), b"as before");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_cap_keeps_the_next_waiting() {
+    for model in AT_ONCE {
+        let options = ["--max-clients", "2", "--workers", "1"];
+        let server = Server::start(model, "127.0.0.1:0", &options);
+        let (first, second) = (server.connect(), server.connect());
+        echo(&first, b"1");
+        echo(&second, b"2");
+        let third = server.connect();
+        (&third).write_all(b"3").expect("it is sent");
+        // Nothing has come for the third while the first two are served.
+        echo(&first, b"1 again");
+        third.set_nonblocking(true).expect("fcntl");
+        let early = (&third).read(&mut [0]);
+        assert!(early.is_err(), "{model}: {early:?}");
+        third.set_nonblocking(false).expect("fcntl");
+        drop(first);
+        let mut answer = [0];
+        (&third).read_exact(&mut answer).expect("its turn");
+        assert_eq!(&answer, b"3", "{model}");
+        server.stop();
+    }
+}
+
+/// SIGTERM while clients are connected: they see the end of the stream, and what
+/// was owed to them before it.
+#[test]
+fn a_server_that_ends_says_good_bye() {
+    for model in MODELS {
+        let server = Server::start(model, "127.0.0.1:0", &[]);
+        let clients: Vec<TcpStream> = match model {
+            "one" => vec![server.connect()],
+            _ => (0..5).map(|_| server.connect()).collect(),
+        };
+        for client in &clients {
+            echo(client, b"hello");
+        }
+        server.stop();
+        for client in &clients {
+            assert_eq!(hear(client, model), b"", "{model}");
+        }
+    }
+}
+
+#[test]
+fn a_process_for_each_client_leaves_no_zombie() {
+    let server = Server::start("fork", "127.0.0.1:0", &[]);
+    for _ in 0..50 {
+        echo(&server.connect(), b"hello");
+    }
+    let staying = server.connect();
+    echo(&staying, b"hello");
+    let path = format!("/proc/{0}/task/{0}/children", server.child.id());
+    // Each end of a child wakes the parent, which waits for all that have ended.
+    let children = || {
+        let text = std::fs::read_to_string(&path).expect("proc");
+        text.split_whitespace().count()
+    };
+    while children() > 1 {
+        std::thread::yield_now();
+    }
+    server.stop();
+}
+
+#[test]
+fn two_loops_on_one_port_share_the_clients() {
+    let server = Server::start("reuseport", "127.0.0.1:0", &["--workers", "2"]);
+    let clients: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
+    for client in &clients {
+        echo(client, b"whose am I?");
+    }
+    let rest = server.stop();
+    let each = rest.rsplit("by worker ").next().expect("the figures");
+    let each = each.trim().split(", ").map(str::parse::<u32>);
+    let each: Vec<u32> = each.collect::<Result<_, _>>().expect("numbers");
+    assert_eq!(each.iter().sum::<u32>(), 200, "{rest}");
+    // All in one worker would take a hash that is none.
+    assert!(
+        each.len() == 2 && each.iter().all(|&count| count > 0),
+        "{rest}"
+    );
+}
+
+#[test]
+fn a_taken_port_is_said_with_what_would_help() {
+    let server = Server::start("epoll", "127.0.0.1:0", &[]);
+    let output = Command::new(env!("CARGO_BIN_EXE_socklab"))
+        .args([
+            "tcp",
+            "listen",
+            &server.address.to_string(),
+            "--model",
+            "one",
+        ])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("address already in use (EADDRINUSE);"),
+        "{said}"
+    );
+}
+
+/// Without an address both families come in; with -6 only one does.
+#[test]
+fn both_families_come_in_where_no_address_is_given() {
+    let server = Server::start("epoll", "0", &[]);
+    let port = server.address.port();
+    for ip in ["127.0.0.1", "::1"] {
+        echo(
+            &TcpStream::connect((ip, port)).expect("it listens"),
+            b"hello",
+        );
+    }
+    let server = Server::start("epoll", "0", &["-6"]);
+    let port = server.address.port();
+    echo(
+        &TcpStream::connect(("::1", port)).expect("it listens"),
+        b"hello",
+    );
+    let refused = TcpStream::connect(("127.0.0.1", port)).expect_err("nobody");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn who_is_not_let_in_is_closed() {
+    for model in MODELS {
+        let server = Server::start(model, "127.0.0.1:0", &["--deny", "127.0.0.0/8"]);
+        let client = server.connect();
+        assert_eq!(hear(&client, model), b"", "{model}");
+        assert!(server.stop().contains("0 clients served"), "{model}");
+    }
+}
+
+#[test]
+fn options_of_one_conversation_are_refused() {
+    for option in [
+        &["--keep-open"][..],
+        &["--echo"],
+        &["--opt", "nodelay"],
+        &["-v"],
+    ] {
+        for manner in [&["--model", "epoll"][..], &["--serve"]] {
+            let output = Command::new(env!("CARGO_BIN_EXE_socklab"))
+                .args(["tcp", "listen"])
+                .args(manner)
+                .args(option)
+                .output()
+                .expect("it runs");
+            assert_eq!(output.status.code(), Some(2), "{manner:?} {option:?}");
+        }
+    }
+}
+
+#[test]
+fn the_models_are_measured_side_by_side() {
+    let program = Program::new();
+    let arguments = ["tcp", "models", "-c", "20", "-m", "20"];
+    let who = As::MyselfOnOwnLoopback;
+    let Some(lines) = program.json(who, &[&arguments[..], &["--no-link"]].concat()) else {
+        return;
+    };
+    let last = lines.last().expect("the result");
+    assert_eq!(last["command"], "tcp models");
+    let models = last["result"]["models"].as_array().expect("models");
+    let names: Vec<&str> = models
+        .iter()
+        .filter_map(|it| it["model"].as_str())
+        .collect();
+    assert_eq!(names, MODELS);
+    for model in models {
+        let name = model["model"].as_str().expect("a name");
+        assert_eq!(model["failed"], Value::Null, "{model}");
+        assert!(model["churn"]["done"].as_u64() > Some(0), "{model}");
+        let answered = model["crowd"]["answered"].as_u64().expect("a number");
+        let beside = model["beside_slow"]["answered"].as_u64().expect("a number");
+        match name {
+            // The lesson of each: one client keeps the others out, or eight do.
+            "one" => assert_eq!((answered, beside), (1, 0), "{model}"),
+            "pool" => assert_eq!((answered, beside), (8, 7), "{model}"),
+            _ => assert_eq!((answered, beside), (20, 20), "{model}"),
+        }
+        let exhausted = &model["exhausted"];
+        let waited = exhausted["came"].as_u64().expect("a number")
+            - exhausted["answered"].as_u64().expect("a number");
+        if !["one", "pool"].contains(&name) {
+            assert_eq!(exhausted["answered_later"], waited, "{model}");
+        }
+        let cost = &model["cost"];
+        match name {
+            "fork" => assert_eq!(cost["processes"], 21, "{model}"),
+            "thread" => assert_eq!(cost["threads"], 21, "{model}"),
+            "epoll" => assert_eq!(
+                (&cost["threads"], &cost["processes"]),
+                (&1.into(), &1.into())
+            ),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_figures_fit_80_columns_and_make_a_page() {
+    let program = Program::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("models.html").display().to_string();
+    let arguments = [
+        "tcp",
+        "models",
+        "-c",
+        "10",
+        "-m",
+        "10",
+        "--only",
+        "epoll,thread",
+    ];
+    let arguments = [&arguments[..], &["--html", &path]].concat();
+    let Some(output) = program.run(As::Myself, &arguments) else {
+        return;
+    };
+    let out = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+    let rows = |name: &str| out.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!((rows("epoll "), rows("thread ")), (5, 5), "{out}");
+    let page = std::fs::read_to_string(&path).expect("the page");
+    assert!(page.contains("<th scope=\"row\">epoll</th>"), "{page}");
+    assert!(!page.contains("<script"));
+}
