@@ -482,7 +482,7 @@ fn the_deadline_ends_a_walk_and_a_search() {
 
     --- 10.9.1.1 trace statistics ---
     not reached: time was over after 1 hop, time T
-    1 request, 1 answered
+    1 request, 1 answered, 16 more under way
     ");
     insta::assert_snapshot!(told(setup, "--mtu -n -W 60 -w 1 10.9.1.1", 1), @r"
     PATH MTU 10.9.1.1 (10.9.1.1) from 10.1.1.1 on v0, raw socket

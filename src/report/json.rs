@@ -26,14 +26,14 @@
 //!
 //! | `echo` | fields |
 //! |---|---|
-//! | `started` | `address`, [`address_name`], `source`, [`interface`], `socket` (`raw`, `datagram`), `identifier`, `payload_bytes`, `interval_ns` |
+//! | `started` | `address`, \[`address_name`\], `source`, \[`interface`\], `socket` (`raw`, `datagram`), `identifier`, `payload_bytes`, `interval_ns` |
 //! | `request` | `number` (from 1), `icmp_sequence` (its low 16 bits), `message_hex` |
-//! | `reply` | `number`, `icmp_sequence`, `from`, [`from_name`], `ttl` or null, `message_bytes`, `rtt_ns` (send call to arrival in the kernel), `rtt_user_ns` (send call until the receive call returned), [`rtt_kernel_ns`] (the kernel's stamp of the departure to that of the arrival), [`out_of_order`: true], `judgement` (`counted`, `duplicate`, `bad_checksum`, `different_address`), `truncated`, [`wrong_byte`: `index`, `sent`, `received`], [`ip_options_hex`], `message_hex` |
-//! | `failure` | [`number`, `icmp_sequence`], `cause`: `icmp` with `from`, [`from_name`], `icmp_type`, `icmp_code`, `info` (an MTU or a pointer), `meaning`; `too_long` with `mtu_bytes`; `local` and `send` with `errno`, `meaning` |
-//! | `redirect` | `number`, `icmp_sequence`, `from`, [`from_name`], `gateway`, `icmp_code`, `meaning` |
+//! | `reply` | `number`, `icmp_sequence`, `from`, \[`from_name`\], `ttl` or null, `message_bytes`, `rtt_ns` (send call to arrival in the kernel), `rtt_user_ns` (send call until the receive call returned), \[`rtt_kernel_ns`\] (the kernel's stamp of the departure to that of the arrival), [`out_of_order`: true], `judgement` (`counted`, `duplicate`, `bad_checksum`, `different_address`), `truncated`, \[`wrong_byte`: `index`, `sent`, `received`\], \[`ip_options_hex`\], `message_hex` |
+//! | `failure` | \[`number`, `icmp_sequence`\], `cause`: `icmp` with `from`, \[`from_name`\], `icmp_type`, `icmp_code`, `info` (an MTU or a pointer), `meaning`; `too_long` with `mtu_bytes`; `local` and `send` with `errno`, `meaning` |
+//! | `redirect` | `number`, `icmp_sequence`, `from`, \[`from_name`\], `gateway`, `icmp_code`, `meaning` |
 //! | `no_answer` | `number`, `icmp_sequence`, `patience`: `waiting` (it may come yet) or `over` (it counts as lost) |
-//! | `status`, `summary` | `address`, `source`, [`interface`], `socket`, `transmitted`, `received`, `duplicates`, `corrupted`, `errors`, `lost`, `in_flight`, `out_of_order`, `loss_percent` or null, `time_ns`, [`rtt_min_ns`, `rtt_avg_ns`, `rtt_max_ns`, `rtt_mdev_ns`, `rtt_ewma_ns`, `rtt_jitter_ns`, `rtt_p50_ns`, `rtt_p90_ns`, `rtt_p99_ns`, and where fewer were kept than came, `rtt_percentiles_of`: how many], `pipe`, [`gap_ns`] |
-//! | `verdict` | `address`, `verdict` (`alive`, `unreachable`), `requests`, [`rtt_ns`]: of a target that was checked, without `-c` |
+//! | `status`, `summary` | `address`, `source`, \[`interface`\], `socket`, `transmitted`, `received`, `duplicates`, `corrupted`, `errors`, `lost`, `in_flight`, `out_of_order`, `loss_percent` or null, `time_ns`, [`rtt_min_ns`, `rtt_avg_ns`, `rtt_max_ns`, `rtt_mdev_ns`, `rtt_ewma_ns`, `rtt_jitter_ns`, `rtt_p50_ns`, `rtt_p90_ns`, `rtt_p99_ns`, and where fewer were kept than came, `rtt_percentiles_of`: how many], `pipe`, \[`gap_ns`\] |
+//! | `verdict` | `address`, `verdict` (`alive`, `unreachable`), `requests`, \[`rtt_ns`\]: of a target that was checked, without `-c` |
 //! | `unresolved` | `reason`: the name has no address |
 //!
 //! The summary is what the lines add up to: `transmitted` counts requests, with
@@ -44,6 +44,20 @@
 //! over all: `targets` (that have an address), `alive`, `unreachable`,
 //! `unresolved` (names), `transmitted`, `replies` (duplicates included), `lost`,
 //! `failed`, `icmp_errors`, `time_ns`.
+//!
+//! # What a ping run tells of a path
+//!
+//! With `--trace` and `--mtu`, `echo` is `path`, and `path` says which of these.
+//! The result is the last one's fields.
+//!
+//! | `path` | fields |
+//! |---|---|
+//! | `trace_started` | its ends (`index`, `name`, `address`, `source`, \[`interface`\], `socket`), `most_hops`, `probes_per_hop`, `packet_bytes` |
+//! | `hop` | `hop`, `last`, `probes`: of each `number`, `icmp_sequence`, \[`rtt_ns`\], `fate` (`reply`, `error`, `no_error_received`, `unsent`) and what goes with it |
+//! | `trace` | the ends, `end`, `hops`, `probes`, `answered`, `unanswered`, `untold`, `time_ns` |
+//! | `mtu_started` | the ends, `least_bytes`, `tries` |
+//! | `mtu_step` | `packet_bytes`, `tries`, `finding` (`passes`, `refused`, `unsent`, `vanishes`) and what goes with it |
+//! | `mtu` | the ends, `mtu_bytes` or null, `payload_bytes` or null, `complete`, \[`next_larger`\], \[`last_heard`\], \[`kernel_mtu_bytes`\], `probes`, `time_ns` |
 //!
 //! # What `compare` results in
 //!

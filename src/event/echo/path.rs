@@ -214,6 +214,9 @@ pub struct EchoTrace {
     pub answered: u64,
     /// Requests of these to which nothing was received.
     pub unanswered: u64,
+    /// Requests sent for other hops: farther than the path is long, or still
+    /// under way when the walk ended early.
+    pub untold: u64,
     /// From the start to the end.
     #[serde(rename = "time_ns", serialize_with = "nanoseconds")]
     pub time: Duration,

@@ -1,6 +1,6 @@
 //! One host, pinged as `ping(8)` of iputils does.
 //!
-//! [`Core`] decides, without a socket or a clock; [`run`] carries out.
+//! [`Core`] decides, without a socket or a clock; `run` carries out.
 
 mod core;
 pub(super) mod payload;

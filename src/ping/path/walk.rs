@@ -204,6 +204,7 @@ impl<'a> Walk<'a> {
             probes: self.tally.probes,
             answered: self.tally.answered,
             unanswered: self.tally.unanswered,
+            untold: self.trace.sent().saturating_sub(self.tally.probes),
             time: now.saturating_duration_since(self.tell.began()),
         };
         self.tell.record(now, EchoPath::Trace(result.clone()));

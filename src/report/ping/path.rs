@@ -163,6 +163,12 @@ fn trace_summary(trace: &EchoTrace) -> Vec<Line> {
         EchoTraceEnd::Reached => Paint::Good,
         _ => Paint::Failure,
     };
+    let is_early = matches!(trace.end, EchoTraceEnd::Stopped | EchoTraceEnd::TimeOver);
+    let under_way = if is_early && trace.untold > 0 {
+        format!(", {} more under way", trace.untold)
+    } else {
+        String::new()
+    };
     let silence = if trace.unanswered > 0 {
         // Which is no loss: routers limit how many errors they send.
         format!(", no error received to {}", trace.unanswered)
@@ -179,7 +185,7 @@ fn trace_summary(trace: &EchoTrace) -> Vec<Line> {
         ),
         Line::of(
             Paint::Plain,
-            &format!("{requests}, {answered} answered{silence}"),
+            &format!("{requests}, {answered} answered{silence}{under_way}"),
         ),
     ]
 }
