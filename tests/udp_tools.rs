@@ -638,6 +638,48 @@ fn a_closed_pipe_is_success() {
 }
 
 #[test]
+fn many_peers_get_the_same_and_a_no_is_laid_at_the_right_one() {
+    let Some(link) = link() else { return };
+    let host = link.server();
+    let v4 = Running::listening(host, &["127.0.0.1:7001", "--count", "6"]);
+    let v6 = Running::listening(host, &["[::1]:7002", "--count", "6"]);
+    let peers = ["127.0.0.1:7001", "[::1]:7002", "127.0.0.1:9"];
+    let arguments = [&["send"], &peers[..], &["-M", "a", "-M", "b", "-c3"]].concat();
+    let ended = udp(host, &arguments, "");
+    assert_eq!(v4.ended().out, "ababab");
+    assert_eq!(v6.ended().out, "ababab");
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(
+        ended.err,
+        "socklab: 127.0.0.1:9: 6 of 6 refused\n\
+         socklab: send to 127.0.0.1:9: connection refused (ECONNREFUSED); \
+         ICMP port unreachable from 127.0.0.1: nothing there listens on that port\n"
+    );
+}
+
+#[test]
+fn a_file_is_sent_in_blocks() {
+    let Some(link) = link() else { return };
+    let host = link.server();
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(b"0123456789").expect("it is written");
+    let path = file.path().to_str().expect("text");
+    let listener = Running::listening(host, &["--count", "3"]);
+    let arguments = [
+        "send", "[::1]", "--file", path, "--block", "4", "--rate", "1000", "-W", "0",
+    ];
+    let ended = udp(host, &arguments, "");
+    assert!(ended.status.success(), "{}", ended.err);
+    let ended = listener.ended();
+    assert_eq!(ended.out, "0123456789");
+    assert!(
+        ended.err.contains("received 3 datagrams, 10 bytes"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
 fn groups_are_heard_across_the_link() {
     let Some(link) = link() else { return };
     let (client, server) = (link.client(), link.server());

@@ -12,6 +12,7 @@ mod cut;
 mod demonstration;
 pub mod listen;
 mod mailbox;
+pub mod send;
 
 pub use cut::{Cut, LineEnd};
 pub use demonstration::{Config, LARGEST, Outcome, Pace, Row, demonstrate};

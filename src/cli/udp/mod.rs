@@ -7,6 +7,7 @@
 mod connect;
 mod demonstrate;
 mod listen;
+mod send;
 mod tool;
 
 use std::process::ExitCode;
@@ -28,7 +29,8 @@ Examples:
   socklab udp --delay 20ms --jitter 9ms --loss 20%
   socklab udp --json | jq .type        every event, the result last
   socklab udp listen                   on port 5073, of whoever writes
-  socklab udp connect HOST 5073        each line of input a datagram")]
+  socklab udp connect HOST 5073        each line of input a datagram
+  socklab udp send HOST:5073 -M hello  one datagram, to one peer or many")]
 pub(super) struct Args {
     #[command(subcommand)]
     tool: Option<Tool>,
@@ -41,6 +43,7 @@ pub(super) struct Args {
 enum Tool {
     Connect(connect::ConnectArgs),
     Listen(listen::ListenArgs),
+    Send(send::SendArgs),
 }
 
 /// Runs the subcommand.
@@ -49,5 +52,6 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         None => demonstrate::run(&args.demonstration, colour),
         Some(Tool::Connect(args)) => Ok(connect::run(args, colour)?),
         Some(Tool::Listen(args)) => Ok(listen::run(args, colour)?),
+        Some(Tool::Send(args)) => Ok(send::run(args, colour)?),
     }
 }
