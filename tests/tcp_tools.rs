@@ -323,16 +323,39 @@ fn each_failure_to_connect_is_named() {
     });
 }
 
+/// Gives the name `both.test` an IPv6 and an IPv4 address, to this thread and
+/// what it starts.
+fn both_families() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "::1 both.test\n127.0.0.1 both.test\n").expect("written");
+    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+    for arguments in [
+        vec!["--make-rprivate".as_ref(), "/".as_ref()],
+        vec!["--bind".as_ref(), hosts.as_os_str(), "/etc/hosts".as_ref()],
+    ] {
+        let mounted = Command::new("mount").args(arguments).status();
+        assert!(mounted.expect("mount runs").success());
+    }
+    folder
+}
+
+/// A listener whose backlog is full: its kernel drops every further SYN. With
+/// the connection that fills it.
+fn deaf(address: &str) -> (socket2::Socket, TcpStream) {
+    let address: std::net::SocketAddr = address.parse().expect("an address");
+    let domain = socket2::Domain::for_address(address);
+    let listener = socket2::Socket::new(domain, socket2::Type::STREAM, None).expect("socket");
+    listener.bind(&address.into()).expect("bind");
+    listener.listen(0).expect("listen");
+    let queued = TcpStream::connect(address).expect("the backlog holds one");
+    (listener, queued)
+}
+
 #[test]
 fn a_connect_that_nobody_answers_times_out() {
     alone("time-out", || {
-        // With its backlog full, the listener's kernel drops every further SYN.
-        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-        let listener = listener.expect("socket");
-        let address: std::net::SocketAddr = "127.0.0.1:6002".parse().expect("an address");
-        listener.bind(&address.into()).expect("bind");
-        listener.listen(0).expect("listen");
-        let _queued = TcpStream::connect(address).expect("the backlog holds one");
+        let _deaf = deaf("127.0.0.1:6002");
         fails(
             &["127.0.0.1:6002", "--connect-timeout", "100ms"],
             1,
@@ -389,7 +412,7 @@ fn a_resetting_client_ends_its_own_conversation_only() {
         let mut server = Running::listen(&["5073", "--keep-open", "-v"]);
         let heard = server.drain();
         let first = TcpStream::connect("127.0.0.1:5073").expect("connect");
-        server.until("client 1: accepted");
+        server.until("client 1: accepted: 127.0.0.1:");
         reset(&first);
         drop(first);
         server.until("RST received");
@@ -447,7 +470,7 @@ fn small_services_serve_many_at_once() {
         server.until("client 1: RST received");
         clients[0].shutdown(Shutdown::Write).expect("half-close");
         assert_eq!(clients[0].read(&mut [0]).expect("the end"), 0);
-        server.until("client 2: gone");
+        server.until("client 2: over after");
         let denied = connect(&["127.0.0.1:5073", "--from", "127.0.0.2"], b"");
         assert_eq!(denied.stdout, b"");
         server.until("sent away: its address is not allowed");
@@ -535,18 +558,13 @@ fn waiting_ends_when_it_was_to_end() {
 #[test]
 fn the_next_address_is_tried_where_one_refuses() {
     alone("happy eyeballs", || {
-        let folder = tempfile::tempdir().expect("a folder");
-        let hosts = folder.path().join("hosts");
-        std::fs::write(&hosts, "::1 both.test\n127.0.0.1 both.test\n").expect("written");
-        unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-        for arguments in [
-            vec!["--make-rprivate".as_ref(), "/".as_ref()],
-            vec!["--bind".as_ref(), hosts.as_os_str(), "/etc/hosts".as_ref()],
-        ] {
-            let mounted = Command::new("mount").args(arguments).status();
-            assert!(mounted.expect("mount runs").success());
-        }
-        let listener = TcpListener::bind("127.0.0.1:6004").expect("bind");
+        let _hosts = both_families();
+        fails(
+            &["both.test:6004"],
+            1,
+            &["connect both.test:6004 ([::1]:6004, 127.0.0.1:6004): connection refused"],
+        );
+        let _listener = TcpListener::bind("127.0.0.1:6004").expect("bind");
         let output = connect(&["-z", "-v", "both.test:6004"], b"");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{told}");
@@ -560,12 +578,6 @@ fn the_next_address_is_tried_where_one_refuses() {
         assert!(
             open.starts_with("127.0.0.1:6004: open, connected in "),
             "{open}"
-        );
-        drop(listener);
-        fails(
-            &["both.test:6004"],
-            1,
-            &["connect both.test:6004 ([::1]:6004, 127.0.0.1:6004): connection refused"],
         );
     });
 }
@@ -656,5 +668,178 @@ fn a_reader_that_has_seen_enough_ends_it_well() {
         let output = run("bash", &["-c", script, SOCKLAB], b"");
         assert_eq!(String::from_utf8_lossy(&output.stdout), " !\"#$%&'() 0\n");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    });
+}
+
+#[test]
+fn packets_are_shown_where_capture_is_allowed() {
+    if !support::may_make_namespaces("packets") {
+        return;
+    }
+    alone("packets", || {
+        let _server = Running::listen(&["5073", "--echo"]);
+        let output = connect(&["[::1]", "--packets"], b"hello");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.stdout, b"hello", "{told}");
+        for expected in [
+            "→ [::1]:5073 TCP SYN seq=0 ",
+            " TCP SYN,ACK seq=0 ack=1 ",
+            " TCP PSH,ACK seq=1 ack=1 win=64 len=5",
+        ] {
+            assert!(told.contains(expected), "no {expected:?} in {told}");
+        }
+        // The packets, the steps and the figures, in one order.
+        let place = |words: &str| told.find(words).expect(words);
+        assert!(
+            place("connecting to [::1]:5073") < place("over after"),
+            "{told}"
+        );
+    });
+}
+
+/// `socklab lab` with this on the server's host and that on the client's.
+fn on_the_link(server: &str, client: &str, options: &[&str]) -> Output {
+    let mut arguments = vec!["lab"];
+    arguments.extend(options);
+    arguments.extend(["--server", server, "--", "sh", "-c", client]);
+    run(SOCKLAB, &arguments, b"")
+}
+
+#[test]
+fn over_a_lossy_link_everything_arrives_and_the_figures_say_what_it_took() {
+    if !support::may_make_namespaces("the link") {
+        return;
+    }
+    for family in ["-4", "-6"] {
+        let server = format!("{SOCKLAB} tcp listen --echo");
+        let client =
+            format!("head -c 300000 /dev/zero | {SOCKLAB} tcp connect {family} server -v | wc -c");
+        let output = on_the_link(&server, &client, &["--drop", "c2s data#3"]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            "300000",
+            "{told}"
+        );
+        assert!(
+            told.contains("300,000 bytes sent, all acknowledged; 300,000 received"),
+            "{told}"
+        );
+        assert!(!told.contains(" 0 segments sent again"), "{told}");
+    }
+}
+
+#[test]
+fn nc_and_ncat_are_spoken_with_over_the_link() {
+    if !support::may_make_namespaces("the link") {
+        return;
+    }
+    for (server, client) in [
+        (
+            "echo the reply | nc -N -l 5073".to_owned(),
+            format!("echo request | {SOCKLAB} tcp connect server"),
+        ),
+        (
+            "echo the reply | ncat -6 -l 5073".to_owned(),
+            format!("echo request | {SOCKLAB} tcp connect -6 server"),
+        ),
+        (
+            format!("echo the reply | {SOCKLAB} tcp listen"),
+            "echo request | nc -N server 5073".to_owned(),
+        ),
+        (
+            format!("echo the reply | {SOCKLAB} tcp listen -6"),
+            "echo request | ncat -6 server 5073".to_owned(),
+        ),
+    ] {
+        let output = on_the_link(&server, &client, &[]);
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(out.contains("the reply"), "{server} / {client}: {output:?}");
+        assert!(output.status.success(), "{server} / {client}: {output:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_with_the_summary() {
+    alone("Ctrl-C", || {
+        let _server = Running::listen(&["5073", "--discard"]);
+        let mut client = Running::start(SOCKLAB, &["tcp", "connect", "-v", "127.0.0.1"]);
+        client.say(b"some words");
+        client.until("connected: ");
+        client.interrupt();
+        let summary = client.until("over after ");
+        assert!(summary.contains(" sent"), "{summary}");
+        assert_eq!(client.end().1, 0);
+    });
+}
+
+#[test]
+fn both_families_reach_a_listener_without_an_address_and_one_alone_with_a_flag() {
+    alone("families", || {
+        let dual = Running::listen(&["5073", "--echo"]);
+        for endpoint in ["127.0.0.1", "[::1]"] {
+            assert_eq!(connect(&[endpoint], b"both").stdout, b"both");
+        }
+        drop(dual);
+        for (flag, reached, refused) in [("-4", "127.0.0.1", "[::1]"), ("-6", "[::1]", "127.0.0.1")]
+        {
+            let _server = Running::listen(&[flag, "5073", "--echo"]);
+            assert_eq!(connect(&[reached], b"one").stdout, b"one");
+            fails(&[refused], 1, &["ECONNREFUSED"]);
+        }
+    });
+}
+
+#[test]
+fn a_client_that_never_reads_is_no_business_of_the_others() {
+    alone("never reads", || {
+        let _server = Running::listen(&["5073", "--echo"]);
+        let mut deaf = TcpStream::connect("127.0.0.1:5073").expect("connect");
+        deaf.set_nonblocking(true).expect("O_NONBLOCK");
+        // Until neither kernel has room for another byte: its thread waits.
+        while matches!(deaf.write(&[0; 8192]), Ok(1..)) {}
+        for _ in 0..20 {
+            assert_eq!(connect(&["127.0.0.1"], b"served").stdout, b"served");
+        }
+    });
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_overtaken_by_the_next() {
+    alone("happy eyeballs", || {
+        let _hosts = both_families();
+        let _deaf = deaf("[::1]:6006");
+        let _listener = TcpListener::bind("127.0.0.1:6006").expect("bind");
+        let output = connect(&["-z", "-v", "both.test:6006"], b"");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        let place = |words: &str| {
+            told.find(words)
+                .unwrap_or_else(|| panic!("{words}: {told}"))
+        };
+        let places = [
+            place("connecting to [::1]:6006"),
+            place("connecting to 127.0.0.1:6006"),
+            place("[::1]:6006: given up, another address was faster"),
+            place("→ 127.0.0.1:6006, in "),
+        ];
+        assert!(places.is_sorted(), "{told}");
+    });
+}
+
+#[test]
+fn at_a_terminal_the_servers_end_is_the_end() {
+    alone("a terminal", || {
+        let _server = Running::listen(&["5073", "--daytime"]);
+        let command = format!("{SOCKLAB} tcp connect 127.0.0.1");
+        let mut client = Running::start("script", &["-qec", &command, "/dev/null"]);
+        let heard = client.drain();
+        // Whoever types has not said that they are done.
+        let typing = client.child.stdin.take();
+        let status = client.child.wait().expect("it ends by itself");
+        assert!(status.success());
+        let heard = String::from_utf8(heard.join().expect("read")).expect("ASCII");
+        assert!(heard.contains(" UTC\r"), "{heard:?}");
+        drop(typing);
     });
 }

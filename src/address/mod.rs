@@ -12,4 +12,4 @@ mod network;
 pub use attempts::{Attempts, STAGGER};
 pub use endpoint::{Endpoint, EndpointError, Service};
 pub use lookup::{Question, name_of, resolve};
-pub use network::{Admission, Network, NetworkError};
+pub use network::{Admission, Network, NetworkError, canonical};

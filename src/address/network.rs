@@ -5,7 +5,7 @@
 //! shows as IPv4-mapped (RFC 4291 section 2.5.5.2) is judged as IPv4.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// A network: those addresses whose first bits are these.
@@ -39,6 +39,15 @@ impl Network {
             }
             _ => false,
         }
+    }
+}
+
+/// An address as IPv4 where an IPv6 socket shows it IPv4-mapped.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::from((v4, address.port())),
+        // With its scope.
+        IpAddr::V6(_) => address,
     }
 }
 

@@ -122,8 +122,6 @@ pub enum Told<'a> {
         /// Whose.
         by: Side,
     },
-    /// A client was served and has gone.
-    Left,
     /// Connections wait and cannot be accepted for now.
     Short {
         /// The cause, with its errno.
@@ -168,7 +166,6 @@ impl Told<'_> {
             Told::Option { text } => Told::Option { text },
             Told::Ended { by, bytes } => Told::Ended { by, bytes },
             Told::Reset { by } => Told::Reset { by },
-            Told::Left => Told::Left,
             Told::Short { cause } => Told::Short { cause },
             Told::Over(figures) => Told::Over(figures),
         }

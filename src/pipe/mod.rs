@@ -11,6 +11,8 @@
 //! it, is the caller's business.
 
 mod lines;
+mod telling;
+mod vigil;
 mod way;
 
 use std::io;
@@ -23,15 +25,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::SigSet;
 
 use crate::error::{Error, Exit};
-use crate::event::{Figures, Side, Talk, Told, Topic, What};
+use crate::event::{Figures, Side, Told};
 use crate::flow::TcpState;
 use crate::socket::Stream;
 
+pub use telling::{figures, show, tell};
+use telling::{is_reset, lost};
+pub use vigil::Vigil;
 pub use way::Treatment;
 use way::{Broken, Carrier};
 
@@ -175,23 +180,25 @@ impl Conversation {
 
     /// Waits for both ways to end.
     fn run(&mut self, terms: &Terms) -> Result<(), Failure> {
+        let vigil =
+            Vigil::begin(&terms.stop).map_err(|errno| Failure::Socket("wait for", errno.into()))?;
         let mut seen = self.moved();
         let mut last_move = Instant::now();
         loop {
             if self.is_over(terms) {
                 return match self.send_failure.take() {
                     Some(error) => Err(Failure::Socket("send to", error)),
-                    None if self.we_ended => self.settle(terms),
+                    None if self.we_ended => self.settle(&vigil, terms),
                     None => Ok(()),
                 };
             }
             let patience = terms
                 .idle
                 .map(|idle| (last_move + idle).saturating_duration_since(Instant::now()));
-            if self.wait(patience)? {
+            if self.wait(&vigil, patience)? {
                 self.gone_by_itself()?;
             }
-            if terms.stop.load(Ordering::Relaxed) {
+            if vigil.is_over() {
                 return Ok(());
             }
             while let Ok(news) = self.news.try_recv() {
@@ -212,29 +219,24 @@ impl Conversation {
 
     /// Waits for news, or, while the peer has ended and we have not, for the
     /// connection's end. Whether it was that end.
-    fn wait(&self, patience: Option<Duration>) -> Result<bool, Failure> {
+    fn wait(&self, vigil: &Vigil<'_>, patience: Option<Duration>) -> Result<bool, Failure> {
         let mut waiting = vec![PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
         if self.peer_ended {
             // POLLHUP and POLLERR come unasked (poll(2)).
             waiting.push(PollFd::new(self.stream.as_fd(), PollFlags::empty()));
         }
-        let patience = patience.map_or(PollTimeout::NONE, |time| {
-            let whole = time + Duration::from_micros(999);
-            PollTimeout::try_from(whole).unwrap_or(PollTimeout::MAX)
-        });
-        match poll(&mut waiting, patience) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Failure::Socket("wait for", errno.into())),
-        }
-        let heard = waiting[0].any() == Some(true);
-        let is_gone = waiting
-            .get(1)
-            .is_some_and(|socket| socket.any() == Some(true));
-        if heard {
+        let waited = vigil.wait(&mut waiting, patience);
+        waited.map_err(|errno| Failure::Socket("wait for", errno.into()))?;
+        let is_ready = |at: usize| {
+            let one: Option<&PollFd<'_>> = waiting.get(at);
+            one.is_some_and(|one| one.any() == Some(true))
+        };
+        if is_ready(0) {
             // One count for all news so far.
             let _ = self.bell.read();
+            return Ok(false);
         }
-        Ok(is_gone && !heard)
+        Ok(is_ready(1))
     }
 
     /// The peer reset what it had only half closed, and our input says nothing.
@@ -312,12 +314,12 @@ impl Conversation {
     /// Waits until the peer's kernel has acknowledged everything, our FIN too:
     /// who closes before does not learn that the last bytes never arrived. No
     /// event tells that, so the kernel is asked again and again.
-    fn settle(&self, terms: &Terms) -> Result<(), Failure> {
+    fn settle(&self, vigil: &Vigil<'_>, terms: &Terms) -> Result<(), Failure> {
         const SHORTEST: Duration = Duration::from_micros(200);
         const LONGEST: Duration = Duration::from_millis(50);
         let since = Instant::now();
         let mut pause = SHORTEST;
-        while !terms.stop.load(Ordering::Relaxed) {
+        while !vigil.is_over() {
             let Ok(info) = self.stream.info() else {
                 return Ok(());
             };
@@ -334,7 +336,8 @@ impl Conversation {
             if let Some(idle) = terms.idle.filter(|idle| since.elapsed() >= *idle) {
                 return Err(self.idle(idle));
             }
-            std::thread::sleep(pause);
+            let waited = vigil.wait(&mut [], Some(pause));
+            waited.map_err(|errno| Failure::Socket("wait for", errno.into()))?;
             pause = (pause * 2).min(LONGEST);
         }
         Ok(())
@@ -369,64 +372,6 @@ impl Conversation {
     }
 
     fn figures(&self, lasted: Duration) -> Figures {
-        let (sent, received) = self.moved();
-        let Ok(info) = self.stream.info() else {
-            return Figures {
-                lasted,
-                sent,
-                received,
-                ..Figures::default()
-            };
-        };
-        Figures {
-            lasted,
-            sent,
-            received,
-            // The kernel counts the SYN, and in the end the FIN.
-            acknowledged: info
-                .bytes_acked
-                .map(|bytes| bytes.saturating_sub(1).min(sent)),
-            rtt: Some(info.rtt).filter(|rtt| !rtt.is_zero()),
-            min_rtt: info.min_rtt,
-            retransmitted: info.total_retransmits,
-            congestion_window: info.congestion_window,
-            send_mss: info.send_mss,
-            busy: info.busy,
-            receive_window_limited: info.receive_window_limited,
-            send_buffer_limited: info.send_buffer_limited,
-        }
+        figures(&self.stream, lasted, self.moved())
     }
-}
-
-/// Tells something of a conversation, where anybody listens.
-pub fn tell(stream: &Stream, told: impl FnOnce() -> Told<'static>) {
-    let recorder = stream.recorder();
-    if recorder.wants(Topic::Talk) {
-        let socket = stream.name().clone();
-        let talk = Talk {
-            socket,
-            told: told(),
-        };
-        recorder.record(recorder.clock().now(), What::Talk(talk));
-    }
-}
-
-fn is_reset(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    matches!(errno, Some(Errno::ECONNRESET | Errno::EPIPE))
-}
-
-/// A connection that was lost, and what had come through.
-fn lost(operation: &str, peer: SocketAddr, error: io::Error, figures: &Figures) -> Error {
-    let received = figures.received;
-    let through = match figures.acknowledged {
-        Some(acknowledged) => format!(
-            "{acknowledged} of {} bytes sent had been acknowledged, {received} received",
-            figures.sent
-        ),
-        None => format!("{} bytes had been sent, {received} received", figures.sent),
-    };
-    Error::new(operation, peer, error)
-        .remedy(through)
-        .exiting(Exit::Network)
 }

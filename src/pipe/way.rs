@@ -17,7 +17,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
 use super::lines::{LineEnds, lines};
-use crate::event::{Talk, Told, Topic, Way, What};
+use super::show;
+use crate::event::{Topic, Way};
 use crate::socket::Stream;
 
 /// The most bytes of one call.
@@ -199,16 +200,7 @@ impl Carrier {
     }
 
     fn show(&self, way: Way, bytes: &[u8]) {
-        let recorder = self.stream.recorder();
-        if recorder.wants(Topic::Chunk) {
-            let told = Told::Chunk {
-                way,
-                offset: self.moved.load(Ordering::Relaxed),
-                bytes: bytes.into(),
-            };
-            let socket = self.stream.name().clone();
-            recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));
-        }
+        show(&self.stream, way, self.moved.load(Ordering::Relaxed), bytes);
     }
 }
 

@@ -8,17 +8,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use crate::address::Attempts;
 use crate::error::{Error, Exit, explain};
 use crate::event::{SocketName, Told};
 use crate::flow::{Family, Kind};
-use crate::pipe::tell;
+use crate::pipe::{Vigil, tell};
 use crate::recorder::Recorder;
 use crate::socket::Stream;
 use crate::socket::options::{self, Moment, Role, SocketOption, Target};
@@ -68,6 +68,8 @@ pub fn connect(config: &Connect, recorder: &Recorder) -> Result<Option<Connected
         failures: Vec::new(),
         begun: 0,
         deadline: config.timeout.map(|timeout| Instant::now() + timeout),
+        vigil: Vigil::begin(&config.stop)
+            .map_err(|errno| Error::new("wait for", &config.endpoint, errno))?,
     };
     race.run()
 }
@@ -107,6 +109,7 @@ struct Race<'a> {
     failures: Vec<(SocketAddr, io::Error)>,
     begun: usize,
     deadline: Option<Instant>,
+    vigil: Vigil<'a>,
 }
 
 struct Attempt {
@@ -137,7 +140,7 @@ impl Race<'_> {
                     return Ok(Some(connected));
                 }
             }
-            if self.config.stop.load(Ordering::Relaxed) {
+            if self.vigil.is_over() {
                 return Ok(None);
             }
         }
@@ -187,20 +190,11 @@ impl Race<'_> {
             .map(|attempt| PollFd::new(attempt.stream.as_fd(), PollFlags::POLLOUT))
             .collect();
         let due = [self.attempts.next_deadline(), self.deadline];
-        let patience = due
-            .into_iter()
-            .flatten()
-            .min()
-            .map_or(PollTimeout::NONE, |due| {
-                let time =
-                    due.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
-                PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)
-            });
-        match poll(&mut waiting, patience) {
-            Ok(_) => Ok(waiting.iter().position(|one| one.any() == Some(true))),
-            Err(Errno::EINTR) => Ok(None),
-            Err(errno) => Err(Error::new("wait for", &self.config.endpoint, errno)),
-        }
+        let due = due.into_iter().flatten().min();
+        let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let waited = self.vigil.wait(&mut waiting, patience);
+        waited.map_err(|errno| Error::new("wait for", &self.config.endpoint, errno))?;
+        Ok(waiting.iter().position(|one| one.any() == Some(true)))
     }
 
     /// What an attempt came to.

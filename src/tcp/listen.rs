@@ -3,7 +3,7 @@
 //! small service for many at once.
 //!
 //! A client that leaves or resets disturbs nobody; descriptors that have run out
-//! are waited for. Owns the listening sockets and who is let in.
+//! are waited for. Owns who is let in.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,57 +13,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use serde::Serialize;
 
-use super::service::{Counts, Service, serve};
-use crate::address::{Admission, name_of};
+use super::bound::{say, target};
+use super::service::{Client, Counts, Service};
+use crate::address::{canonical, name_of};
 use crate::error::{Error, Exit, explain};
-use crate::event::{Figures, Side, SocketName, Talk, Told, Topic, What};
-use crate::flow::{Family, Kind};
-use crate::pipe::{Ends, Terms, converse, tell};
+use crate::event::{Figures, Told};
+use crate::pipe::{Ends, Terms, Vigil, converse, tell};
 use crate::recorder::Recorder;
-use crate::socket::options::{self, Moment, Role, SocketOption, Target};
+use crate::socket::options::{self, Moment};
 use crate::socket::{Listener, Stream};
 
-/// How to listen.
-#[derive(Debug, Clone)]
-pub struct Listen {
-    /// The addresses to listen on.
-    pub addresses: Vec<SocketAddr>,
-    /// Whether IPv6 sockets take IPv4 too (RFC 3493 section 5.3).
-    pub stack: Stack,
-    /// Options to set.
-    pub options: Vec<SocketOption>,
-    /// Who is let in.
-    pub admission: Admission,
-    /// What happens after the first conversation.
-    pub after: After,
-    /// Most clients at once.
-    pub most: usize,
-    /// How long to wait while nobody is there.
-    pub timeout: Option<Duration>,
-    /// Whether clients' names are looked up.
-    pub names: bool,
-}
-
-/// Whether an IPv6 socket takes IPv4 too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stack {
-    /// It does.
-    Dual,
-    /// One family a socket.
-    Single,
-}
-
-/// What happens after a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// It is over.
-    Leave,
-    /// The next client is waited for.
-    KeepOpen,
-}
+pub use super::bound::{After, Listen, Stack};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -80,9 +43,6 @@ pub struct Served {
     pub received: u64,
 }
 
-/// Connections that wait to be accepted; the kernel caps it at
-/// net.core.somaxconn.
-const BACKLOG: i32 = 4096;
 /// How long accepting rests where descriptors have run out.
 const REST: Duration = Duration::from_millis(100);
 /// How often it is said that they have.
@@ -100,20 +60,7 @@ pub struct Door<'a> {
 impl<'a> Door<'a> {
     /// Binds every address, and listens.
     pub fn open(config: &'a Listen, recorder: &'a Recorder) -> Result<Self, Error> {
-        let mut listeners: Vec<Listener> = Vec::new();
-        for address in &config.addresses {
-            let name = match listeners.len() {
-                0 => SocketName::from("listener"),
-                before => SocketName::from(format!("listener {}", before + 1)),
-            };
-            let mut address = *address;
-            if let (0, Some(first)) = (address.port(), listeners.first()) {
-                // One port for all of a name's addresses.
-                let first = first.local_address();
-                address.set_port(first.map_or(0, |first| first.port()));
-            }
-            listeners.push(config.listen_on(address, name, recorder)?);
-        }
+        let listeners = config.open(recorder)?;
         Ok(Self {
             config,
             recorder,
@@ -123,9 +70,19 @@ impl<'a> Door<'a> {
         })
     }
 
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let addresses = self
+            .listeners
+            .iter()
+            .map(|listener| listener.local_address());
+        addresses.filter_map(Result::ok).collect()
+    }
+
     /// Joins clients to `ends`, one at a time.
     pub fn converse(mut self, ends: &Ends, terms: &Terms) -> Result<Served, Error> {
-        while let Some((stream, peer)) = self.next(terms, || 0)? {
+        let vigil = begin(terms)?;
+        while let Some((stream, peer)) = self.next(&vigil, || 0)? {
             if self.config.after == After::Leave {
                 // Whoever comes now is refused rather than kept waiting.
                 self.listeners.clear();
@@ -146,9 +103,10 @@ impl<'a> Door<'a> {
 
     /// Gives every client the service, a thread each.
     pub fn serve(mut self, service: Service, terms: &Terms) -> Result<Served, Error> {
+        let vigil = begin(terms)?;
         let present = Arc::new(AtomicUsize::new(0));
         let counts = Arc::new(Counts::default());
-        while let Some((stream, peer)) = self.next(terms, || present.load(Ordering::Relaxed))? {
+        while let Some((stream, peer)) = self.next(&vigil, || present.load(Ordering::Relaxed))? {
             let idle = terms.idle;
             let guest = Guest::enter(&present);
             let counts = Arc::clone(&counts);
@@ -156,8 +114,7 @@ impl<'a> Door<'a> {
                 .name("client".into())
                 .stack_size(128 << 10)
                 .spawn(move || {
-                    let result = serve(&stream, service, idle, &counts);
-                    part(stream, result);
+                    Client::new(stream, &counts).serve(service, idle);
                     drop(guest);
                 });
             if let Err(error) = thread {
@@ -179,12 +136,12 @@ impl<'a> Door<'a> {
     /// The next client that is let in; none where it is to end.
     fn next(
         &mut self,
-        terms: &Terms,
+        vigil: &Vigil<'_>,
         present: impl Fn() -> usize,
     ) -> Result<Option<(Stream, SocketAddr)>, Error> {
         let mut since = Instant::now();
         loop {
-            if terms.stop.load(Ordering::Relaxed) {
+            if vigil.is_over() {
                 return Ok(None);
             }
             if present() > 0 {
@@ -197,7 +154,7 @@ impl<'a> Door<'a> {
             if patience.is_some_and(|patience| patience.is_zero()) {
                 return Err(self.nobody());
             }
-            let Some(index) = self.wait(patience)? else {
+            let Some(index) = self.wait(vigil, patience)? else {
                 continue;
             };
             let name = format!(
@@ -206,15 +163,15 @@ impl<'a> Door<'a> {
             );
             match self.listeners[index].accept(name) {
                 Ok((stream, peer)) => {
+                    let peer = canonical(peer);
                     if let Some(stream) = self.admit(stream, peer, present())? {
                         return Ok(Some((stream, peer)));
                     }
                 }
                 Err(error) if is_exhaustion(&error) => {
                     self.short(&error);
-                    // A signal ends the rest early, as it should.
-                    let rest = PollTimeout::try_from(REST).unwrap_or(PollTimeout::MAX);
-                    let _ = poll(&mut [], rest);
+                    // Where waiting fails, the next wait says so.
+                    let _ = vigil.wait(&mut [], Some(REST));
                 }
                 // It left before it was let in (accept(2)), or somebody else has
                 // accepted it.
@@ -223,21 +180,15 @@ impl<'a> Door<'a> {
         }
     }
 
-    fn wait(&self, patience: Option<Duration>) -> Result<Option<usize>, Error> {
+    fn wait(&self, vigil: &Vigil<'_>, patience: Option<Duration>) -> Result<Option<usize>, Error> {
         let mut waiting: Vec<PollFd<'_>> = self
             .listeners
             .iter()
             .map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN))
             .collect();
-        let patience = patience.map_or(PollTimeout::NONE, |time| {
-            let time = time + Duration::from_micros(999);
-            PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)
-        });
-        match poll(&mut waiting, patience) {
-            Ok(_) => Ok(waiting.iter().position(|one| one.any() == Some(true))),
-            Err(Errno::EINTR) => Ok(None),
-            Err(errno) => Err(Error::new("wait on", "the listening socket", errno)),
-        }
+        let waited = vigil.wait(&mut waiting, patience);
+        waited.map_err(|errno| Error::new("wait on", "the listening socket", errno))?;
+        Ok(waiting.iter().position(|one| one.any() == Some(true)))
     }
 
     /// Lets a client in, or sends it away.
@@ -261,7 +212,7 @@ impl<'a> Door<'a> {
         self.served.connections += 1;
         if let Ok(local) = stream.local_address() {
             tell(&stream, || Told::Accepted {
-                local,
+                local: canonical(local),
                 remote: peer,
             });
         }
@@ -316,53 +267,8 @@ impl<'a> Door<'a> {
     }
 }
 
-impl Listen {
-    fn listen_on(
-        &self,
-        address: SocketAddr,
-        name: SocketName,
-        recorder: &Recorder,
-    ) -> Result<Listener, Error> {
-        let failed =
-            |operation: &'static str| move |error: io::Error| Error::new(operation, address, error);
-        let listener = Listener::open(recorder, name, address).map_err(failed("socket for"))?;
-        listener
-            .set_option("SO_REUSEADDR, 1", |socket| socket.set_reuse_address(true))
-            .map_err(failed("setsockopt SO_REUSEADDR for"))?;
-        if address.is_ipv6() {
-            let only = self.stack == Stack::Single;
-            listener
-                .set_option(format_args!("IPV6_V6ONLY, {}", u8::from(only)), |socket| {
-                    socket.set_only_v6(only)
-                })
-                .map_err(failed("setsockopt IPV6_V6ONLY for"))?;
-        }
-        let applied = options::apply(&self.options, Moment::Opened, target(address), &listener)?;
-        listener
-            .bind(address)
-            .map_err(|error| unbound(address, error))?;
-        listener
-            .set_nonblocking(true)
-            .map_err(failed("fcntl for"))?;
-        listener
-            .listen(BACKLOG)
-            .map_err(|error| unbound(address, error))?;
-        for option in applied {
-            let text = option.to_string();
-            say(recorder, "listener", Told::Option { text });
-        }
-        let local = listener.local_address().map_err(failed("getsockname of"))?;
-        say(recorder, "listener", Told::Listening { local });
-        Ok(listener)
-    }
-}
-
-fn target(address: SocketAddr) -> Target {
-    Target {
-        kind: Kind::Tcp,
-        family: Family::of(address.ip()),
-        role: Role::Listening,
-    }
+fn begin(terms: &Terms) -> Result<Vigil<'_>, Error> {
+    Vigil::begin(&terms.stop).map_err(|errno| Error::new("wait on", "the listening socket", errno))
 }
 
 /// A client that is here as long as this value is.
@@ -381,54 +287,10 @@ impl Drop for Guest {
     }
 }
 
-/// Says how a service ended, and closes.
-fn part(stream: Stream, result: io::Result<()>) {
-    let errno = result.err().and_then(|error| error.raw_os_error());
-    match errno.map(Errno::from_raw) {
-        Some(Errno::ECONNRESET | Errno::EPIPE) => {
-            tell(&stream, || Told::Reset { by: Side::Peer });
-        }
-        None => tell(&stream, || Told::Left),
-        Some(errno) => stream.recorder().note(format_args!(
-            "{}: {}",
-            stream.name(),
-            explain(&errno.into())
-        )),
-    }
-    // Nothing is left to be done about a failure.
-    let _ = stream.close();
-}
-
-fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {
-    if recorder.wants(Topic::Talk) {
-        let socket = SocketName::from(socket);
-        recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));
-    }
-}
-
 fn is_exhaustion(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(
         errno,
         Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
     )
-}
-
-fn unbound(address: SocketAddr, error: io::Error) -> Error {
-    let port = address.port();
-    let remedy = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EADDRINUSE) => {
-            format!(
-                "another program has this port: `ss -ltnp sport = {port}` names it; or take another port"
-            )
-        }
-        Some(Errno::EACCES) => {
-            "ports below 1024 need CAP_NET_BIND_SERVICE; try one above, such as 8080".into()
-        }
-        Some(Errno::EADDRNOTAVAIL) => {
-            "this host has no such address; `ip address` lists them".into()
-        }
-        _ => return Error::new("bind", address, error),
-    };
-    Error::new("bind", address, error).remedy(remedy)
 }

@@ -7,8 +7,13 @@
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use nix::errno::Errno;
+
+use crate::error::explain;
+use crate::event::{Side, Told, Way};
+use crate::pipe::{figures, show, tell};
 use crate::socket::Stream;
 
 /// What is done for a client.
@@ -24,76 +29,115 @@ pub enum Service {
     Daytime,
 }
 
-/// Bytes that a client was given and gave.
+/// Bytes that all clients were given and gave.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// To the client.
+    /// To the clients.
     pub sent: AtomicU64,
-    /// From the client.
+    /// From the clients.
     pub received: AtomicU64,
 }
 
 /// As much as a client may have under way in this program.
 const BUFFER: usize = 64 << 10;
 
-/// Serves one client to its end, or until nothing has moved for `idle`.
-pub fn serve(
-    stream: &Stream,
-    service: Service,
-    idle: Option<Duration>,
-    counts: &Counts,
-) -> io::Result<()> {
-    if let Some(idle) = idle {
-        stream.set_receive_timeout(idle)?;
-        stream.set_send_timeout(idle)?;
-    }
-    match service {
-        Service::Echo => {
-            receive(stream, counts, |piece| send(stream, piece, counts))?;
-            stream.shutdown(Shutdown::Write)
-        }
-        Service::Discard => {
-            receive(stream, counts, |_| Ok(()))?;
-            stream.shutdown(Shutdown::Write)
-        }
-        Service::Chargen => loop {
-            // Whoever has seen enough closes: that is the end, no failure.
-            send(stream, &CHARACTERS, counts)?;
-        },
-        Service::Daytime => {
-            send(stream, daytime(SystemTime::now()).as_bytes(), counts)?;
-            stream.shutdown(Shutdown::Write)?;
-            // What the client sends is not wanted, and unread it would make the
-            // kernel reset the connection under our line.
-            receive(stream, counts, |_| Ok(()))
-        }
-    }
+/// One client, as long as it is served.
+pub(super) struct Client<'a> {
+    stream: Stream,
+    totals: &'a Counts,
+    since: Instant,
+    sent: u64,
+    received: u64,
 }
 
-fn receive(
-    stream: &Stream,
-    counts: &Counts,
-    mut take: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match stream.recv(&mut buffer)? {
-            0 => return Ok(()),
-            count => {
-                counts.received.fetch_add(count as u64, Ordering::Relaxed);
-                take(&buffer[..count])?;
+impl<'a> Client<'a> {
+    pub(super) fn new(stream: Stream, totals: &'a Counts) -> Self {
+        Self {
+            stream,
+            totals,
+            since: Instant::now(),
+            sent: 0,
+            received: 0,
+        }
+    }
+
+    /// Serves it to its end, or until nothing has moved for `idle`; tells how it
+    /// ended, and closes.
+    pub(super) fn serve(mut self, service: Service, idle: Option<Duration>) {
+        let result = self.give(service, idle);
+        let errno = result.err().and_then(|error| error.raw_os_error());
+        match errno.map(Errno::from_raw) {
+            None => {}
+            Some(Errno::ECONNRESET | Errno::EPIPE) => {
+                tell(&self.stream, || Told::Reset { by: Side::Peer });
+            }
+            Some(errno) => {
+                let name = self.stream.name();
+                let why = match (errno, idle) {
+                    (Errno::EAGAIN, Some(idle)) => format!("nothing moved for {idle:?}"),
+                    _ => explain(&errno.into()),
+                };
+                self.stream.recorder().note(format_args!("{name}: {why}"));
             }
         }
+        tell(&self.stream, || {
+            let (sent, received) = (self.sent, self.received);
+            let lasted = self.since.elapsed();
+            Told::Over(Box::new(figures(&self.stream, lasted, (sent, received))))
+        });
+        // Nothing is left to be done about a failure.
+        let _ = self.stream.close();
     }
-}
 
-fn send(stream: &Stream, mut piece: &[u8], counts: &Counts) -> io::Result<()> {
-    while !piece.is_empty() {
-        let count = stream.send(piece)?;
-        counts.sent.fetch_add(count as u64, Ordering::Relaxed);
-        piece = &piece[count..];
+    fn give(&mut self, service: Service, idle: Option<Duration>) -> io::Result<()> {
+        if let Some(idle) = idle {
+            self.stream.set_receive_timeout(idle)?;
+            self.stream.set_send_timeout(idle)?;
+        }
+        match service {
+            Service::Echo => self.receive(Self::send)?,
+            Service::Discard => self.receive(|_, _| Ok(()))?,
+            // Whoever has seen enough closes: that is the end, no failure.
+            Service::Chargen => loop {
+                self.send(&CHARACTERS)?;
+            },
+            Service::Daytime => {
+                self.send(daytime(SystemTime::now()).as_bytes())?;
+                self.stream.shutdown(Shutdown::Write)?;
+                // What the client sends is not wanted, and unread it would make
+                // the kernel reset the connection under our line.
+                return self.receive(|_, _| Ok(()));
+            }
+        }
+        self.stream.shutdown(Shutdown::Write)
     }
-    Ok(())
+
+    fn receive(&mut self, take: impl Fn(&mut Self, &[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let count = self.stream.recv(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            show(&self.stream, Way::Received, self.received, &buffer[..count]);
+            self.received += count as u64;
+            self.totals
+                .received
+                .fetch_add(count as u64, Ordering::Relaxed);
+            take(self, &buffer[..count])?;
+        }
+    }
+
+    fn send(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        while !piece.is_empty() {
+            let count = self.stream.send(piece)?;
+            show(&self.stream, Way::Sent, self.sent, &piece[..count]);
+            self.sent += count as u64;
+            self.totals.sent.fetch_add(count as u64, Ordering::Relaxed);
+            piece = &piece[count..];
+        }
+        Ok(())
+    }
 }
 
 /// Columns of a line of chargen.

@@ -5,14 +5,16 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::packets::Packets;
 use super::tool::{ToolArgs, is_typed, some_time};
 use crate::address::{Endpoint, Question, resolve};
-use crate::cli::interrupt::Interrupt;
+use crate::cli::interrupt::{Interrupt, left_to_this_thread};
 use crate::cli::output::{Colour, unwritten};
 use crate::error::Error;
-use crate::event::Place;
+use crate::event::{Figures, Place};
 use crate::flow::{Family, Kind};
-use crate::pipe::converse;
+use crate::pipe::{Terms, converse};
+use crate::recorder::Recorder;
 use crate::socket::options::{self, Role, Target};
 use crate::tcp::connect::{Connect, Connected, connect};
 
@@ -31,12 +33,12 @@ Examples:
   socklab tcp connect HOST 5073 --opt nodelay --opt rcvbuf=64k -v
 Exit code: 0 done, 1 the network said no, 2 anything else.")]
 pub(super) struct Args {
-    /// HOST PORT, HOST:PORT, [IPv6]:PORT or NAME:SERVICE; the port is 5073
+    /// HOST PORT, HOST:PORT, `[IPv6]:PORT` or NAME:SERVICE; the port is 5073
     /// where none is given
     #[arg(required = true, num_args = 1..=2, value_name = "ENDPOINT")]
     endpoint: Vec<String>,
 
-    /// Connect from this address, ADDRESS[:PORT] or :PORT
+    /// Connect from this address: ADDRESS, ADDRESS:PORT or :PORT
     #[arg(short = 's', long, value_name = "ENDPOINT", visible_alias = "source")]
     from: Option<String>,
 
@@ -58,25 +60,16 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let config = args.config(&stop)?;
     let telling = args.tool.telling(colour);
     let recorder = telling.recorder(Place::Client);
-    let Some(connected) = connect(&config, &recorder)? else {
-        return Ok(ExitCode::SUCCESS);
+    let packets = if args.tool.packets {
+        left_to_this_thread(|| Packets::towards(&config.addresses, &recorder))
+    } else {
+        Packets::default()
     };
-    if args.zero {
-        let open = open(&connected);
-        return open.map(|()| ExitCode::SUCCESS).map_err(unwritten);
+    let result = args.talk(&config, &stop, &recorder);
+    packets.finish();
+    if let Some(figures) = result? {
+        telling.conclude("tcp connect", &figures);
     }
-    let terms = crate::pipe::Terms {
-        // Whoever types would have to end what nobody hears any more.
-        ends_with_peer: is_typed(),
-        ..args.tool.terms(&stop)
-    };
-    let figures = converse(
-        connected.stream,
-        connected.remote,
-        &args.tool.ends()?,
-        &terms,
-    )?;
-    telling.conclude("tcp connect", &figures);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,6 +81,29 @@ fn open(connected: &Connected) -> std::io::Result<()> {
 }
 
 impl Args {
+    /// Connects, and converses where that was asked for; none where there is
+    /// nothing to be told of a conversation.
+    fn talk(
+        &self,
+        config: &Connect,
+        stop: &Interrupt,
+        recorder: &Recorder,
+    ) -> Result<Option<Figures>, Error> {
+        let Some(connected) = connect(config, recorder)? else {
+            return Ok(None);
+        };
+        if self.zero {
+            return open(&connected).map(|()| None).map_err(unwritten);
+        }
+        let terms = Terms {
+            // Whoever types would have to end what nobody hears any more.
+            ends_with_peer: is_typed(),
+            ..self.tool.terms(stop)
+        };
+        let ends = self.tool.ends()?;
+        converse(connected.stream, connected.remote, &ends, &terms).map(Some)
+    }
+
     fn config(&self, stop: &Interrupt) -> Result<Connect, Error> {
         let endpoint = read("connect", &self.endpoint)?.or_port(crate::DEFAULT_PORT);
         let family = self.tool.family();

@@ -4,10 +4,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::packets::Packets;
 use super::serve::ServeArgs;
 use super::tool::{ToolArgs, some_time};
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
-use crate::cli::interrupt::Interrupt;
+use crate::cli::interrupt::{Interrupt, left_to_this_thread};
 use crate::cli::output::{Colour, whole};
 use crate::error::Error;
 use crate::event::Place;
@@ -34,13 +35,13 @@ Exit code: 0 done, 1 the network said no, 2 anything else.")]
     reason = "each is a flag that is typed"
 )]
 pub(super) struct Args {
-    /// PORT, ADDRESS:PORT, [IPv6]:PORT or ADDRESS PORT; port 5073 where none is
+    /// PORT, ADDRESS:PORT, `[IPv6]:PORT` or ADDRESS PORT; port 5073 where none is
     /// given
     #[arg(num_args = 0..=2, value_name = "ENDPOINT")]
     endpoint: Vec<String>,
 
     /// Wait for the next client when one has gone
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "model")]
     keep_open: bool,
 
     /// Serve at most so many clients at once
@@ -50,15 +51,15 @@ pub(super) struct Args {
 
     /// Let in only clients of this network, such as 192.0.2.0/24; repeat for
     /// more
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", conflicts_with = "model")]
     allow: Vec<Network>,
 
     /// Send away clients of this network, whatever is allowed; repeat for more
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", conflicts_with = "model")]
     deny: Vec<Network>,
 
     /// Give up when nobody has been there for so long; seconds, or with a unit
-    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    #[arg(long, value_name = "TIME", value_parser = some_time, conflicts_with = "model")]
     listen_timeout: Option<Duration>,
 
     /// Send everything back (RFC 862)
@@ -94,11 +95,18 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let telling = args.tool.telling(colour);
     let recorder = telling.recorder(Place::Server);
     let door = Door::open(&config, &recorder)?;
+    let packets = if args.tool.packets {
+        left_to_this_thread(|| Packets::at(&door.addresses(), &recorder))
+    } else {
+        Packets::default()
+    };
     let terms = args.tool.terms(&stop);
     let served = match args.service() {
-        Some(service) => door.serve(service, &terms)?,
-        None => door.converse(&args.tool.ends()?, &terms)?,
+        Some(service) => door.serve(service, &terms),
+        None => door.converse(&args.tool.ends()?, &terms),
     };
+    packets.finish();
+    let served = served?;
     telling.conclude("tcp listen", &served);
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod connect;
 mod demonstrate;
 mod listen;
 mod models;
+mod packets;
 mod serve;
 mod tool;
 

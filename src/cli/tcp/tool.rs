@@ -70,6 +70,10 @@ pub(super) struct ToolArgs {
     #[arg(long)]
     trace: bool,
 
+    /// Show the packets too, where capture is allowed
+    #[arg(long)]
+    pub(super) packets: bool,
+
     /// Tell it as JSON Lines on standard error, the result last; with --trace
     /// the calls and the bytes too
     #[arg(long)]
@@ -114,7 +118,7 @@ impl ToolArgs {
 
     /// Whether each step is told.
     pub(super) fn tells_steps(&self) -> bool {
-        self.verbose || self.trace || self.json
+        self.verbose || self.trace || self.packets || self.json
     }
 
     /// How a conversation goes.
@@ -162,6 +166,7 @@ impl ToolArgs {
             let detail = match (self.trace, self.verbose) {
                 (true, _) => Detail::Everything,
                 (_, true) => Detail::Steps,
+                _ if self.packets => Detail::Steps,
                 _ => Detail::Least,
             };
             let style = colour.style_of(Stream::Err);

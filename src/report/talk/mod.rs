@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::line::Line;
 use super::style::{Paint, Style};
 use crate::event::{Event, Outcome, Sink, SocketName, Talk, Told, Topic, What};
+use crate::packet::{Conversations, Protocol, summary};
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +31,7 @@ pub enum Detail {
 pub struct Teller<Out> {
     detail: Detail,
     style: Style,
-    out: Mutex<Out>,
+    state: Mutex<(Out, Conversations)>,
 }
 
 impl<Out: Write + Send> Teller<Out> {
@@ -39,11 +40,11 @@ impl<Out: Write + Send> Teller<Out> {
         Self {
             detail,
             style,
-            out: Mutex::new(out),
+            state: Mutex::new((out, Conversations::new())),
         }
     }
 
-    fn lines(&self, event: &Event<'_>) -> Vec<Line> {
+    fn lines(&self, event: &Event<'_>, conversations: &mut Conversations) -> Vec<Line> {
         let is_brief = self.detail == Detail::Least;
         match &event.what {
             What::Note(note) => vec![named(&note.text)],
@@ -86,6 +87,17 @@ impl<Out: Write + Send> Teller<Out> {
                 );
                 vec![step(event.at, Paint::Faint, &text)]
             }
+            What::Packet(packet) => {
+                let mut dissection = packet.dissect();
+                conversations.observe(&dissection);
+                conversations.explain(&mut dissection);
+                let style = summary::Style {
+                    charset: self.style.charset,
+                    ..summary::Style::default()
+                };
+                let text = summary::line(&dissection, conversations, style);
+                vec![step(event.at, Paint::Layer(Protocol::Tcp), &text)]
+            }
             _ => Vec::new(),
         }
     }
@@ -95,17 +107,19 @@ impl<Out: Write + Send> Sink for Teller<Out> {
     fn wants(&self, topic: Topic) -> bool {
         match topic {
             Topic::Note | Topic::Talk => true,
+            Topic::Packet => self.detail > Detail::Least,
             Topic::Call | Topic::Chunk => self.detail == Detail::Everything,
             _ => false,
         }
     }
 
     fn record(&self, event: &Event<'_>) {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in self.lines(event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (out, conversations) = &mut *state;
+        for line in self.lines(event, conversations) {
             // Where nobody takes it, it is lost: what is said besides must not
             // change what is done.
-            let _ = line.write(&mut *out, &self.style);
+            let _ = line.write(out, &self.style);
         }
         let _ = out.flush();
     }
@@ -142,7 +156,7 @@ mod tests {
                 told,
             }),
         });
-        let out = teller.out.into_inner().expect("nobody panicked");
+        let (out, _) = teller.state.into_inner().expect("nobody panicked");
         String::from_utf8(out).expect("UTF-8")
     }
 

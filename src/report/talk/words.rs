@@ -8,6 +8,10 @@ use crate::event::{Figures, Side, Told, Way};
 use crate::report::figure::{counted, duration, grouped};
 use crate::report::style::Paint;
 
+/// The least time that is worth to be told of what is counted in ticks of up to
+/// 10 ms.
+const TICKS: Duration = Duration::from_millis(50);
+
 /// What is said even to whoever did not ask.
 pub(super) fn brief(told: &Told<'_>) -> Option<String> {
     match told {
@@ -54,7 +58,6 @@ pub(super) fn steps(told: &Told<'_>) -> (Paint, Vec<String>) {
         Told::Chunk { way, offset, bytes } => one(Paint::State, chunk(*way, *offset, bytes.len())),
         Told::Ended { by, bytes } => one(Paint::State, ended(*by, *bytes)),
         Told::Reset { by } => one(Paint::Failure, reset(*by).into()),
-        Told::Left => one(Paint::Plain, "gone".into()),
         Told::Short { cause } => one(Paint::Failure, short(cause)),
         Told::Over(figures) => (Paint::Plain, over(figures)),
     }
@@ -114,7 +117,9 @@ fn over(figures: &Figures) -> Vec<String> {
             grouped(figures.send_mss.into()),
         ));
     }
-    if let Some(busy) = figures.busy.filter(|busy| *busy > Duration::ZERO) {
+    // The kernel counts these in its clock's ticks: below some of them they say
+    // nothing.
+    if let Some(busy) = figures.busy.filter(|busy| *busy >= TICKS) {
         let part = |time: Option<Duration>| duration(time.unwrap_or_default());
         lines.push(format!(
             "sending for {}; held back by the peer's window {}, by our buffer {}",

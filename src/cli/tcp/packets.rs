@@ -1,0 +1,74 @@
+//! `--packets`: the packets of the conversation, where capture is allowed.
+//!
+//! Owns on which interfaces they are looked for. Where it is not allowed, one
+//! line says so, and the conversation goes on.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use pnet::datalink;
+
+use crate::capture::Capture;
+use crate::event::Place;
+use crate::recorder::Recorder;
+
+/// Captures that run until this is dropped, or finished.
+#[derive(Default)]
+pub(super) struct Packets(Vec<Capture>);
+
+impl Packets {
+    /// Watches conversations with these servers, as a client.
+    pub(super) fn towards(servers: &[SocketAddr], recorder: &Recorder) -> Self {
+        let sources: Vec<IpAddr> = servers.iter().copied().filter_map(source).collect();
+        Self::on(&sources, servers, recorder)
+    }
+
+    /// Watches conversations with these addresses, as their server.
+    pub(super) fn at(own: &[SocketAddr], recorder: &Recorder) -> Self {
+        let addresses: Vec<IpAddr> = own.iter().map(SocketAddr::ip).collect();
+        Self::on(&addresses, own, recorder)
+    }
+
+    /// Watches every interface that has one of these addresses.
+    fn on(addresses: &[IpAddr], servers: &[SocketAddr], recorder: &Recorder) -> Self {
+        let ports: Vec<u16> = servers.iter().map(SocketAddr::port).collect();
+        let wire = recorder.at(Place::Wire);
+        let mut captures = Vec::new();
+        for interface in datalink::interfaces() {
+            let mut own = interface.ips.iter();
+            let is_used = addresses.iter().any(IpAddr::is_unspecified)
+                || own.any(|network| addresses.contains(&network.ip()));
+            if !(interface.is_up() && is_used) {
+                continue;
+            }
+            match Capture::start(&interface.name, &ports, &wire) {
+                Ok(capture) => captures.push(capture),
+                Err(error) => note!("packets are not shown: {error}"),
+            }
+        }
+        Self(captures)
+    }
+
+    /// Shows what has arrived, and says what has not been seen.
+    pub(super) fn finish(self) {
+        for capture in self.0 {
+            match capture.finish() {
+                Ok(0) => {}
+                Ok(missed) => note!("{missed} packets came too fast to be seen"),
+                Err(error) => note!("packets are not shown: {error}"),
+            }
+        }
+    }
+}
+
+/// The address that the kernel would send from (connect(2) on a datagram socket
+/// sends nothing).
+fn source(server: SocketAddr) -> Option<IpAddr> {
+    let any = if server.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(server).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}

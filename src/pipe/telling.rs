@@ -1,0 +1,92 @@
+//! What is told of a conversation: its steps, its bytes, the kernel's figures at
+//! its end (`TCP_INFO`), and how it was lost.
+//!
+//! Makes no event that nobody wants. Changes nothing of the conversation.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::error::{Error, Exit};
+use crate::event::{Figures, Talk, Told, Topic, Way, What};
+use crate::socket::Stream;
+
+/// What the kernel knows of a connection that lasted so long and moved so many
+/// bytes, sent and received.
+pub fn figures(stream: &Stream, lasted: Duration, (sent, received): (u64, u64)) -> Figures {
+    let counted = Figures {
+        lasted,
+        sent,
+        received,
+        ..Figures::default()
+    };
+    let Ok(info) = stream.info() else {
+        return counted;
+    };
+    Figures {
+        // The kernel counts the SYN, and in the end the FIN.
+        acknowledged: info
+            .bytes_acked
+            .map(|bytes| bytes.saturating_sub(1).min(sent)),
+        rtt: Some(info.rtt).filter(|rtt| !rtt.is_zero()),
+        min_rtt: info.min_rtt,
+        retransmitted: info.total_retransmits,
+        congestion_window: info.congestion_window,
+        send_mss: info.send_mss,
+        busy: info.busy,
+        receive_window_limited: info.receive_window_limited,
+        send_buffer_limited: info.send_buffer_limited,
+        ..counted
+    }
+}
+
+/// Tells something of a conversation, where anybody listens.
+pub fn tell(stream: &Stream, told: impl FnOnce() -> Told<'static>) {
+    let recorder = stream.recorder();
+    if recorder.wants(Topic::Talk) {
+        let socket = stream.name().clone();
+        let talk = Talk {
+            socket,
+            told: told(),
+        };
+        recorder.record(recorder.clock().now(), What::Talk(talk));
+    }
+}
+
+/// Shows bytes that went one way after `offset` others, where anybody looks.
+pub fn show(stream: &Stream, way: Way, offset: u64, bytes: &[u8]) {
+    let recorder = stream.recorder();
+    if recorder.wants(Topic::Chunk) {
+        let bytes = bytes.into();
+        let told = Told::Chunk { way, offset, bytes };
+        let socket = stream.name().clone();
+        recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));
+    }
+}
+
+pub(super) fn is_reset(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::ECONNRESET | Errno::EPIPE))
+}
+
+/// A connection that was lost, and what had come through.
+pub(super) fn lost(
+    operation: &str,
+    peer: SocketAddr,
+    error: io::Error,
+    figures: &Figures,
+) -> Error {
+    let received = figures.received;
+    let through = match figures.acknowledged {
+        Some(acknowledged) => format!(
+            "{acknowledged} of {} bytes sent had been acknowledged, {received} received",
+            figures.sent
+        ),
+        None => format!("{} bytes had been sent, {received} received", figures.sent),
+    };
+    Error::new(operation, peer, error)
+        .remedy(through)
+        .exiting(Exit::Network)
+}
