@@ -211,8 +211,9 @@ fn one(
 ) -> Result<Measured, Error> {
     let overflows = subject::overflows();
     let subject = Subject::start(server(model, None))?;
+    let fresh = subject.snapshot();
     load::warm(subject.address)?;
-    let before = subject.snapshot();
+    let before = subject.settled(&fresh);
     let mut crowd = Crowd::gather(subject.address, config.clients)?;
     let full = subject.snapshot();
     let idle = crowd.exchange(1, config.messages.max(100), EXCHANGE)?;

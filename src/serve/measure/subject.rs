@@ -93,6 +93,22 @@ impl Subject {
         snapshot
     }
 
+    /// How it is once the thread or the process of a client who has left is gone
+    /// too, so that it has no more of them than when it was fresh; or how it is
+    /// after a while, where it had not begun all its own by then.
+    pub(super) fn settled(&self, fresh: &Snapshot) -> Snapshot {
+        const GLANCE: Duration = Duration::from_millis(5);
+        let mut now = self.snapshot();
+        for _ in 0..100 {
+            if now.threads <= fresh.threads {
+                break;
+            }
+            std::thread::sleep(GLANCE);
+            now = self.snapshot();
+        }
+        now
+    }
+
     /// Asks it to end; what it counted.
     pub(super) fn end(mut self) -> Result<Ended, Error> {
         let failed = |error| Error::new("end", "a server that was measured", error);

@@ -6,11 +6,9 @@
 //! resolver may wait, and have threads of their own.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -18,10 +16,10 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::Happening;
+use super::inbox::{Console, Inbox, News};
 use super::lines::Lines;
 use super::order::Order;
 use super::roster::{Handle, Roster};
-use crate::address::name_of;
 use crate::error::{Error, errno_name};
 use crate::serve::door::{Door, Knock, PAUSE};
 use crate::serve::{Entrance, Terms};
@@ -37,16 +35,6 @@ const QUEUE: usize = 64 << 10;
 const BUFFER: usize = 16 << 10;
 /// Reads of one client before it is another's turn.
 const TURN: usize = 16;
-/// Orders and names that may wait to be seen to.
-const BACKLOG: usize = 64;
-
-/// Where orders come from, and how they are read.
-pub struct Console {
-    /// The lines.
-    pub lines: Box<dyn BufRead + Send>,
-    /// What one of them means.
-    pub read: fn(&str) -> Result<Option<Order>, String>,
-}
 
 /// Hosts clients until the stop is asked for or an order says so. Every
 /// happening goes to `tell` with its time since the start; told that nobody
@@ -61,8 +49,9 @@ pub fn host(
     let doors: Vec<Door<'_>> = doors.map(|listener| Door::new(listener, terms)).collect();
     let failed = |error| doors[0].failure("epoll", error);
     let mut host = Host::open(&doors, terms, tell).map_err(failed)?;
-    host.listen_to(console)
-        .and_then(|()| host.ask_for_names())
+    host.inbox
+        .listen_to(console)
+        .and_then(|()| host.inbox.ask_for_names())
         .map_err(|error| Error::new("start a thread for", "the console", error))?;
     while !host.is_over && !terms.stop.is_asked() {
         host.turn(&doors).map_err(failed)??;
@@ -78,12 +67,6 @@ struct Guest {
     queue: Vec<u8>,
 }
 
-/// What comes from the other threads.
-enum News {
-    Order(Result<Order, String>),
-    Name(Handle, String),
-}
-
 struct Host<'a> {
     poll: Poll,
     roster: Roster,
@@ -93,10 +76,7 @@ struct Host<'a> {
     /// Doors at which somebody may wait, by their number.
     awaited: Vec<usize>,
     rest: Option<Instant>,
-    news: (SyncSender<News>, Receiver<News>),
-    waker: Arc<Waker>,
-    /// Addresses whose names are wanted.
-    names: Option<SyncSender<(Handle, SocketAddr)>>,
+    inbox: Inbox,
     began: Instant,
     tell: &'a mut dyn FnMut(Duration, &Happening) -> io::Result<()>,
     told: io::Result<()>,
@@ -118,7 +98,7 @@ impl<'a> Host<'a> {
         }
         let stop = terms.stop.as_fd().as_raw_fd();
         registry.register(&mut SourceFd(&stop), STOP, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(registry, NEWS)?);
+        let inbox = Inbox::open(Waker::new(registry, NEWS)?);
         Ok(Self {
             poll,
             roster: Roster::new(terms.most),
@@ -126,57 +106,12 @@ impl<'a> Host<'a> {
             due: Vec::new(),
             awaited: Vec::new(),
             rest: None,
-            news: sync_channel(BACKLOG),
-            waker,
-            names: None,
+            inbox,
             began: Instant::now(),
             tell,
             told: Ok(()),
             is_over: false,
         })
-    }
-
-    /// Reads the console on a thread of its own. At its end the server goes on:
-    /// whoever started it in the background gave it none.
-    fn listen_to(&self, console: Console) -> io::Result<()> {
-        let (news, waker) = (self.news.0.clone(), Arc::clone(&self.waker));
-        let Console { mut lines, read } = console;
-        let listen = move || {
-            let mut line = Vec::new();
-            while matches!(lines.read_until(b'\n', &mut line), Ok(1..)) {
-                let order = read(String::from_utf8_lossy(&line).trim_end()).transpose();
-                line.clear();
-                let Some(order) = order else {
-                    continue;
-                };
-                if news.send(News::Order(order)).is_err() || waker.wake().is_err() {
-                    return;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("console".into());
-        thread.spawn(listen).map(drop)
-    }
-
-    /// Asks for the names of addresses on a thread of its own: the resolver may
-    /// take its time. While many wait, those who come go without.
-    fn ask_for_names(&mut self) -> io::Result<()> {
-        let (ask, asked) = sync_channel::<(Handle, SocketAddr)>(BACKLOG);
-        let (news, waker) = (self.news.0.clone(), Arc::clone(&self.waker));
-        let look_up = move || {
-            for (handle, address) in asked {
-                let Some(name) = name_of(address) else {
-                    continue;
-                };
-                if news.send(News::Name(handle, name)).is_err() || waker.wake().is_err() {
-                    return;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("names".into());
-        thread.spawn(look_up)?;
-        self.names = Some(ask);
-        Ok(())
     }
 
     /// Sleeps until something is to be done, and does it.
@@ -205,7 +140,7 @@ impl<'a> Host<'a> {
         for handle in std::mem::take(&mut self.due) {
             self.attend(handle);
         }
-        while let Ok(news) = self.news.1.try_recv() {
+        while let Some(news) = self.inbox.next() {
             match news {
                 News::Order(Ok(order)) => self.obey(order),
                 News::Order(Err(why)) => self.tell(&Happening::Misunderstood { why }),
@@ -280,9 +215,8 @@ impl<'a> Host<'a> {
         });
         if let Err(error) = watched {
             self.part(handle, &errno_name(&error));
-        } else if let Some(names) = &self.names {
-            // No room: it goes without a name.
-            let _ = names.try_send((handle, address));
+        } else {
+            self.inbox.ask_for_name(handle, address);
         }
     }
 

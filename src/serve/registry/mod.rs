@@ -13,6 +13,7 @@
 //! ```
 
 mod host;
+mod inbox;
 mod lines;
 mod order;
 mod roster;
@@ -21,7 +22,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-pub use host::{Console, host};
+pub use host::host;
+pub use inbox::Console;
 pub use lines::Lines;
 pub use order::{HELP, Order};
 pub use roster::{Client, Counts, Handle, Roster};
