@@ -360,7 +360,10 @@ impl Mailbox {
             queued = Some(error);
         }
         let headers = if is_v4 { 28 } else { 48 };
-        match queued.map(|(error, _)| error.info).filter(|_| length <= largest) {
+        match queued
+            .map(|(error, _)| error.info)
+            .filter(|_| length <= largest)
+        {
             Some(mtu) => failure.remedy(format!(
                 "the path's MTU is {mtu}: without fragments a datagram carries at most {} bytes",
                 i64::from(mtu) - headers
