@@ -204,6 +204,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::socket::icmp::IpOptions;
 
     #[derive(Debug, Parser)]
     struct Command {
@@ -249,6 +250,13 @@ mod tests {
     fn zero_seconds_mean_no_limit() {
         let config = parse("-W 0 -w 0 h").unwrap().config(target());
         assert_eq!((config.plan.linger, config.plan.deadline), (None, None));
+    }
+
+    #[test]
+    fn without_a_host_there_are_no_hops() {
+        let args = parse("--link -T tsprespec").unwrap();
+        let options = args.options().unwrap().ip_options;
+        assert_eq!(options, Some(IpOptions::TimesAt(Vec::new())));
     }
 
     #[test]

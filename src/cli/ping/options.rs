@@ -188,7 +188,8 @@ impl Args {
 
     /// The hops of `tsprespec`.
     fn hops(&self) -> Result<Vec<Ipv4Addr>, Error> {
-        let (_, hops) = self.hosts.split_last().unwrap_or((&self.hosts[0], &[]));
+        // None is typed where --link names the target.
+        let hops = self.hosts.split_last().map_or(&[][..], |(_, hops)| hops);
         if hops.len() > MOST_HOPS {
             let cause = "there is room for the times of at most four hops";
             return Err(Error::new("-T tsprespec", hops.join(" "), cause));
