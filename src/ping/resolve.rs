@@ -184,9 +184,17 @@ fn without_port(mut address: SocketAddr) -> SocketAddr {
 
 /// Whether `host` is an address as `inet_aton(3)` or IPv6 spells it.
 fn is_literal(host: &str) -> bool {
-    host.contains(':')
-        || (host.contains(|c: char| c.is_ascii_digit())
-            && host.chars().all(|c| c.is_ascii_digit() || c == '.'))
+    host.contains(':') || (host.split('.').count() <= 4 && host.split('.').all(is_number))
+}
+
+/// Whether `part` is a part of what `inet_aton(3)` reads: decimal, octal or hex.
+fn is_number(part: &str) -> bool {
+    let (digits, is_digit): (_, fn(&u8) -> bool) =
+        match part.strip_prefix("0x").or(part.strip_prefix("0X")) {
+            Some(hex) => (hex, u8::is_ascii_hexdigit),
+            None => (part, u8::is_ascii_digit),
+        };
+    !digits.is_empty() && digits.as_bytes().iter().all(is_digit)
 }
 
 #[cfg(test)]
@@ -198,7 +206,19 @@ mod tests {
         for host in ["127.0.0.1", "127.1", "0", "::1", "fe80::1%eth0", "fd77::2"] {
             assert!(is_literal(host), "{host}");
         }
-        for host in ["localhost", "1.example", "example", "", "."] {
+        for host in ["0x7f000001", "0X7f.1", "0177.0.0.1"] {
+            assert!(is_literal(host), "{host}");
+        }
+        for host in [
+            "localhost",
+            "1.example",
+            "example",
+            "",
+            ".",
+            "0x",
+            "1.",
+            "1.2.3.4.5",
+        ] {
             assert!(!is_literal(host), "{host}");
         }
     }
