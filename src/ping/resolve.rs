@@ -11,7 +11,9 @@ use nix::errno::Errno;
 use nix::libc;
 
 use crate::error::Error;
+use crate::event::EchoAddress;
 use crate::flow::Family;
+use crate::ping::outbox::named_zone;
 use crate::ping::way::{Found, Reach, Way};
 use crate::socket::icmp::Options;
 
@@ -141,7 +143,7 @@ fn unknown_host(host: &str, family: Option<Family>, cause: LookupError) -> Error
 }
 
 fn no_route(address: SocketAddr, errno: Errno) -> Error {
-    let error = Error::new("connect", address.ip().to_string(), errno);
+    let error = Error::new("connect", named_zone(address).to_string(), errno);
     match errno {
         Errno::EINVAL if is_link_local(address.ip()) => error.remedy(format!(
             "a link-local address needs an interface: {}%eth0",
@@ -156,7 +158,9 @@ fn no_route(address: SocketAddr, errno: Errno) -> Error {
             error.remedy("no interface has the address that -I gives; see `ip address`")
         }
         Errno::ENETUNREACH | Errno::EHOSTUNREACH => {
-            error.remedy(format!("see `ip route get {}`", address.ip()))
+            let EchoAddress { ip, zone } = named_zone(address);
+            let way = zone.map_or(String::new(), |zone| format!(" oif {zone}"));
+            error.remedy(format!("see `ip route get {ip}{way}`"))
         }
         _ => error,
     }
@@ -199,6 +203,8 @@ fn is_number(part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV6;
+
     use super::*;
 
     #[test]
@@ -246,6 +252,16 @@ mod tests {
         let no_scope = no_route("[fe80::1]:0".parse().unwrap(), Errno::EINVAL);
         let remedy = "; a link-local address needs an interface: fe80::1%eth0";
         assert!(no_scope.to_string().ends_with(remedy), "{no_scope}");
+    }
+
+    #[test]
+    fn a_way_that_is_not_there_is_named_with_its_interface() {
+        // The loopback device has the same index in every namespace.
+        let loopback = SocketAddrV6::new("fe80::1".parse().unwrap(), 0, 0, 1);
+        let words = no_route(loopback.into(), Errno::ENETUNREACH).to_string();
+        assert!(words.starts_with("connect fe80::1%lo: "), "{words}");
+        let remedy = "; see `ip route get fe80::1 oif lo`";
+        assert!(words.ends_with(remedy), "{words}");
     }
 
     #[test]
