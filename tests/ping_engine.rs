@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
 use socklab::event::{Echo, EchoCause, EchoJudgement, EchoRequest, Event, Recording};
-use socklab::event::{Sink, Topic, What};
+use socklab::event::{Silence, Sink, Topic, What};
 use socklab::flow::Family;
 use socklab::packet::checksum::checksum;
 use socklab::ping::{
@@ -111,6 +111,23 @@ fn a_request_the_kernel_does_not_send_is_told_once() {
         (outcome.summary.transmitted, outcome.summary.errors),
         (1, 1)
     );
+}
+
+#[test]
+fn the_replies_to_a_large_preload_do_not_fill_the_receive_buffer() {
+    if !privileged() {
+        return;
+    }
+    for family in FAMILIES {
+        let outcome = in_own_namespace("ip link set lo up", move || {
+            let mut config = one_probe(family, 56, Duration::from_secs(10));
+            (config.plan.preload, config.plan.count) = (20_000, Some(20_000));
+            let socket = ping::open(family).unwrap();
+            run(&config, &socket, &Silence)
+        });
+        let summary = outcome.summary;
+        assert_eq!((summary.transmitted, summary.received), (20_000, 20_000));
+    }
 }
 
 /// Holds each run up after its request until a reply is there.

@@ -11,7 +11,9 @@ use nix::errno::Errno;
 use nix::libc;
 
 use crate::error::Error;
+use crate::event::EchoAddress;
 use crate::flow::Family;
+use crate::ping::outbox::named_zone;
 use crate::ping::way::{Found, Reach, Way};
 use crate::socket::icmp::Options;
 
@@ -141,7 +143,7 @@ fn unknown_host(host: &str, family: Option<Family>, cause: LookupError) -> Error
 }
 
 fn no_route(address: SocketAddr, errno: Errno) -> Error {
-    let error = Error::new("connect", address.ip().to_string(), errno);
+    let error = Error::new("connect", named_zone(address).to_string(), errno);
     match errno {
         Errno::EINVAL if is_link_local(address.ip()) => error.remedy(format!(
             "a link-local address needs an interface: {}%eth0",
@@ -156,7 +158,9 @@ fn no_route(address: SocketAddr, errno: Errno) -> Error {
             error.remedy("no interface has the address that -I gives; see `ip address`")
         }
         Errno::ENETUNREACH | Errno::EHOSTUNREACH => {
-            error.remedy(format!("see `ip route get {}`", address.ip()))
+            let EchoAddress { ip, zone } = named_zone(address);
+            let way = zone.map_or(String::new(), |zone| format!(" oif {zone}"));
+            error.remedy(format!("see `ip route get {ip}{way}`"))
         }
         _ => error,
     }
@@ -184,13 +188,23 @@ fn without_port(mut address: SocketAddr) -> SocketAddr {
 
 /// Whether `host` is an address as `inet_aton(3)` or IPv6 spells it.
 fn is_literal(host: &str) -> bool {
-    host.contains(':')
-        || (host.contains(|c: char| c.is_ascii_digit())
-            && host.chars().all(|c| c.is_ascii_digit() || c == '.'))
+    host.contains(':') || (host.split('.').count() <= 4 && host.split('.').all(is_number))
+}
+
+/// Whether `part` is a part of what `inet_aton(3)` reads: decimal, octal or hex.
+fn is_number(part: &str) -> bool {
+    let (digits, is_digit): (_, fn(&u8) -> bool) =
+        match part.strip_prefix("0x").or(part.strip_prefix("0X")) {
+            Some(hex) => (hex, u8::is_ascii_hexdigit),
+            None => (part, u8::is_ascii_digit),
+        };
+    !digits.is_empty() && digits.as_bytes().iter().all(is_digit)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV6;
+
     use super::*;
 
     #[test]
@@ -198,7 +212,19 @@ mod tests {
         for host in ["127.0.0.1", "127.1", "0", "::1", "fe80::1%eth0", "fd77::2"] {
             assert!(is_literal(host), "{host}");
         }
-        for host in ["localhost", "1.example", "example", "", "."] {
+        for host in ["0x7f000001", "0X7f.1", "0177.0.0.1"] {
+            assert!(is_literal(host), "{host}");
+        }
+        for host in [
+            "localhost",
+            "1.example",
+            "example",
+            "",
+            ".",
+            "0x",
+            "1.",
+            "1.2.3.4.5",
+        ] {
             assert!(!is_literal(host), "{host}");
         }
     }
@@ -226,6 +252,16 @@ mod tests {
         let no_scope = no_route("[fe80::1]:0".parse().unwrap(), Errno::EINVAL);
         let remedy = "; a link-local address needs an interface: fe80::1%eth0";
         assert!(no_scope.to_string().ends_with(remedy), "{no_scope}");
+    }
+
+    #[test]
+    fn a_way_that_is_not_there_is_named_with_its_interface() {
+        // The loopback device has the same index in every namespace.
+        let loopback = SocketAddrV6::new("fe80::1".parse().unwrap(), 0, 0, 1);
+        let words = no_route(loopback.into(), Errno::ENETUNREACH).to_string();
+        assert!(words.starts_with("connect fe80::1%lo: "), "{words}");
+        let remedy = "; see `ip route get fe80::1 oif lo`";
+        assert!(words.ends_with(remedy), "{words}");
     }
 
     #[test]

@@ -44,9 +44,11 @@ const LONGEST_SECONDS: f64 = 2_147_483.0;
 #[command(
     // `--mtu` finds the path's.
     mut_arg("link_mtu", |link| link.long("link-mtu")),
-    override_usage = "socklab ping [OPTIONS] <HOST>\n       \
-        socklab ping [OPTIONS] <HOST | NETWORK>...\n       \
-        socklab ping [OPTIONS] --link [SPEC]",
+    override_usage = "\
+socklab ping [OPTIONS] <HOST>
+       socklab ping [OPTIONS] <HOST|NETWORK>... [--file FILE] [--range FIRST LAST]
+       socklab ping [OPTIONS] --trace|--mtu <HOST>
+       socklab ping [OPTIONS] --link [SPEC]",
     after_help = "\
 Examples:
   socklab ping localhost -c 3         three requests
@@ -56,6 +58,7 @@ Examples:
   socklab ping -ODc 60 HOST           a stamped log with what has no answer
   socklab ping --trace HOST           every router on the way, and what it says
   socklab ping --mtu -v HOST          the largest packet that gets there, and why
+  socklab ping --file FILE --loop     all of a file's hosts, once a second each
   socklab ping --link -c 3 --hex      a raw socket without root, in hex
   socklab ping --link 'delay 20ms 5ms loss 10%' -c 9
   socklab ping --link -c 3 --json     every event, the result last
@@ -68,10 +71,10 @@ Examples:
     reason = "each is a flag that is typed"
 )]
 pub struct Args {
-    /// Names or addresses
+    /// Names, addresses, or networks such as 10.0.0.0/24
     #[arg(value_name = "HOST", required_unless_present_any = ["link", "file", "range"])]
     pub hosts: Vec<String>,
-    /// Stop after this many replies
+    /// Stop after this many replies; of many targets, send each so many requests
     #[arg(short, value_name = "COUNT", value_parser = whole(1, i64::MAX as u64), allow_negative_numbers = true, display_order = 7, help_heading = options::PACE)]
     pub count: Option<u64>,
     /// Seconds from one request to the next; fractions allowed [default: 1, with -f 0]
@@ -224,6 +227,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::socket::icmp::IpOptions;
 
     #[derive(Debug, Parser)]
     struct Command {
@@ -263,6 +267,13 @@ mod tests {
         assert_eq!(config.payload_bytes, 100);
         assert_eq!((args.ttl, args.family()), (Some(9), Some(Family::Ipv4)));
         assert!(args.quiet);
+    }
+
+    #[test]
+    fn without_a_host_there_are_no_hops() {
+        let args = parse("--link -T tsprespec").unwrap();
+        let options = args.options().unwrap().ip_options;
+        assert_eq!(options, Some(IpOptions::TimesAt(Vec::new())));
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub struct PingOptions {
     #[arg(short, display_order = 9, help_heading = ROUTE)]
     pub debug: bool,
     /// Interface to use, or address to send from; may be given twice, for both
-    #[arg(short = 'I', value_name = "INTERFACE", display_order = 16, help_heading = ROUTE)]
+    #[arg(short = 'I', value_name = "INTERFACE", value_parser = interface, display_order = 16, help_heading = ROUTE)]
     pub interface: Vec<String>,
     /// Multicast requests do not come back to this host
     #[arg(short = 'L', display_order = 18, help_heading = ROUTE)]
@@ -188,7 +188,8 @@ impl Args {
 
     /// The hops of `tsprespec`.
     fn hops(&self) -> Result<Vec<Ipv4Addr>, Error> {
-        let (_, hops) = self.hosts.split_last().unwrap_or((&self.hosts[0], &[]));
+        // None is typed where --link names the target.
+        let hops = self.hosts.split_last().map_or(&[][..], |(_, hops)| hops);
         if hops.len() > MOST_HOPS {
             let cause = "there is room for the times of at most four hops";
             return Err(Error::new("-T tsprespec", hops.join(" "), cause));
@@ -253,6 +254,13 @@ pub(super) fn shortest_interval() -> Duration {
     }
 }
 
+fn interface(typed: &str) -> Result<String, String> {
+    if typed.is_empty() || typed.ends_with('%') {
+        return Err("the interface is empty; see `ip link`".to_owned());
+    }
+    Ok(typed.to_owned())
+}
+
 fn pattern(typed: &str) -> Result<Pattern, String> {
     let digits = typed.as_bytes();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -313,6 +321,14 @@ mod tests {
         for typed in ["", "0x1", "xyz", "-1", "é"] {
             assert!(pattern(typed).is_err(), "{typed}");
         }
+    }
+
+    #[test]
+    fn an_interface_has_a_name() {
+        for typed in ["lo", "::1", "fe80::1%lo"] {
+            assert_eq!(interface(typed), Ok(typed.to_owned()));
+        }
+        assert!(interface("").is_err() && interface("fe80::1%").is_err());
     }
 
     #[test]

@@ -33,13 +33,13 @@ Examples:
   socklab udp connect --broadcast 255.255.255.255 5073
   socklab udp connect --interface eth0 --ttl 4 239.1.2.3 5073")]
 pub(super) struct ConnectArgs {
-    /// HOST PORT, HOST:PORT, [IPv6]:PORT or NAME:SERVICE; the port is 5073
+    /// HOST PORT, HOST:PORT, `[IPv6]:PORT` or NAME:SERVICE; the port is 5073
     /// where none is given
     #[arg(num_args = 0..=2, value_name = "ENDPOINT",
           allow_negative_numbers = true)]
     endpoint: Vec<String>,
 
-    /// From this address, [ADDRESS:]PORT or ADDRESS
+    /// From this address, `[ADDRESS:]PORT` or ADDRESS
     #[arg(short, long, value_name = "ENDPOINT")]
     source: Option<String>,
 

@@ -41,7 +41,7 @@ Examples:
     reason = "each is a flag that is typed"
 )]
 pub(super) struct ListenArgs {
-    /// [ADDRESS:]PORT, or ADDRESS PORT; the port is 5073 where none is given
+    /// `[ADDRESS:]PORT`, or ADDRESS PORT; the port is 5073 where none is given
     #[arg(num_args = 0..=2, value_name = "ENDPOINT", allow_negative_numbers = true)]
     endpoint: Vec<String>,
 
@@ -92,7 +92,7 @@ pub(super) struct ListenArgs {
     max_peers: usize,
 
     /// Become a member of a multicast group, and hear nothing else that is
-    /// multicast: GROUP[@INTERFACE][/SOURCE]; repeat for more
+    /// multicast: `GROUP[@INTERFACE][/SOURCE]`; repeat for more
     #[arg(long, value_name = "GROUP")]
     join: Vec<String>,
 

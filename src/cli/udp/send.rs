@@ -27,7 +27,7 @@ Examples:
   socklab udp send HOST:5073 --file FILE --block 1400 --rate 1000
   socklab udp send 239.1.2.3:5073 --interface eth0 --ttl 4 -M 'to all members'")]
 pub(super) struct SendArgs {
-    /// HOST:PORT, [IPv6]:PORT or NAME:SERVICE; the port is 5073 where none is
+    /// HOST:PORT, `[IPv6]:PORT` or NAME:SERVICE; the port is 5073 where none is
     /// given
     #[arg(required = true, value_name = "ENDPOINT")]
     peers: Vec<String>,

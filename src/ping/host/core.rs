@@ -523,6 +523,10 @@ impl Core {
 
     fn advance(&mut self, now: Instant) {
         self.slot += 1;
+        if self.slot < self.plan.preload {
+            // It is due whenever its turn comes.
+            return;
+        }
         let late = now.saturating_duration_since(self.grid(self.slot));
         if late >= CATCH_UP && !self.plan.interval.is_zero() {
             let passed = late.as_nanos().div_ceil(self.plan.interval.as_nanos());

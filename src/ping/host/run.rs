@@ -17,6 +17,10 @@ use crate::ping::names::Names;
 use crate::ping::{Signals, Target};
 use crate::socket::icmp::IcmpSocket;
 
+/// So many batches go out before what came back is taken: replies to more would
+/// not fit into the receive buffer that anyone gets.
+const MOST_BATCHES: usize = 4;
+
 /// What to ping, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -139,12 +143,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// All probes that are due, many in one system call.
+    /// The probes that are due, many in one system call, and of a large preload
+    /// not all before what came back is taken.
     fn send_if_due(&mut self) {
         let now = Instant::now();
-        while self.collect_due(now) {
+        for _ in 0..MOST_BATCHES {
+            if !self.collect_due(now) {
+                return;
+            }
             self.flush();
         }
+        while self.receive(Ready::ALL) {}
     }
 
     /// Up to a batch of probes that are due; whether there is one.

@@ -24,6 +24,12 @@ pub fn read_file(path: &Path, each: impl FnMut(Spec)) -> Result<(), Error> {
 pub fn read(name: &str, lines: impl BufRead, mut each: impl FnMut(Spec)) -> Result<(), Error> {
     for (place, line) in lines.lines().enumerate() {
         let line = line.map_err(|cause| Error::new("read", name, cause))?;
+        // Some editors begin a file with a byte order mark.
+        let line = if place == 0 {
+            line.trim_start_matches('\u{feff}')
+        } else {
+            &line
+        };
         let Some(operand) = line.split_whitespace().next() else {
             continue;
         };
@@ -57,6 +63,12 @@ mod tests {
             .map(|name| Spec::Name(name.to_owned()))
             .into();
         assert_eq!(specs(text), Ok(names));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_name() {
+        let names = vec![Spec::Name("one.example".to_owned())];
+        assert_eq!(specs("\u{feff}one.example\n".as_bytes()), Ok(names));
     }
 
     #[test]

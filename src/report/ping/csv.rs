@@ -10,7 +10,7 @@
 //! | `number`, `icmp_sequence` | the request's number from 1, and its low 16 bits; empty where an error does not tell |
 //! | `from` | who answered, or sent the error; empty where nobody did |
 //! | `ttl`, `message_bytes` | of a reply |
-//! | `rtt_ns` | from the send call to the arrival in the kernel |
+//! | `rtt_ns` | from when the kernel says that the request left, or else from the send call, to the arrival in the kernel |
 //! | `rtt_user_ns` | from the send call until the receive call returned |
 //! | `rtt_kernel_ns` | from the kernel's stamp of the departure to that of the arrival; empty where it gave none |
 //! | `out_of_order` | `true` or `false`, of a reply |

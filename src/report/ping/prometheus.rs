@@ -185,7 +185,8 @@ impl Families {
         };
         let buckets = HistogramOpts::new(
             "socklab_ping_rtt_seconds",
-            "Round trips from the send call to the reply's arrival in the kernel.",
+            "Round trips up to the reply's arrival in the kernel, from when the kernel says that \
+             the request left, or else from the send call.",
         );
         let round_trips = HistogramVec::new(buckets.buckets(BUCKETS.to_vec()), &HOST)?;
         registry.register(Box::new(round_trips.clone()))?;

@@ -391,6 +391,20 @@ fn the_preload_goes_out_at_once_and_then_one_an_interval() {
 }
 
 #[test]
+fn a_preload_that_takes_long_to_send_is_sent_whole() {
+    let start = Instant::now();
+    let plan = Plan {
+        preload: 3,
+        ..count(5)
+    };
+    let mut core = Core::new(plan, WIDTH, start);
+    for late in [0, 40, 80] {
+        assert!(core.poll_transmit(start + ms(late)).is_some());
+    }
+    assert_eq!(core.next_deadline(), Some(start + ms(1000)));
+}
+
+#[test]
 fn without_an_interval_the_preload_bounds_what_is_under_way() {
     let start = Instant::now();
     let plan = Plan {
