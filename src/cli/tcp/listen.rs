@@ -51,11 +51,11 @@ pub(super) struct Args {
 
     /// Let in only clients of this network, such as 192.0.2.0/24; repeat for
     /// more
-    #[arg(long, value_name = "CIDR", conflicts_with = "model")]
+    #[arg(long, value_name = "CIDR")]
     allow: Vec<Network>,
 
     /// Send away clients of this network, whatever is allowed; repeat for more
-    #[arg(long, value_name = "CIDR", conflicts_with = "model")]
+    #[arg(long, value_name = "CIDR")]
     deny: Vec<Network>,
 
     /// Give up when nobody has been there for so long; seconds, or with a unit
