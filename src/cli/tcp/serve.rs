@@ -21,7 +21,7 @@ use crate::tcp::listen::{Listen, Stack};
 
 /// The listener's options that are about one conversation, or about telling its
 /// steps: a server of many does neither.
-const CONVERSATIONS: [&str; 11] = [
+const CONVERSATIONS: [&str; 12] = [
     "keep_open",
     "max_connections",
     "listen_timeout",
@@ -32,6 +32,7 @@ const CONVERSATIONS: [&str; 11] = [
     "options",
     "verbose",
     "trace",
+    "packets",
     "json",
 ];
 
