@@ -46,10 +46,10 @@ fn of_one(host: Host<'_>, style: &Style) -> Vec<Line> {
     };
     if let Some(figures) = summary.round_trips {
         say("round trips", &percentiles(&figures));
-        say(
-            "jitter",
-            &format!("{} (RFC 3550)", duration(figures.jitter)),
-        );
+        if summary.received > 1 {
+            let jitter = duration(figures.jitter);
+            say("jitter", &format!("{jitter} (RFC 3550)"));
+        }
     }
     say("loss", &loss(summary));
     if summary.received > 1 {

@@ -143,7 +143,7 @@ mod tests {
     fn the_time_is_written_as_the_rfc_has_it() {
         for (seconds, text) in [
             (0, "Thursday, January 1, 1970 00:00:00-UTC\r\n"),
-            (383_247_463, "Tuesday, February 23, 1982 17:37:43-UTC\r\n"),
+            (383_247_463, "Monday, February 22, 1982 17:37:43-UTC\r\n"),
             (951_782_400, "Tuesday, February 29, 2000 00:00:00-UTC\r\n"),
             (
                 1_795_226_399,

@@ -219,8 +219,9 @@ impl<'h> Group<'h> {
             let began = [32, 64, 128, 255].into_iter().find(|&began| began >= ttl)?;
             let back = began - ttl + 1;
             (back != hop).then(|| {
+                let hops = if back == 1 { "hop" } else { "hops" };
                 format!(
-                    "came back with TTL {ttl}, probably of {began}: over {back} hops, not {hop}"
+                    "came back with TTL {ttl}, probably of {began}: over {back} {hops}, not {hop}"
                 )
             })
         });
