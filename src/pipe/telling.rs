@@ -79,13 +79,15 @@ pub(super) fn lost(
     figures: &Figures,
 ) -> Error {
     let received = figures.received;
-    let through = match figures.acknowledged {
-        Some(acknowledged) => format!(
-            "{acknowledged} of {} bytes sent had been acknowledged, {received} received",
+    let sent = match figures.acknowledged {
+        _ if figures.sent == 0 => "nothing had been sent".into(),
+        Some(count) => format!(
+            "{count} of {} bytes sent had been acknowledged",
             figures.sent
         ),
-        None => format!("{} bytes had been sent, {received} received", figures.sent),
+        None => format!("{} bytes had been sent", figures.sent),
     };
+    let through = format!("{sent}, {received} received");
     Error::new(operation, peer, error)
         .remedy(through)
         .exiting(Exit::Network)
