@@ -3,7 +3,7 @@
 //!
 //! `demonstration` plays between two hosts of its own; [`connect`] speaks with
 //! one peer, [`listen`] with whoever writes, [`send`](mod@send) to many. A
-//! [`mailbox`] is the socket of all three. Engines never print: what is said
+//! `mailbox` is the socket of all three. Engines never print: what is said
 //! leaves as events, and the conversation's bytes through a writer.
 
 pub mod check;
