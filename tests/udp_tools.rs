@@ -734,3 +734,40 @@ fn groups_are_heard_across_the_link() {
         }
     }
 }
+
+#[test]
+fn everybody_on_the_wire_hears_a_broadcast_that_is_allowed() {
+    let Some(link) = link() else { return };
+    let (client, server) = (link.client(), link.server());
+    let everybody = "255.255.255.255";
+    let ended = udp(
+        client,
+        &[
+            "connect",
+            "-W",
+            "0",
+            "--opt",
+            "bindtodevice=wire0",
+            everybody,
+        ],
+        "x",
+    );
+    assert!(
+        ended.err.contains("(EACCES); is that a broadcast address?"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(ended.status.code(), Some(2));
+    let listener = Running::listening(server, &["-4", "--echo", "--count", "1"]);
+    let arguments = [
+        "connect",
+        "-c1",
+        "--broadcast",
+        "--opt",
+        "bindtodevice=wire0",
+        everybody,
+    ];
+    let ended = udp(client, &arguments, "everybody?");
+    assert_eq!(ended.out, "everybody?", "{}", ended.err);
+    assert!(listener.ended().status.success());
+}

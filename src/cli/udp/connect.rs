@@ -35,8 +35,7 @@ Examples:
 pub(super) struct ConnectArgs {
     /// HOST PORT, HOST:PORT, `[IPv6]:PORT` or NAME:SERVICE; the port is 5073
     /// where none is given
-    #[arg(num_args = 0..=2, value_name = "ENDPOINT",
-          allow_negative_numbers = true)]
+    #[arg(num_args = 0..=2, value_name = "ENDPOINT")]
     endpoint: Vec<String>,
 
     /// From this address, `[ADDRESS:]PORT` or ADDRESS

@@ -42,7 +42,7 @@ Examples:
 )]
 pub(super) struct ListenArgs {
     /// `[ADDRESS:]PORT`, or ADDRESS PORT; the port is 5073 where none is given
-    #[arg(num_args = 0..=2, value_name = "ENDPOINT", allow_negative_numbers = true)]
+    #[arg(num_args = 0..=2, value_name = "ENDPOINT")]
     endpoint: Vec<String>,
 
     /// Send each datagram back (RFC 862)

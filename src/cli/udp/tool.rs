@@ -231,6 +231,7 @@ impl ToolArgs {
             Arc::new(Chosen {
                 lines: JsonLines::new(io::stderr(), interrupt.flag()),
                 calls: self.trace,
+                datagrams: self.trace || wanted == Wanted::Datagrams,
             })
         });
         let style = colour.style_of(Stream::Err);
@@ -267,15 +268,20 @@ impl ToolArgs {
     }
 }
 
-/// JSON Lines on standard error, with or without the calls.
+/// JSON Lines on standard error, with or without each call and each datagram.
 struct Chosen {
     lines: JsonLines<Stderr>,
     calls: bool,
+    datagrams: bool,
 }
 
 impl Sink for Chosen {
     fn wants(&self, topic: Topic) -> bool {
-        topic != Topic::Call || self.calls
+        match topic {
+            Topic::Call => self.calls,
+            Topic::Datagram => self.datagrams,
+            _ => true,
+        }
     }
 
     fn record(&self, event: &Event<'_>) {
