@@ -19,11 +19,13 @@ mod interrupt;
 mod lab;
 mod link;
 mod output;
+mod packets;
 mod page;
 mod ping;
 mod place;
 mod schedule;
 mod tcp;
+mod telling;
 mod udp;
 mod verdict;
 

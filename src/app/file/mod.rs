@@ -1,0 +1,3 @@
+//! File transfer: sender and receiver.
+//!
+//! Owns the sockets and the files; what is said is the protocol's.

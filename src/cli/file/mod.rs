@@ -1,0 +1,3 @@
+//! `socklab file`, as typed.
+//!
+//! Owns no socket: those are the engine's.

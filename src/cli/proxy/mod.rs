@@ -1,0 +1,3 @@
+//! `socklab proxy`, as typed.
+//!
+//! Owns no socket: those are the engine's.

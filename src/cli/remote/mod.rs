@@ -1,0 +1,3 @@
+//! `socklab remote`, as typed.
+//!
+//! Owns no socket: those are the engine's.
