@@ -106,7 +106,7 @@ impl Shown<'_> {
     fn churn(&self) -> Sheet {
         Sheet {
             title: "Connections opened, used once and closed".into(),
-            head: head(&["connections", "failed", "queue overflows", "by worker"]),
+            head: head(&["connections", "failed", "queue", "overflows", "by worker"]),
             rows: self.rows(|it| {
                 let spread: Vec<String> = it.spread.iter().map(|&count| grouped(count)).collect();
                 let spread = if spread.len() > 1 {
@@ -117,6 +117,8 @@ impl Shown<'_> {
                 vec![
                     rate(it.churn.done, it.churn.took, "conn"),
                     grouped(it.churn.failed),
+                    it.backlog
+                        .map_or_else(|| "–".into(), |most| grouped(most.into())),
                     grouped(it.backlog_overflows),
                     spread,
                 ]

@@ -31,6 +31,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// Clients at once.
     pub clients: usize,
+    /// Connections that may wait to be accepted: what the servers are asked for.
+    pub backlog: i32,
     /// Messages that each of them sends.
     pub messages: u32,
 }
@@ -40,6 +42,7 @@ impl Default for Config {
         Self {
             models: Model::ALL.to_vec(),
             clients: 100,
+            backlog: super::BACKLOG,
             messages: 100,
         }
     }
@@ -72,6 +75,8 @@ pub struct Measured {
     /// Connections that found the listener's queue full, through all rounds
     /// (`ListenOverflows`).
     pub backlog_overflows: u64,
+    /// Connections that could wait in it, as the kernel had it.
+    pub backlog: Option<u32>,
     /// Many clients at once.
     pub crowd: Seated,
     /// What they cost.
@@ -226,12 +231,13 @@ fn one(
     // Last: whatever a server keeps of those who have left, such as the stacks
     // of their threads, is not to look like memory that clients need not.
     let churn = churn(subject.address, CHURNING, CHURN)?;
-    let spread = subject.end()?.accepted;
+    let ended = subject.end()?;
     let exhausted = exhaust(Subject::start(server(model, Some(FEW)))?)?;
     Ok(Measured {
         model,
         meaning: model.meaning(),
         churn,
+        backlog: ended.backlog,
         backlog_overflows: subject::overflows().saturating_sub(overflows),
         crowd: Seated {
             came: config.clients,
@@ -247,7 +253,7 @@ fn one(
         beside_slow,
         beside_slow_echo,
         exhausted,
-        spread,
+        spread: ended.accepted,
     })
 }
 
