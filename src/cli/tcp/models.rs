@@ -25,8 +25,8 @@ use crate::serve::{BACKLOG, Model, Stop};
 ///
 /// Each way serves echoes in a process of its own, one after another, under the
 /// same load: connections opened and closed, many clients idle and all at once,
-/// one that sends and never reads, and more clients than there are descriptors.
-/// Takes about two seconds a model.
+/// one that sends and never reads, one that says a byte at a time, and more
+/// clients than there are descriptors. Takes about three seconds a model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

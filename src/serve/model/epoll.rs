@@ -170,18 +170,31 @@ impl Loop {
         Ok(())
     }
 
+    /// Talks with a client at once, and watches it only where that is not all:
+    /// who has said everything by then never costs an epoll_ctl(2).
     fn receive(&mut self, door: &Door<'_>, arrival: Arrival<TcpStream>) {
         let mut talk = Talk::begin((arrival.client, arrival.tale), door.terms);
+        let next = talk.advance(&mut self.buffer, Until::Short);
+        if next == Next::Over {
+            return;
+        }
+        let is_watched_for_room = next == Next::Writing;
+        let interest = if is_watched_for_room {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
         let entry = self.clients.vacant_entry();
         let (registry, token) = (self.poll.registry(), Token(entry.key()));
+        let watched = registry.register(&mut talk.stream.socket, token, interest);
         // One that cannot be watched is closed.
-        if let Ok(()) = registry.register(&mut talk.stream.socket, token, Interest::READABLE) {
-            if !talk.session.wants_data() {
+        if watched.is_ok() {
+            if next == Next::Turn {
                 self.due.push((entry.key(), Until::Empty));
             }
             entry.insert(Client {
                 talk,
-                is_watched_for_room: false,
+                is_watched_for_room,
             });
         }
     }
