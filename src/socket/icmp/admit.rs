@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -33,14 +34,45 @@ const ERRORS: (&[u8], &[u8]) = (
     &[ECHO_REPLY_V6, 1, 2, 3, 4, REDIRECT_V6],
 );
 
+/// Who keeps other processes' replies apart from ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sorting {
+    /// The kernel, so that they never wake us.
+    Kernel,
+    /// This program, which gets them all.
+    Program,
+}
+
 impl IcmpSocket {
+    /// Does without the filter by identifier, or with it again. Where nobody else
+    /// pings it keeps nothing out, and costs a flood a few of a hundred replies;
+    /// datagram sockets have none, as the kernel sorts what they get.
+    pub fn sort_by_identifier(&self, sorting: Sorting) -> io::Result<()> {
+        match (self.kind, sorting) {
+            (EchoSocket::Datagram, _) => Ok(()),
+            (EchoSocket::Raw, Sorting::Program) => self.socket.detach_filter(),
+            (EchoSocket::Raw, Sorting::Kernel) => {
+                let reply = of(ALWAYS, self.family)[0];
+                let program = admit_identifiers(self.family, reply, self.identifiers);
+                self.socket.attach_filter(&program)
+            }
+        }
+    }
+
     /// Lets whole ICMP errors in as messages, besides what the error queue tells
     /// of them; only raw sockets can (`ENOPROTOOPT`).
     pub fn admit_errors(&self) -> io::Result<()> {
-        match self.kind {
-            EchoSocket::Raw => admit_types(&self.socket, self.family, of(ERRORS, self.family)),
-            EchoSocket::Datagram => Err(Errno::ENOPROTOOPT.into()),
+        if self.kind == EchoSocket::Datagram {
+            return Err(Errno::ENOPROTOOPT.into());
         }
+        admit_types(&self.socket, self.family, of(ERRORS, self.family))?;
+        self.errors.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether [`IcmpSocket::admit_errors`] was called.
+    pub fn is_admitting_errors(&self) -> bool {
+        self.errors.load(Ordering::Relaxed)
     }
 }
 
@@ -131,4 +163,91 @@ pub fn admit_identifiers(family: Family, echo: u8, ours: Identifiers) -> Vec<Soc
 
 fn jump(code: u32, k: u32, [jt, jf]: [u8; 2]) -> SockFilter {
     SockFilter::new(u16::try_from(code).unwrap_or_default(), jt, jf, k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+    use std::os::unix::net::UnixDatagram;
+
+    const OURS: u16 = 0x1230;
+
+    /// Whether the kernel lets a message through the filter. A local datagram
+    /// socket runs it too, over the message as it was sent.
+    fn passes(family: Family, message: &[u8]) -> bool {
+        let (from, to) = UnixDatagram::pair().unwrap();
+        let program = admit_identifiers(
+            family,
+            of(ALWAYS, family)[0],
+            Identifiers::around(OURS, Identifiers::RAW_BITS),
+        );
+        SockRef::from(&to).attach_filter(&program).unwrap();
+        to.set_nonblocking(true).unwrap();
+        from.send(message).unwrap();
+        to.recv(&mut [0; 512]).is_ok()
+    }
+
+    fn ipv4(options: usize, message: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; 20 + options];
+        bytes[0] = 0x45 + u8::try_from(options / 4).unwrap();
+        // A type of service, which is no part of what is asked for.
+        bytes[1] = 0xff;
+        bytes.extend_from_slice(message);
+        bytes
+    }
+
+    fn ipv6(next: u8, extension: usize, message: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x60, 0, 0, 0, 0, 0, next, 64];
+        bytes.resize(40 + extension, 0);
+        bytes.extend_from_slice(message);
+        bytes
+    }
+
+    fn echo(kind: u8, identifier: u16) -> Vec<u8> {
+        let [high, low] = identifier.to_be_bytes();
+        vec![kind, 0xff, 0xff, 0xff, high, low, 0, 1, 0, 1, 2, 3]
+    }
+
+    fn error(kind: u8, quoted: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend_from_slice(quoted);
+        bytes
+    }
+
+    #[test]
+    fn identifiers_of_ours_pass_behind_any_header_and_no_others() {
+        for (identifier, is_ours) in [
+            (OURS, true),
+            (OURS + 15, true),
+            (OURS + 16, false),
+            (OURS - 1, false),
+        ] {
+            for options in [0, 4, 40] {
+                let reply = ipv4(options, &echo(0, identifier));
+                assert_eq!(passes(Family::Ipv4, &reply), is_ours, "reply {options}");
+                for quoted in [0, 40] {
+                    let error = error(3, &ipv4(quoted, &echo(8, identifier)));
+                    let error = ipv4(options, &error);
+                    assert_eq!(passes(Family::Ipv4, &error), is_ours, "{options} {quoted}");
+                }
+            }
+            let reply = echo(ECHO_REPLY_V6, identifier);
+            assert_eq!(passes(Family::Ipv6, &reply), is_ours);
+            for (next, extension) in [(58, 0), (44, 8)] {
+                let error = error(1, &ipv6(next, extension, &echo(128, identifier)));
+                assert_eq!(passes(Family::Ipv6, &error), is_ours, "next header {next}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_too_soon_does_not_pass_and_a_redirect_does() {
+        let reply = ipv4(0, &echo(0, OURS));
+        assert!(!passes(Family::Ipv4, &reply[..25]) && passes(Family::Ipv4, &reply[..26]));
+        assert!(!passes(Family::Ipv4, &[0x45]));
+        let reply = echo(ECHO_REPLY_V6, OURS);
+        assert!(!passes(Family::Ipv6, &reply[..5]) && passes(Family::Ipv6, &reply[..6]));
+        assert!(passes(Family::Ipv6, &error(REDIRECT_V6, &[])));
+    }
 }
