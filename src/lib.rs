@@ -37,7 +37,7 @@
 //! # The import law
 //!
 //! Imports point down only:
-//! `main → cli → report → compare → {tcp, udp, ping, serve, app, lab} → stage → link → capture → pipe →
+//! `main → cli → report → compare → app → {tcp, udp, ping, serve, lab} → stage → link → capture → pipe →
 //! socket → recorder → address → error → pure`.
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
