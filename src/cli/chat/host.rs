@@ -2,13 +2,15 @@
 //!
 //! Owns what the options mean; the room is the engine's.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::desk::{Desk, Taste};
 use crate::address::{Admission, Endpoint, Network, Question, Service, resolve};
-use crate::app::chat::{Hosting, Patience, host};
+use crate::app::chat::{Hosting, Patience, Post, host, host_datagrams};
 use crate::app::net::{Door, Doorway, Stack};
 use crate::app::{Stop, runtime};
 use crate::cli::output::{Colour, bytes, whole};
@@ -18,6 +20,7 @@ use crate::error::Error;
 use crate::event::Place;
 use crate::flow::Kind;
 use crate::protocol::chat::{Account, Receipt, Settings};
+use crate::recorder::Recorder;
 use crate::socket::options::SocketOption;
 
 /// Host a room: what each member says is sent to all others.
@@ -31,6 +34,7 @@ Examples:
   socklab chat host 0.0.0.0 --max 100   for everybody, over IPv4
   socklab chat host :: --allow 192.0.2.0/24 --allow 2001:db8::/32
   socklab chat host --ack --history 0   each message is answered; no memory
+  socklab chat host --udp               over datagrams: what is lost shows
 Members say /who, /msg NAME TEXT, /nick NAME, /help, exit.
 Exit code: 0 done, 1 the network said no, 2 anything else.")]
 pub(super) struct Args {
@@ -48,6 +52,10 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 10,
           value_parser = whole(1_usize, 1_000_000))]
     max: usize,
+
+    /// Over datagrams: each has a number, so that what is lost shows
+    #[arg(short, long)]
+    udp: bool,
 
     /// Answer each message: it was received
     #[arg(long)]
@@ -89,28 +97,14 @@ pub(super) struct Args {
 
 /// Runs the tool.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
-    let doorway = args.doorway()?;
     let stop = Stop::on_signals()?;
     let telling = args.telling.begin(colour);
     let recorder = telling.recorder(Place::Server);
-    let runtime = runtime(2)?;
-    let door = {
-        let _inside = runtime.enter();
-        Door::open(doorway, &recorder)?
-    };
-    let packets = if args.telling.packets {
-        Packets::at(&door.addresses(), &recorder)
+    let account = if args.udp {
+        args.over_datagrams(&stop, &recorder)?
     } else {
-        Packets::default()
+        args.over_streams(&stop, &recorder)?
     };
-    let taste = Taste {
-        tells_steps: args.telling.tells_steps(),
-        history: None,
-    };
-    let (desk, console) = Desk::open(&taste, &stop)?;
-    let account = runtime.block_on(host(door, &args.hosting(), console, &stop, &recorder));
-    desk.leave();
-    packets.finish();
     say(&account);
     telling.conclude("chat host", &account);
     Ok(ExitCode::SUCCESS)
@@ -133,12 +127,73 @@ fn say(account: &Account) {
 }
 
 impl Args {
-    fn doorway(&self) -> Result<Doorway, Error> {
+    fn over_streams(&self, stop: &Stop, recorder: &Recorder) -> Result<Account, Error> {
+        let doorway = self.doorway()?;
+        let runtime = runtime(2)?;
+        let door = {
+            let _inside = runtime.enter();
+            Door::open(doorway, recorder)?
+        };
+        let packets = self.packets(&door.addresses(), recorder);
+        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let account = runtime.block_on(host(door, &self.hosting(), console, stop, recorder));
+        desk.leave();
+        packets.finish();
+        Ok(account)
+    }
+
+    fn over_datagrams(&self, stop: &Stop, recorder: &Recorder) -> Result<Account, Error> {
+        let (addresses, _) = self.addresses(&self.endpoint()?, Kind::Udp)?;
+        let Some(address) = addresses.first().copied() else {
+            return Err(Error::new("host", "the room", "there is no address"));
+        };
+        let runtime = runtime(0)?;
+        let post = {
+            let _inside = runtime.enter();
+            Post::open(address, self.admission(), secret()?, recorder)?
+        };
+        let address = post.address()?;
+        note!("listening on {address}, for datagrams");
+        let packets = self.packets(&[address], recorder);
+        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let hosting = self.hosting();
+        let account = runtime.block_on(host_datagrams(post, &hosting, console, stop, recorder));
+        desk.leave();
+        packets.finish();
+        account
+    }
+
+    fn packets(&self, addresses: &[SocketAddr], recorder: &Recorder) -> Packets {
+        if self.telling.packets {
+            Packets::at(addresses, recorder)
+        } else {
+            Packets::default()
+        }
+    }
+
+    fn taste(&self) -> Taste {
+        Taste {
+            tells_steps: self.telling.tells_steps(),
+            history: None,
+        }
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, Error> {
         let typed = self.endpoint.join(" ");
-        let endpoint = Endpoint::local(&self.endpoint)
-            .map_err(|error| Error::new("listen on", typed, error.to_string()))?
-            .or_port(self.port);
-        let (addresses, stack) = self.addresses(&endpoint)?;
+        let endpoint = Endpoint::local(&self.endpoint);
+        let endpoint = endpoint.map_err(|error| Error::new("listen on", typed, error.to_string()));
+        Ok(endpoint?.or_port(self.port))
+    }
+
+    fn admission(&self) -> Admission {
+        Admission {
+            allow: self.allow.clone(),
+            deny: self.deny.clone(),
+        }
+    }
+
+    fn doorway(&self) -> Result<Doorway, Error> {
+        let (addresses, stack) = self.addresses(&self.endpoint()?, Kind::Tcp)?;
         // A member who reads slowly is to fill the room's queue, which is
         // counted, and not the kernel's buffers; one whose machine is gone is
         // found out.
@@ -150,14 +205,15 @@ impl Args {
             options: options.collect::<Result<_, _>>().map_err(|error| {
                 Error::new("set", "the members' socket options", error.to_string())
             })?,
-            admission: Admission {
-                allow: self.allow.clone(),
-                deny: self.deny.clone(),
-            },
+            admission: self.admission(),
         })
     }
 
-    fn addresses(&self, endpoint: &Endpoint) -> Result<(Vec<SocketAddr>, Stack), Error> {
+    fn addresses(
+        &self,
+        endpoint: &Endpoint,
+        kind: Kind,
+    ) -> Result<(Vec<SocketAddr>, Stack), Error> {
         match (&endpoint.host, &endpoint.service) {
             (None, Some(Service::Port(port))) => Ok((loopback(*port), Stack::Single)),
             (host, _) => {
@@ -165,10 +221,7 @@ impl Args {
                     Some("::") => Stack::Dual,
                     _ => Stack::Single,
                 };
-                let question = Question {
-                    family: None,
-                    kind: Kind::Tcp,
-                };
+                let question = Question { family: None, kind };
                 Ok((resolve(endpoint, question)?, stack))
             }
         }
@@ -202,4 +255,12 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
     let v4 = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let v6 = v6.then(|| SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
     v4.into_iter().chain(v6).collect()
+}
+
+/// What nobody else can guess.
+fn secret() -> Result<[u8; 32], Error> {
+    let mut key = [0; 32];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key));
+    read.map_err(|error| Error::new("read", "/dev/urandom", error))?;
+    Ok(key)
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns what the options mean; the conversation is the engine's.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use std::time::Duration;
 
 use super::desk::{Desk, Taste};
 use crate::address::{Endpoint, Question, resolve};
-use crate::app::chat::{Console, Joining, Parted, join};
+use crate::app::chat::{
+    Gathered, Gathering, Joining, Parted, Passed, gather, join, join_datagrams,
+};
 use crate::app::net::{Connect, connect};
 use crate::app::{Stop, runtime};
-use crate::cli::output::Colour;
+use crate::cli::output::{Colour, whole};
 use crate::cli::packets::Packets;
 use crate::cli::telling::{TellingArgs, some_time};
 use crate::error::Error;
@@ -32,6 +35,8 @@ Examples:
   socklab chat join --nick ann          the room on this machine
   socklab chat join example.org 5073 --nick ann
   echo 'the build is done' | socklab chat join example.org
+  socklab chat join --udp example.org --nick ann
+  socklab chat join --multicast 239.255.50.73 --nick ann   no host at all
 Exit code: 0 done, 1 the network said no, 2 anything else.")]
 pub(super) struct Args {
     /// HOST, HOST:PORT, `[IPv6]:PORT` or HOST PORT; this machine where no host is
@@ -55,6 +60,24 @@ pub(super) struct Args {
     #[arg(short = '6', long)]
     ipv6: bool,
 
+    /// Over datagrams, as the host: each has a number, so that what is lost shows
+    #[arg(short, long, conflicts_with = "multicast")]
+    udp: bool,
+
+    /// Without a host: all members send to this multicast group, such as
+    /// 239.255.50.73 or ff02::5073
+    #[arg(long, value_name = "GROUP", conflicts_with = "endpoint", value_parser = group)]
+    multicast: Option<IpAddr>,
+
+    /// Send to the group by this interface, and hear it there
+    #[arg(short, long, value_name = "NAME", requires = "multicast")]
+    interface: Option<String>,
+
+    /// Let the group's messages pass so many routers, and one
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "multicast",
+          value_parser = whole(0_u8, 255))]
+    ttl: u8,
+
     /// Keep typed lines in FILE, for the arrow keys next time
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -71,17 +94,32 @@ fn nick(typed: &str) -> Result<Nick, String> {
     Nick::new(typed).map_err(|error| error.to_string())
 }
 
+fn group(typed: &str) -> Result<IpAddr, String> {
+    let address = typed.parse::<IpAddr>().map_err(|error| error.to_string())?;
+    if address.is_multicast() {
+        Ok(address)
+    } else {
+        Err("a multicast address is in 224.0.0.0/4 or ff00::/8".into())
+    }
+}
+
 /// Runs the tool.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
-    let config = args.towards()?;
     let stop = Stop::on_signals()?;
     let telling = args.telling.begin(colour);
     let recorder = telling.recorder(Place::Client);
-    let packets = if args.telling.packets {
-        Packets::towards(&config.addresses, &recorder)
-    } else {
-        Packets::default()
-    };
+    if let Some(group) = args.multicast {
+        let gathered = args.meet(group, &stop, &recorder)?;
+        telling.conclude("chat join", &gathered);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.udp {
+        let passed = args.over_datagrams(&stop, &recorder)?;
+        telling.conclude("chat join", &passed);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = args.towards(Kind::Tcp)?;
+    let packets = args.packets(&config.addresses, &recorder);
     let result = args.take_part(&config, &stop, &recorder);
     packets.finish();
     if let Some(parted) = result? {
@@ -91,6 +129,59 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
 }
 
 impl Args {
+    fn meet(&self, group: IpAddr, stop: &Stop, recorder: &Recorder) -> Result<Gathered, Error> {
+        let gathering = Gathering {
+            group,
+            port: self.port,
+            interface: self.interface.clone(),
+            ttl: self.ttl,
+            nick: self.nick.clone().unwrap_or_else(own_name),
+        };
+        let packets = self.packets(&[SocketAddr::new(group, self.port)], recorder);
+        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let result = runtime(0)?.block_on(gather(&gathering, console, stop, recorder));
+        desk.leave();
+        packets.finish();
+        result
+    }
+
+    fn over_datagrams(&self, stop: &Stop, recorder: &Recorder) -> Result<Passed, Error> {
+        let addresses = self.towards(Kind::Udp)?.addresses;
+        let Some(address) = addresses.first().copied() else {
+            return Err(Error::new("join", "the room", "there is no address"));
+        };
+        let packets = self.packets(&[address], recorder);
+        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let target = (address, self.connect_timeout);
+        let joining = self.joining();
+        let joined = join_datagrams(target, &joining, console, stop, recorder);
+        let result = runtime(0)?.block_on(joined);
+        desk.leave();
+        packets.finish();
+        result
+    }
+
+    fn packets(&self, servers: &[SocketAddr], recorder: &Recorder) -> Packets {
+        if self.telling.packets {
+            Packets::towards(servers, recorder)
+        } else {
+            Packets::default()
+        }
+    }
+
+    fn taste(&self) -> Taste {
+        Taste {
+            tells_steps: self.telling.tells_steps(),
+            history: self.history.clone(),
+        }
+    }
+
+    fn joining(&self) -> Joining {
+        Joining {
+            nick: self.nick.clone(),
+        }
+    }
+
     /// None where it was stopped before it was connected.
     fn take_part(
         &self,
@@ -98,10 +189,6 @@ impl Args {
         stop: &Stop,
         recorder: &Recorder,
     ) -> Result<Option<Parted>, Error> {
-        let taste = Taste {
-            tells_steps: self.telling.tells_steps(),
-            history: self.history.clone(),
-        };
         let runtime = runtime(0)?;
         let connected = runtime.block_on(async {
             tokio::select! {
@@ -113,16 +200,13 @@ impl Args {
             return Ok(None);
         };
         // Nobody types into a conversation that there is none of.
-        let (desk, console): (Desk, Console) = Desk::open(&taste, stop)?;
-        let joining = Joining {
-            nick: self.nick.clone(),
-        };
-        let result = runtime.block_on(join(connection, &joining, console, stop));
+        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let result = runtime.block_on(join(connection, &self.joining(), console, stop));
         desk.leave();
         result.map(Some)
     }
 
-    fn towards(&self) -> Result<Connect, Error> {
+    fn towards(&self, kind: Kind) -> Result<Connect, Error> {
         let typed = self.endpoint.join(" ");
         let endpoint = Endpoint::remote(&self.endpoint)
             .map_err(|error| Error::new("join", &typed, error.to_string()))?
@@ -134,7 +218,7 @@ impl Args {
                 (_, true) => Some(Family::Ipv6),
                 _ => None,
             },
-            kind: Kind::Tcp,
+            kind,
         };
         Ok(Connect {
             addresses: resolve(&endpoint, question)?,
@@ -145,4 +229,11 @@ impl Args {
             stop: Arc::default(),
         })
     }
+}
+
+/// What whoever is at this machine is called.
+fn own_name() -> Nick {
+    let user = std::env::var("USER").ok();
+    let user = user.and_then(|user| Nick::new(&user).ok());
+    user.unwrap_or_else(|| Nick::guest(std::process::id().into()))
 }
