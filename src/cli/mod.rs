@@ -14,6 +14,7 @@ macro_rules! note {
 mod compare;
 mod compare_remote;
 mod demonstration;
+mod file;
 mod ground;
 mod interrupt;
 mod lab;
@@ -71,6 +72,7 @@ enum Command {
     Udp(udp::Args),
     Ping(ping::Args),
     Compare(compare::Args),
+    File(Box<file::Args>),
     Lab(lab::Args),
 }
 
@@ -91,6 +93,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Tcp(args) => tcp::run(args, cli.color),
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
+        Command::File(args) => file::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
