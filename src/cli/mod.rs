@@ -15,6 +15,7 @@ mod chat;
 mod compare;
 mod compare_remote;
 mod demonstration;
+mod file;
 mod ground;
 mod interrupt;
 mod lab;
@@ -72,6 +73,7 @@ enum Command {
     Udp(udp::Args),
     Ping(ping::Args),
     Compare(compare::Args),
+    File(Box<file::Args>),
     Lab(lab::Args),
     Chat(chat::Args),
 }
@@ -94,6 +96,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
         Command::Chat(args) => chat::run(args, cli.color),
+        Command::File(args) => file::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
