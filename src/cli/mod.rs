@@ -23,6 +23,7 @@ mod packets;
 mod page;
 mod ping;
 mod place;
+mod proxy;
 mod schedule;
 mod tcp;
 mod telling;
@@ -72,6 +73,7 @@ enum Command {
     Ping(ping::Args),
     Compare(compare::Args),
     Lab(lab::Args),
+    Proxy(proxy::Args),
 }
 
 /// Says one line on standard error, after the program's name. Where nobody takes
@@ -91,6 +93,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Tcp(args) => tcp::run(args, cli.color),
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
+        Command::Proxy(args) => proxy::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }

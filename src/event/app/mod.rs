@@ -10,5 +10,5 @@ mod remote;
 
 pub use chat::Chat;
 pub use file::File;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, ProxyStep};
 pub use remote::Remote;
