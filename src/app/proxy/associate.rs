@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
 use super::reach::{Missed, look_up};
-use super::visit::Visitor;
+use super::visit::{Prepared, Visitor};
 use crate::app::net::Connection;
 use crate::error::{Error, explain};
 use crate::event::{ProxyStep, SocketName};
@@ -64,7 +64,7 @@ enum News {
 }
 
 /// Passes datagrams on until the client's connection ends.
-pub(super) async fn associate(mut visitor: Visitor<'_>) {
+pub(super) async fn associate(mut visitor: Visitor<'_>) -> Prepared {
     let proxy = visitor.proxy;
     if proxy.via.is_some()
         || proxy
@@ -86,8 +86,8 @@ pub(super) async fn associate(mut visitor: Visitor<'_>) {
         }
     };
     visitor.steps.tell(|| ProxyStep::Waiting { local });
-    if visitor.reply(Verdict::Granted(local)).await.is_none() {
-        return;
+    if let Err(left) = visitor.reply(Verdict::Granted(local)).await {
+        return left;
     }
     proxy.count_granted();
     let port = Some(visitor.request.destination.port).filter(|port| *port != 0);
@@ -102,7 +102,8 @@ pub(super) async fn associate(mut visitor: Visitor<'_>) {
         bytes: [0; 2],
     };
     let how = association.run().await;
-    association.conclude(&how);
+    association.conclude();
+    Prepared::Over(how)
 }
 
 impl Association<'_> {
@@ -210,7 +211,7 @@ impl Association<'_> {
         Ok(self.outside[index].insert(socket))
     }
 
-    fn conclude(&self, how: &str) {
+    fn conclude(&self) {
         let Visitor { proxy, steps, .. } = &self.visitor;
         let [up, down] = self.bytes;
         proxy.count_moved(up, down);
@@ -219,7 +220,6 @@ impl Association<'_> {
             down,
             datagrams: Some(self.counts),
         });
-        steps.ended(how);
     }
 }
 

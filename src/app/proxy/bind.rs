@@ -10,8 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
 use super::reach::{Missed, resolve};
-use super::relay::Tunnel;
-use super::visit::Visitor;
+use super::visit::{Prepared, Visitor};
 use crate::address::{Admission, Network};
 use crate::app::net::{Connection, Door, Doorway, Stack};
 use crate::event::ProxyStep;
@@ -25,48 +24,40 @@ enum Awaited {
 }
 
 /// Waits for a connection from the destination.
-pub(super) async fn bind(mut visitor: Visitor<'_>) -> Option<Tunnel> {
+pub(super) async fn bind(mut visitor: Visitor<'_>) -> Prepared {
     if visitor.proxy.via.is_some() {
-        visitor
-            .refuse_command("BIND does not go through another proxy (--via)")
-            .await;
-        return None;
+        let why = "BIND does not go through another proxy (--via)";
+        return visitor.refuse_command(why).await;
     }
     let door = match open(&visitor).await {
         Ok(door) => door,
-        Err(missed) => {
-            visitor.refuse(missed).await;
-            return None;
-        }
+        Err(missed) => return visitor.refuse(missed).await,
     };
-    let local = door.addresses().first().copied()?;
-    visitor.steps.tell(|| ProxyStep::Waiting { local });
-    visitor.reply(Verdict::Granted(local)).await?;
-    match visitor.wait(&door).await {
-        Awaited::Came(far) => {
-            visitor.reply(Verdict::Granted(far.peer())).await?;
-            visitor.proxy.count_granted();
-            Some(Tunnel {
-                client: visitor.client,
-                far,
-                from_client: visitor.rest,
-                from_far: Vec::new(),
-                lease: None,
-            })
-        }
-        Awaited::Late => {
+    match await_far(&mut visitor, &door).await {
+        Ok(Awaited::Came(far)) => visitor.tunnel(far, Vec::new(), None),
+        Ok(Awaited::Late) => {
             let why = "the destination did not connect in time".into();
             let cause = Cause::TimedOut;
-            visitor.refuse(Missed { cause, why }).await;
-            None
+            visitor.refuse(Missed { cause, why }).await
         }
-        Awaited::ClientLeft => {
-            visitor
-                .steps
-                .ended("the client left before the destination connected");
-            None
+        Ok(Awaited::ClientLeft) => {
+            Prepared::Over("the client left before the destination connected".into())
         }
+        Err(left) => left,
     }
+}
+
+/// Both replies, and what comes between them.
+async fn await_far(visitor: &mut Visitor<'_>, door: &Door) -> Result<Awaited, Prepared> {
+    let local = door.addresses().first().copied();
+    let local = local.unwrap_or_else(|| visitor.client.local());
+    visitor.steps.tell(|| ProxyStep::Waiting { local });
+    visitor.reply(Verdict::Granted(local)).await?;
+    let awaited = visitor.wait(door).await;
+    if let Awaited::Came(far) = &awaited {
+        visitor.reply(Verdict::Granted(far.peer())).await?;
+    }
+    Ok(awaited)
 }
 
 /// A listening socket for the destination alone; for anybody that the rules

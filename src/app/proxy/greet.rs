@@ -18,8 +18,8 @@ use crate::protocol::proxy::{Method, Request, Users};
 pub(super) enum Greeted {
     /// The client wants this, and sent that already.
     Asked(Request, Vec<u8>),
-    /// It was refused; nothing is to be said any more.
-    Refused(Option<Method>, Refusal),
+    /// It was refused, with this code where there was any.
+    Refused(Option<(Method, Option<u16>)>, Refusal),
     /// It left before.
     Left,
 }
@@ -44,8 +44,8 @@ pub(super) async fn greet(
             Step::Asked(request) => return Ok(Greeted::Asked(request, handshake.into_rest())),
             Step::Refused { method, say, why } => {
                 client.write_all(&say).await?;
-                part(client).await;
-                return Ok(Greeted::Refused(method, why));
+                let spoken = method.map(|method| (method, method.code_in(&say)));
+                return Ok(Greeted::Refused(spoken, why));
             }
         }
     }
@@ -53,7 +53,7 @@ pub(super) async fn greet(
 
 /// Ends a connection so that the last words arrive: closing one with unread
 /// bytes resets it, and a reset overtakes them.
-pub(super) async fn part(client: &mut Connection) {
+pub(super) async fn part(mut client: Connection) {
     const PATIENCE: Duration = Duration::from_secs(1);
     const MOST: usize = 64;
     if client.shutdown().await.is_err() {

@@ -95,7 +95,8 @@ pub(super) async fn resolve(
 ) -> Result<Vec<SocketAddr>, Missed> {
     let began = Instant::now();
     let found = look_up(proxy, destination, proxy.config.limits.connect).await?;
-    let took = began.elapsed();
+    let is_name = matches!(destination.host, Host::Name(_));
+    let took = is_name.then(|| began.elapsed());
     let is_allowed = |address: &SocketAddr| proxy.allows(*address);
     let (addresses, denied): (Vec<_>, Vec<_>) = found.into_iter().partition(is_allowed);
     let is_denied = addresses.is_empty();

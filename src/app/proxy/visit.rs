@@ -10,12 +10,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::greet::{Greeted, greet, part};
+use super::group::Lease;
 use super::reach::{Missed, Reached, reach};
 use super::relay::Tunnel;
 use super::steps::Steps;
 use super::{Proxy, associate, bind};
-use crate::app::net::Connection;
+use crate::app::net::{Connection, Writer};
+use crate::error::explain;
 use crate::event::{ProxyStep, Told};
+use crate::protocol::proxy::handshake::Refusal;
 use crate::protocol::proxy::{Cause, Command, Method, Request, Verdict};
 
 /// Attends to one client.
@@ -26,49 +29,61 @@ pub(super) async fn visit(proxy: Arc<Proxy>, client: Connection) {
         by: client.peer(),
         at: client.local(),
     });
-    let tunnel = tokio::select! {
-        tunnel = Box::pin(prepare(&proxy, client, &steps)) => tunnel,
-        () = proxy.stop.asked() => {
-            steps.ended("the proxy was asked to end");
-            return;
-        }
+    let prepared = tokio::select! {
+        prepared = Box::pin(prepare(&proxy, client, &steps)) => prepared,
+        () = proxy.stop.asked() => Prepared::Over("the proxy was asked to end".into()),
     };
-    let Some(tunnel) = tunnel else { return };
-    let relayed = tunnel.run(&proxy, &steps).await;
-    proxy.count_moved(relayed.up, relayed.down);
-    steps.tell(|| ProxyStep::Relayed {
-        up: relayed.up,
-        down: relayed.down,
-        datagrams: None,
-    });
-    steps.ended(relayed.end.to_string());
+    let end = match prepared {
+        Prepared::Tunnel(tunnel) => {
+            let relayed = tunnel.run(&proxy, &steps).await;
+            proxy.count_moved(relayed.up, relayed.down);
+            steps.tell(|| ProxyStep::Relayed {
+                up: relayed.up,
+                down: relayed.down,
+                datagrams: None,
+            });
+            relayed.end.to_string()
+        }
+        Prepared::Refused(client) => {
+            Box::pin(part(client)).await;
+            "it was refused".into()
+        }
+        Prepared::Over(how) => how,
+    };
+    steps.ended(end);
 }
 
-/// Everything before bytes are passed on; none where that never comes.
-async fn prepare(proxy: &Proxy, mut client: Connection, steps: &Steps) -> Option<Tunnel> {
+/// What a handshake and a request came to.
+pub(super) enum Prepared {
+    /// Bytes are to be passed on.
+    Tunnel(Box<Tunnel>),
+    /// The last words have been said.
+    Refused(Connection),
+    /// It is over, in this way.
+    Over(String),
+}
+
+/// Everything before bytes are passed on.
+async fn prepare(proxy: &Proxy, mut client: Connection, steps: &Steps) -> Prepared {
     let limit = proxy.config.limits.handshake;
     let users = proxy.config.users.clone();
     let (request, rest) = match timeout(limit, greet(&mut client, users)).await {
         Ok(Ok(Greeted::Asked(request, rest))) => (request, rest),
-        Ok(Ok(Greeted::Refused(method, why))) => {
+        Ok(Ok(Greeted::Refused(spoken, why))) => {
             proxy.count_refused();
-            unwanted(steps, method, &why);
-            return None;
+            unwanted(steps, spoken, &why);
+            return Prepared::Refused(client);
         }
         Ok(Ok(Greeted::Left)) => {
-            steps.ended("the client left before it asked for anything");
-            return None;
+            return Prepared::Over("the client left before it asked for anything".into());
         }
         Ok(Err(error)) => {
-            steps.ended(format!(
-                "the client was lost: {}",
-                crate::error::explain(&error)
-            ));
-            return None;
+            let why = explain(&error);
+            return Prepared::Over(format!("the client was lost: {why}"));
         }
         Err(_) => {
-            steps.ended(format!("no whole handshake within {limit:?}"));
-            return None;
+            let how = format!("no whole handshake within {limit:?} (--handshake-timeout)");
+            return Prepared::Over(how);
         }
     };
     steps.tell(|| ProxyStep::Method {
@@ -89,22 +104,24 @@ async fn prepare(proxy: &Proxy, mut client: Connection, steps: &Steps) -> Option
     match visitor.request.command {
         Command::Connect => visitor.connect().await,
         Command::Bind => bind::bind(visitor).await,
-        Command::Associate => {
-            associate::associate(visitor).await;
-            None
-        }
+        Command::Associate => associate::associate(visitor).await,
     }
 }
 
-fn unwanted(steps: &Steps, method: Option<Method>, why: &impl std::fmt::Display) {
+fn unwanted(steps: &Steps, spoken: Option<(Method, Option<u16>)>, why: &Refusal) {
     steps.tell(|| ProxyStep::Method {
-        method: method.map_or_else(|| "unknown".into(), |method| method.to_string()),
+        method: spoken.map_or_else(|| "unknown".into(), |(method, _)| method.to_string()),
         user: None,
     });
     steps.tell(|| ProxyStep::Refused {
         why: why.to_string(),
     });
-    steps.ended("it was refused");
+    if let Some((_, Some(code))) = spoken {
+        steps.tell(|| ProxyStep::Replied {
+            code,
+            meaning: why.cause().to_string(),
+        });
+    }
 }
 
 /// A client that has said what it wants.
@@ -118,58 +135,57 @@ pub(super) struct Visitor<'a> {
 }
 
 impl Visitor<'_> {
-    async fn connect(mut self) -> Option<Tunnel> {
+    async fn connect(mut self) -> Prepared {
         match reach(self.proxy, &self.request.destination, self.steps).await {
             Ok(Reached {
                 connection,
                 early,
                 lease,
             }) => {
-                self.reply(Verdict::Granted(connection.local())).await?;
-                self.proxy.count_granted();
-                Some(Tunnel {
-                    client: self.client,
-                    far: connection,
-                    from_client: self.rest,
-                    from_far: early,
-                    lease,
-                })
+                if let Err(left) = self.reply(Verdict::Granted(connection.local())).await {
+                    return left;
+                }
+                self.tunnel(connection, early, lease)
             }
-            Err(missed) => {
-                self.refuse(missed).await;
-                None
-            }
+            Err(missed) => self.refuse(missed).await,
         }
     }
 
-    /// Tells the client what came of it; none where it has left.
-    pub(super) async fn reply(&mut self, verdict: Verdict) -> Option<()> {
+    /// The tunnel to `far`.
+    pub(super) fn tunnel(self, far: Connection, early: Vec<u8>, lease: Option<Lease>) -> Prepared {
+        self.proxy.count_granted();
+        Prepared::Tunnel(Box::new(Tunnel {
+            client: self.client,
+            far,
+            from_client: self.rest,
+            from_far: early,
+            lease,
+        }))
+    }
+
+    /// Tells the client what came of it.
+    pub(super) async fn reply(&mut self, verdict: Verdict) -> Result<(), Prepared> {
         let method = self.request.method;
         self.steps.replied(method, verdict);
-        match self.client.write_all(&method.reply(verdict)).await {
-            Ok(()) => Some(()),
-            Err(_) => {
-                self.steps.ended("the client left before it was answered");
-                None
-            }
-        }
+        let replied = self.client.write_all(&method.reply(verdict)).await;
+        replied.map_err(|_| Prepared::Over("the client left before it was answered".into()))
     }
 
-    /// Tells the client that it gets nothing, and leaves it.
-    pub(super) async fn refuse(mut self, Missed { cause, why }: Missed) {
+    /// Tells the client that it gets nothing.
+    pub(super) async fn refuse(mut self, Missed { cause, why }: Missed) -> Prepared {
         self.proxy.count_refused();
         self.steps.tell(|| ProxyStep::Refused { why });
-        if self.reply(Verdict::Refused(cause)).await.is_some() {
-            part(&mut self.client).await;
-            self.steps.ended("it was refused");
+        match self.reply(Verdict::Refused(cause)).await {
+            Ok(()) => Prepared::Refused(self.client),
+            Err(left) => left,
         }
     }
 
     /// Refuses what is not done here.
-    pub(super) async fn refuse_command(self, why: &str) {
+    pub(super) async fn refuse_command(self, why: &str) -> Prepared {
         let why = why.to_owned();
         let cause = Cause::CommandUnsupported;
-        self.refuse(Missed { cause, why }).await;
+        self.refuse(Missed { cause, why }).await
     }
 }
 
@@ -189,7 +205,7 @@ impl Proxy {
 }
 
 /// Tells what the kernel knows of the client's connection, at its end.
-pub(super) fn over(client: &crate::app::net::Writer, steps: &Steps) {
+pub(super) fn over(client: &Writer, steps: &Steps) {
     if steps.tells() {
         client.tell(|| Told::Over(Box::new(client.figures())));
     }

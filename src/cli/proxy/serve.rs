@@ -99,7 +99,7 @@ pub(super) struct Args {
     balance_by: By,
 
     /// Ask every server of several so often whether it answers
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "5s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "5")]
     health_interval: Duration,
 
     /// Serve at most so many clients at once
@@ -108,16 +108,16 @@ pub(super) struct Args {
     max_connections: usize,
 
     /// Close a connection whose handshake takes longer; seconds, or with a unit
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "10")]
     handshake_timeout: Duration,
 
     /// Give up reaching a destination after so long
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "30s")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, default_value = "30")]
     connect_timeout: Duration,
 
     /// Close a connection on which nothing has moved for so long
     #[arg(short = 'w', long, value_name = "TIME", value_parser = some_time,
-          default_value = "10min")]
+          default_value = "600")]
     idle_timeout: Duration,
 
     #[command(flatten)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::units::nanoseconds;
+use crate::units::{nanoseconds, optional_nanoseconds};
 
 /// A step of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,9 +53,9 @@ pub enum ProxyStep {
         addresses: Vec<SocketAddr>,
         /// Those that the rules forbid.
         denied: Vec<SocketAddr>,
-        /// How long the look-up took.
-        #[serde(rename = "took_ns", serialize_with = "nanoseconds")]
-        took: Duration,
+        /// How long the look-up took; none where there was nothing to look up.
+        #[serde(rename = "took_ns", serialize_with = "optional_nanoseconds")]
+        took: Option<Duration>,
     },
     /// Step 4, otherwise: another one looks the name up, or is the destination.
     Left {

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::proxy::Served;
 use crate::app::proxy::demonstration::{Outcome, Visit};
@@ -217,7 +218,7 @@ fn said(step: &ProxyStep) -> String {
             addresses,
             denied,
             took,
-        } => resolved(addresses, denied, &duration(*took)),
+        } => resolved(addresses, denied, *took),
         ProxyStep::Left { to } => format!("left to {to}"),
         ProxyStep::Connected {
             local,
@@ -251,22 +252,25 @@ fn said(step: &ProxyStep) -> String {
     }
 }
 
-fn resolved(addresses: &[SocketAddr], denied: &[SocketAddr], took: &str) -> String {
+fn resolved(addresses: &[SocketAddr], denied: &[SocketAddr], took: Option<Duration>) -> String {
     let listed = |all: &[SocketAddr]| {
         let all: Vec<String> = all.iter().map(|one| one.ip().to_string()).collect();
         all.join(", ")
     };
+    let took = took.map_or_else(
+        || ", which is an address".into(),
+        |took| format!(" in {}", duration(took)),
+    );
     match (addresses, denied) {
-        (some, []) => format!("{} in {took}", listed(some)),
-        ([], none) => format!("{} in {took}: denied", listed(none)),
-        (some, others) => format!("{} in {took}; denied: {}", listed(some), listed(others)),
+        (some, []) => format!("{}{took}", listed(some)),
+        ([], none) => format!("{}{took}: denied", listed(none)),
+        (some, others) => format!("{}{took}; denied: {}", listed(some), listed(others)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("an address")
@@ -296,7 +300,7 @@ mod tests {
             ProxyStep::Resolved {
                 addresses: vec![address("192.0.2.1:443")],
                 denied: vec![address("10.0.0.1:443")],
-                took,
+                took: Some(took),
             },
             ProxyStep::Connected {
                 local: address("192.0.2.9:50000"),
