@@ -25,6 +25,7 @@ mod packets;
 mod page;
 mod ping;
 mod place;
+mod proxy;
 mod schedule;
 mod tcp;
 mod telling;
@@ -73,9 +74,10 @@ enum Command {
     Udp(udp::Args),
     Ping(ping::Args),
     Compare(compare::Args),
-    File(Box<file::Args>),
     Lab(lab::Args),
     Chat(chat::Args),
+    File(Box<file::Args>),
+    Proxy(proxy::Args),
 }
 
 /// Says one line on standard error, after the program's name. Where nobody takes
@@ -97,6 +99,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Compare(args) => compare::run(args, cli.color),
         Command::Chat(args) => chat::run(args, cli.color),
         Command::File(args) => file::run(args, cli.color),
+        Command::Proxy(args) => proxy::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
