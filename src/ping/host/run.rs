@@ -11,7 +11,7 @@ use super::core::{Core, Plan, Refused};
 use super::payload::payload;
 use super::tell::Tell;
 use crate::error::Error;
-use crate::event::{EchoSummary, Sink};
+use crate::event::{EchoPatience, EchoSummary, Sink};
 use crate::ping::exchange::{BATCH, Exchange, Ready, Request, Sending};
 use crate::ping::names::Names;
 use crate::ping::{Signals, Target};
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
                 break;
             };
             if let Some(number) = probe.unanswered {
-                self.tell.no_answer(now, number);
+                self.tell.no_answer(now, number, EchoPatience::Waiting);
             }
             self.numbers.push(probe.number);
             self.exchange.push(Request {
@@ -256,6 +256,7 @@ impl<'a> Run<'a> {
     fn end(mut self, signals: &Signals) -> Result<Outcome, Error> {
         let now = Instant::now();
         let summary = self.core.summary(self.tell.about(), now);
+        self.tell.unanswered(now, self.core.unanswered(now));
         self.tell.summary(now, summary.clone());
         while let (false, Some(names)) = (signals.is_stopped(), self.tell.pending_names()) {
             let nothing = Exchange::new([], &[], 1);
