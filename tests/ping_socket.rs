@@ -324,7 +324,7 @@ fn an_option_that_cannot_be_set_is_told_with_its_value() {
     };
     assert_eq!(
         told(Family::Ipv4, source),
-        "bind(192.0.2.1): can't assign requested address (EADDRNOTAVAIL)"
+        "bind(192.0.2.1): cannot assign requested address (EADDRNOTAVAIL)"
     );
     let label = Options {
         flow_label: Some(0x10_0000),
