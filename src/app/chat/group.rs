@@ -185,7 +185,7 @@ impl Member {
                 Err(error) => console.show(&format!("* {error}")),
             },
             Input::Who => {
-                console.show(&format!("* {} others are here", self.peers.count()));
+                console.show(&format!("* {} here besides you", self.peers.count()));
                 for (nick, address) in self.peers.who() {
                     console.show(&format!("*   {nick} ({address})"));
                 }

@@ -8,9 +8,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use super::desk::{Desk, Taste};
 use crate::address::{Admission, Endpoint, Network, Question, Service, resolve};
-use crate::app::chat::{Hosting, Patience, Post, host, host_datagrams};
+use crate::app::chat::{Hosting, Patience, Post, host, host_datagrams, members_options};
 use crate::app::net::{Door, Doorway, Stack};
 use crate::app::{Stop, runtime};
 use crate::cli::output::{Colour, bytes, whole};
@@ -21,7 +23,6 @@ use crate::event::Place;
 use crate::flow::Kind;
 use crate::protocol::chat::{Account, Receipt, Settings};
 use crate::recorder::Recorder;
-use crate::socket::options::SocketOption;
 
 /// Host a room: what each member says is sent to all others.
 ///
@@ -129,6 +130,7 @@ fn say(account: &Account) {
 impl Args {
     fn over_streams(&self, stop: &Stop, recorder: &Recorder) -> Result<Account, Error> {
         let doorway = self.doorway()?;
+        self.allow_descriptors();
         let runtime = runtime(2)?;
         let door = {
             let _inside = runtime.enter();
@@ -163,6 +165,25 @@ impl Args {
         account
     }
 
+    /// A descriptor for each member, as far as this process may have them
+    /// (getrlimit(2)).
+    fn allow_descriptors(&self) {
+        /// For everything else, and those who are leaving.
+        const BESIDES: u64 = 64;
+        let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+            return;
+        };
+        let wanted = self.max as u64 + BESIDES;
+        if wanted <= soft {
+            return;
+        }
+        let may_have = wanted.min(hard);
+        if setrlimit(Resource::RLIMIT_NOFILE, may_have, hard).is_err() || may_have < wanted {
+            let most = may_have.saturating_sub(BESIDES);
+            note!("descriptors are enough for {most} members only; `ulimit -n` has the limit");
+        }
+    }
+
     fn packets(&self, addresses: &[SocketAddr], recorder: &Recorder) -> Packets {
         if self.telling.packets {
             Packets::at(addresses, recorder)
@@ -194,17 +215,10 @@ impl Args {
 
     fn doorway(&self) -> Result<Doorway, Error> {
         let (addresses, stack) = self.addresses(&self.endpoint()?, Kind::Tcp)?;
-        // A member who reads slowly is to fill the room's queue, which is
-        // counted, and not the kernel's buffers; one whose machine is gone is
-        // found out.
-        let options = ["sndbuf=64k", "keepalive=60,15,4"];
-        let options = options.iter().map(|option| option.parse::<SocketOption>());
         Ok(Doorway {
             addresses,
             stack,
-            options: options.collect::<Result<_, _>>().map_err(|error| {
-                Error::new("set", "the members' socket options", error.to_string())
-            })?,
+            options: members_options(),
             admission: self.admission(),
         })
     }

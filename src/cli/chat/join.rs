@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::desk::{Desk, Taste};
 use crate::address::{Endpoint, Question, resolve};
 use crate::app::chat::{
-    Gathered, Gathering, Joining, Parted, Passed, gather, join, join_datagrams,
+    Gathered, Gathering, Joining, Parted, Passed, at_once, gather, join, join_datagrams,
 };
 use crate::app::net::{Connect, connect};
 use crate::app::{Stop, runtime};
@@ -225,7 +225,7 @@ impl Args {
             endpoint: endpoint.to_string(),
             from: Vec::new(),
             timeout: Some(self.connect_timeout),
-            options: Vec::new(),
+            options: at_once(),
             stop: Arc::default(),
         })
     }
