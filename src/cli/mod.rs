@@ -23,6 +23,7 @@ mod packets;
 mod page;
 mod ping;
 mod place;
+mod remote;
 mod schedule;
 mod tcp;
 mod telling;
@@ -72,6 +73,7 @@ enum Command {
     Ping(ping::Args),
     Compare(compare::Args),
     Lab(lab::Args),
+    Remote(remote::Args),
 }
 
 /// Says one line on standard error, after the program's name. Where nobody takes
@@ -92,6 +94,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
+        Command::Remote(args) => remote::run(args, cli.color),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
 }
