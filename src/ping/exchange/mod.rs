@@ -22,7 +22,7 @@ use nix::sys::time::TimeSpec;
 use self::port::Port;
 use crate::error::Error;
 use crate::flow::Family;
-use crate::socket::icmp::{IcmpSocket, Token};
+use crate::socket::icmp::{IcmpSocket, Sorting, Token};
 
 pub use arrival::{Arrival, Departed, IcmpError, LocalError, RawError, Redirect, Reply};
 pub use clock::Times;
@@ -118,6 +118,14 @@ impl<'a> Exchange<'a> {
             .iter()
             .find(|port| port.socket.family() == family);
         port.map(|port| port.socket)
+    }
+
+    /// Leaves other processes' replies to [`Exchange::receive`] to tell apart,
+    /// until one comes: from then on the kernel keeps them out again.
+    pub fn sort_here(&mut self) {
+        for port in &mut self.ports {
+            port.sort(Sorting::Program);
+        }
     }
 
     /// Adds a request to those that [`Exchange::flush`] sends. False: there is

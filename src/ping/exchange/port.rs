@@ -19,7 +19,7 @@ use crate::flow::Family;
 use crate::packet::checksum::Sum;
 use crate::ping::wire;
 use crate::socket::icmp::{
-    IcmpSocket, Identifiers, Incoming, Origin, Outgoing, Queued, QueuedError,
+    IcmpSocket, Identifiers, Incoming, Origin, Outgoing, Queued, QueuedError, Sorting,
 };
 
 /// The longest IPv4 header.
@@ -31,6 +31,9 @@ const SPARE: usize = 64;
 /// ICMPv6 error is as long as the smallest MTU (RFC 4443 section 2.4).
 const QUEUE: usize = 16;
 const QUOTED: usize = 1280;
+/// A redirect up to the header of the request it quotes (RFC 4861 section 4.5),
+/// with room for an option before.
+const REDIRECTED: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Port<'a> {
@@ -38,6 +41,7 @@ pub(super) struct Port<'a> {
     requests: Vec<Request>,
     outgoing: Outgoing,
     incoming: Incoming,
+    sorting: Sorting,
     /// The length of the payload written last, and its sum.
     payload: (usize, Sum),
     queue: Incoming,
@@ -50,16 +54,16 @@ impl<'a> Port<'a> {
     pub(super) fn new(socket: &'a IcmpSocket, payload: &[u8], batch: usize) -> Self {
         let template = wire::request(socket.family(), payload);
         let longest = template.len();
-        let incoming = Incoming::new(batch, (longest + IP_HEADER + SPARE).max(QUOTED));
+        let incoming = Incoming::new(batch, longest_arrival(socket, longest));
         Self {
             socket,
             requests: Vec::with_capacity(batch),
             outgoing: Outgoing::new(batch, longest, &template),
-            // An ICMP error may be longer than any reply.
             incoming: match framing(socket) {
                 wire::Framing::Ipv4Header => incoming.without_names(),
                 wire::Framing::Message => incoming,
             },
+            sorting: Sorting::Kernel,
             payload: (payload.len(), wire::payload_sum(&template)),
             queue: Incoming::new(QUEUE, QUOTED),
             errors: VecDeque::new(),
@@ -69,6 +73,14 @@ impl<'a> Port<'a> {
 
     pub(super) fn identifiers(&self) -> Identifiers {
         self.socket.identifiers()
+    }
+
+    /// A filter that stays where it is, or away, is no failure: what is not ours
+    /// is told apart here in any case.
+    pub(super) fn sort(&mut self, sorting: Sorting) {
+        if self.socket.sort_by_identifier(sorting).is_ok() {
+            self.sorting = sorting;
+        }
     }
 
     pub(super) fn push(&mut self, request: Request) -> bool {
@@ -238,11 +250,16 @@ impl<'a> Port<'a> {
         }
         clock.read();
         let scope = self.scope();
+        let mut strangers = false;
         for received in self.incoming.messages() {
             let times = clock.times(received.stamp);
-            if let Some(arrival) = scope.message(&received, times) {
-                each(arrival);
+            match scope.message(&received, times) {
+                Some(arrival) => each(arrival),
+                None => strangers = true,
             }
+        }
+        if strangers && self.sorting == Sorting::Program {
+            self.sort(Sorting::Kernel);
         }
         self.incoming.is_full()
     }
@@ -263,6 +280,18 @@ impl<'a> Port<'a> {
     pub(super) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
+}
+
+/// The room for each arrival, and no more, as a flood goes through all of it: a
+/// whole ICMP error may be longer than any reply, and of a redirect it is enough
+/// to see whom it quotes.
+fn longest_arrival(socket: &IcmpSocket, longest: usize) -> usize {
+    let shortest = if socket.is_admitting_errors() {
+        QUOTED
+    } else {
+        REDIRECTED
+    };
+    (longest + IP_HEADER + SPARE).max(shortest)
 }
 
 fn framing(socket: &IcmpSocket) -> wire::Framing {

@@ -122,7 +122,10 @@ impl<'a> Run<'a> {
         sink: &'a dyn Sink,
     ) -> Result<Self, Error> {
         let payload = payload(&config.pattern, config.payload_bytes);
-        let exchange = Exchange::new([socket], &payload, BATCH);
+        let mut exchange = Exchange::new([socket], &payload, BATCH);
+        if config.plan.interval.is_zero() {
+            exchange.sort_here();
+        }
         let mut tell = Tell::new(config, socket, sink, Instant::now())?;
         tell.started();
         // What the announcement took is not the run's time.
@@ -209,7 +212,7 @@ impl<'a> Run<'a> {
             return None;
         }
         let looked_at = Instant::now();
-        while self.receive(Ready::ALL) {}
+        while self.receive(Ready::ALL) && !self.core.is_caught_up() {}
         if !self.core.is_caught_up() {
             self.core.handle_wait();
             return None;
