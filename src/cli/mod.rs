@@ -26,6 +26,7 @@ mod page;
 mod ping;
 mod place;
 mod proxy;
+mod remote;
 mod schedule;
 mod tcp;
 mod telling;
@@ -78,6 +79,7 @@ enum Command {
     Chat(chat::Args),
     File(Box<file::Args>),
     Proxy(proxy::Args),
+    Remote(remote::Args),
 }
 
 /// Says one line on standard error, after the program's name. Where nobody takes
@@ -101,6 +103,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::File(args) => file::run(args, cli.color),
         Command::Proxy(args) => proxy::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
+        Command::Remote(args) => remote::run(args, cli.color),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
 }
