@@ -20,7 +20,7 @@ use crate::flow::{Family, Kind};
 use crate::pipe::say;
 use crate::recorder::{Recorder, Returned};
 use crate::socket::options::{self, Moment, Role, SocketOption, Target};
-use crate::socket::{Listener, Stream, TcpInfo, bind_failure, is_without_ipv6};
+use crate::socket::{Listener, Stream, TcpInfo, is_without_ipv6, listen_failure};
 
 /// Connections that may wait to be accepted where nothing else is asked for, as
 /// far as the kernel's `net.core.somaxconn` allows.
@@ -134,8 +134,10 @@ impl Asked<'_> {
         }
         listener
             .bind(address)
-            .map_err(|error| bind_failure(address, error))?;
-        listener.listen(self.backlog).map_err(failed)?;
+            .map_err(|error| listen_failure(address, error))?;
+        listener
+            .listen(self.backlog)
+            .map_err(|error| listen_failure(address, error))?;
         listener.set_nonblocking(true).map_err(failed)?;
         Ok(listener.into_inner())
     }

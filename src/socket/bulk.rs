@@ -16,33 +16,39 @@ use super::datagram::internet;
 /// Room for what is told of the datagrams of one call.
 pub struct Bulk {
     headers: MultiHeaders<SockaddrStorage>,
+    /// How many are asked for: each slot costs something, filled or not.
+    asked: usize,
 }
 
 impl Bulk {
-    /// As many datagrams as a call takes at most.
-    pub const MOST: usize = 256;
+    /// As many datagrams as a call takes at most,
+    const MOST: usize = 256;
+    /// and as it is ready to take when few come.
+    const LEAST: usize = 8;
 
-    /// Room for [`Bulk::MOST`] datagrams.
+    /// Room for as many datagrams as a call takes at most.
     pub fn new() -> Self {
         Self {
             headers: MultiHeaders::preallocate(Self::MOST, None),
+            asked: Self::LEAST,
         }
     }
 
-    /// Takes what waits, up to [`Bulk::MOST`] datagrams, and hands over the
-    /// length and the sender of each; how many there were.
+    /// Takes what waits, as far as there is room, and hands over the length and
+    /// the sender of each datagram; whether more may wait. The more come at once,
+    /// the more the next call is ready to take.
     pub fn receive(
         &mut self,
         socket: BorrowedFd<'_>,
         mut each: impl FnMut(usize, SocketAddr),
-    ) -> io::Result<usize> {
-        let mut nothing: Vec<[IoSliceMut<'_>; 1]> = Vec::with_capacity(Self::MOST);
-        nothing.resize_with(Self::MOST, || [IoSliceMut::new(&mut [])]);
+    ) -> io::Result<bool> {
+        let mut nothing: Vec<[IoSliceMut<'_>; 1]> = Vec::with_capacity(self.asked);
+        nothing.resize_with(self.asked, || [IoSliceMut::new(&mut [])]);
         let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
         let fd = socket.as_raw_fd();
         let messages = match recvmmsg(fd, &mut self.headers, nothing.iter_mut(), flags, None) {
             Ok(messages) => messages,
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(0),
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
             Err(errno) => return Err(errno.into()),
         };
         let mut count = 0;
@@ -52,7 +58,13 @@ impl Bulk {
                 each(message.bytes, from);
             }
         }
-        Ok(count)
+        let is_full = count >= self.asked;
+        if is_full {
+            self.asked = (4 * self.asked).min(Self::MOST);
+        } else if 4 * count < self.asked {
+            self.asked = (self.asked / 2).max(Self::LEAST);
+        }
+        Ok(is_full)
     }
 }
 

@@ -54,3 +54,23 @@ pub fn bind_failure(address: SocketAddr, error: io::Error) -> Error {
     };
     Error::new("bind", address, error).remedy(remedy)
 }
+
+/// A listener's failed `bind()` or `listen()` with what would help.
+pub fn listen_failure(address: SocketAddr, error: io::Error) -> Error {
+    let port = address.port();
+    let remedy = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRINUSE) => {
+            format!(
+                "another program has this port: `ss -ltnp sport = {port}` names it; or take another port"
+            )
+        }
+        Some(Errno::EACCES) => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE; try one above, such as 8080".into()
+        }
+        Some(Errno::EADDRNOTAVAIL) => {
+            "this host has no such address; `ip address` lists them".into()
+        }
+        _ => return Error::new("bind", address, error),
+    };
+    Error::new("bind", address, error).remedy(remedy)
+}

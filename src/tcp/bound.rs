@@ -7,8 +7,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use nix::errno::Errno;
-
 use crate::address::Admission;
 use crate::error::Error;
 use crate::event::{SocketName, Told};
@@ -16,7 +14,7 @@ use crate::flow::{Family, Kind};
 pub(crate) use crate::pipe::say;
 use crate::recorder::Recorder;
 use crate::socket::options::{self, Moment, Role, SocketOption, Target};
-use crate::socket::{Listener, is_without_ipv6};
+use crate::socket::{Listener, is_without_ipv6, listen_failure};
 
 /// How to listen.
 #[derive(Debug, Clone)]
@@ -113,13 +111,13 @@ impl Listen {
         let applied = options::apply(&self.options, Moment::Opened, target(address), &listener)?;
         listener
             .bind(address)
-            .map_err(|error| unbound(address, error))?;
+            .map_err(|error| listen_failure(address, error))?;
         listener
             .set_nonblocking(true)
             .map_err(failed("fcntl for"))?;
         listener
             .listen(self.backlog)
-            .map_err(|error| unbound(address, error))?;
+            .map_err(|error| listen_failure(address, error))?;
         for option in applied {
             let text = option.to_string();
             say(recorder, "listener", Told::Option { text });
@@ -136,23 +134,4 @@ pub(crate) fn target(address: SocketAddr) -> Target {
         family: Family::of(address.ip()),
         role: Role::Listening,
     }
-}
-
-fn unbound(address: SocketAddr, error: io::Error) -> Error {
-    let port = address.port();
-    let remedy = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EADDRINUSE) => {
-            format!(
-                "another program has this port: `ss -ltnp sport = {port}` names it; or take another port"
-            )
-        }
-        Some(Errno::EACCES) => {
-            "ports below 1024 need CAP_NET_BIND_SERVICE; try one above, such as 8080".into()
-        }
-        Some(Errno::EADDRNOTAVAIL) => {
-            "this host has no such address; `ip address` lists them".into()
-        }
-        _ => return Error::new("bind", address, error),
-    };
-    Error::new("bind", address, error).remedy(remedy)
 }

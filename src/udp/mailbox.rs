@@ -270,11 +270,8 @@ impl Mailbox {
     }
 
     /// Takes what waits in one call and hands over each datagram's length and
-    /// sender, and no byte of it; how many there were.
-    pub(super) fn count(
-        &mut self,
-        mut each: impl FnMut(usize, SocketAddr),
-    ) -> Result<usize, Error> {
+    /// sender, and no byte of it; whether more may wait.
+    pub(super) fn count(&mut self, mut each: impl FnMut(usize, SocketAddr)) -> Result<bool, Error> {
         let tally = &mut self.tally;
         let taken = self.bulk.receive(self.socket.as_fd(), |bytes, from| {
             tally.received.add(bytes);
@@ -282,7 +279,7 @@ impl Mailbox {
             each(bytes, from);
         });
         match taken {
-            Err(error) if is_earlier(&error) => Ok(0),
+            Err(error) if is_earlier(&error) => Ok(false),
             taken => taken.map_err(|error| Error::new("recvmmsg on", self.socket.name(), error)),
         }
     }

@@ -25,7 +25,6 @@ use crate::error::Error;
 use crate::event::{Passage, Topic};
 pub use crate::protocol::services::Service;
 use crate::recorder::Recorder;
-use crate::socket::bulk::Bulk;
 use crate::socket::message::Arrival;
 use crate::socket::options::{Role, SocketOption};
 
@@ -188,7 +187,7 @@ impl Listening {
         loop {
             let (peers, admission) = (&mut self.peers, &self.config.admission);
             let ignored = &mut self.ignored;
-            let count = self.mailbox.count(|bytes, from| {
+            let has_more = self.mailbox.count(|bytes, from| {
                 let is_heard =
                     admission.admits(from.ip()) && peers.heard(from, bytes, None).is_some();
                 *ignored += u64::from(!is_heard);
@@ -197,7 +196,7 @@ impl Listening {
             if most.is_some_and(|most| self.mailbox.tally.received.datagrams >= most) {
                 return Ok(Some(Ending::Count));
             }
-            if count < Bulk::MOST {
+            if !has_more {
                 return Ok(None);
             }
         }
