@@ -15,6 +15,7 @@
 //! | [`impair`] | what a wire does to packets: every impairment, exact and seeded | yes |
 //! | [`probe`] | the numbered, timestamped, checksummed message delivery is judged by | yes |
 //! | [`conversation`] | the wire's own account of a run, counted from packets | yes |
+//! | [`protocol`] | what applications say to each other: framing, state machines | yes |
 //! | [`stats`] | loss, duplicates, reordering, percentiles | yes |
 //! | [`units`] | how durations and bytes are written for programs | yes |
 //! | [`error`] | operation, target, cause, remedy | |
@@ -26,7 +27,8 @@
 //! | [`link`] | two private hosts and the wire between them | |
 //! | [`stage`] | where a demonstration plays: the link, or loopback | |
 //! | [`tcp`], [`udp`], [`ping`] | one engine each | |
-//! | [`serve`] | a server for many clients, in each of the ways that is done |
+//! | [`serve`] | a server for many clients, in each of the ways that is done | |
+//! | [`app`] | chat, file transfer, remote control, proxy: their sockets and tasks | |
 //! | [`lab`] | any program on the two hosts, and no orphan left |
 //! | [`compare`] | the same messages through all three kinds of socket | |
 //! | [`report`] | ladder, tables, dumps, JSON Lines, pcapng, the page: renderings of events | |
@@ -35,12 +37,13 @@
 //! # The import law
 //!
 //! Imports point down only:
-//! `main → cli → report → compare → {tcp, udp, ping, serve, lab} → stage → link → capture → pipe →
+//! `main → cli → report → compare → app → {tcp, udp, ping, serve, lab} → stage → link → capture → pipe →
 //! socket → recorder → address → error → pure`.
 //! Pure rooms (bytes, values and `now` in, values out) import only pure rooms.
 //! Engines never import `cli` or `report`. `tests/layers.rs` enforces this.
 
 pub mod address;
+pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod compare;
@@ -55,6 +58,7 @@ pub mod packet;
 pub mod ping;
 pub mod pipe;
 pub mod probe;
+pub mod protocol;
 pub mod recorder;
 pub mod report;
 pub mod serve;

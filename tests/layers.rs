@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
         "units",
         "conversation",
         "impair",
+        "protocol",
     ],
     &["error"],
     &["address"],
@@ -26,6 +27,7 @@ const FLOORS: &[&[&str]] = &[
     &["link"],
     &["stage"],
     &["tcp", "udp", "ping", "serve", "lab"],
+    &["app"],
     &["compare"],
     &["report"],
     &["cli"],
@@ -34,6 +36,8 @@ const FLOORS: &[&[&str]] = &[
 
 /// The files that may hold unsafe code.
 const KERNEL_EDGE: &[&str] = &[
+    "src/app/net/watch.rs",
+    "src/app/remote/bounds.rs",
     "src/lab/nest.rs",
     "src/lab/terminal.rs",
     "src/link/namespace.rs",

@@ -5,6 +5,7 @@
 //! prints: one event a line, field names stable, every time in nanoseconds
 //! since the run began.
 
+mod app;
 mod datagram;
 mod echo;
 mod sample;
@@ -22,6 +23,7 @@ use crate::packet::alter::{Alteration, alter};
 use crate::packet::{Checksums, Dissection, LinkType, dissect_with};
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
+pub use app::{Chat, Departure, File, FileTally, Proxy, ProxyStep, Remote};
 pub use datagram::{Datagram, Passage, Refusal};
 pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
@@ -68,6 +70,10 @@ impl Event<'_> {
                 What::Echo(echo) => What::Echo(echo.into_owned()),
                 What::Datagram(datagram) => What::Datagram(datagram.into_owned()),
                 What::Talk(talk) => What::Talk(talk.into_owned()),
+                What::Chat(step) => What::Chat(step),
+                What::File(step) => What::File(step),
+                What::Proxy(step) => What::Proxy(step),
+                What::Remote(step) => What::Remote(step),
                 What::Note(note) => What::Note(note),
             },
         }
@@ -88,6 +94,7 @@ impl Event<'_> {
                 ..
             }) => Topic::Chunk,
             What::Talk(_) => Topic::Talk,
+            What::Chat(_) | What::File(_) | What::Proxy(_) | What::Remote(_) => Topic::App,
             What::Note(_) => Topic::Note,
         }
     }
@@ -135,6 +142,14 @@ pub enum What<'a> {
     Datagram(Datagram<'a>),
     /// A conversation with another machine went on.
     Talk(Talk<'a>),
+    /// A chat room went on.
+    Chat(Chat),
+    /// A file transfer went on.
+    File(File),
+    /// A proxy went on.
+    Proxy(Proxy),
+    /// Remote control went on.
+    Remote(Remote),
     /// One sentence for the reader.
     Note(Note),
 }

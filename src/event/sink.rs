@@ -32,6 +32,8 @@ pub enum Topic {
     Talk,
     /// The bytes of those conversations.
     Chunk,
+    /// What the applications do.
+    App,
     /// Sentences.
     Note,
 }

@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::ops::Deref;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use socket2::Type;
 
@@ -77,6 +77,12 @@ impl Listener {
     /// `close()`.
     pub fn close(self) -> io::Result<()> {
         self.0.close()
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 
@@ -155,6 +161,12 @@ impl Stream {
     /// `close()`.
     pub fn close(self) -> io::Result<()> {
         self.0.close()
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 

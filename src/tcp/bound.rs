@@ -62,7 +62,7 @@ const BACKLOG: i32 = 4096;
 
 impl Listen {
     /// Binds every address, and listens.
-    pub(super) fn open(&self, recorder: &Recorder) -> Result<Vec<Listener>, Error> {
+    pub(crate) fn open(&self, recorder: &Recorder) -> Result<Vec<Listener>, Error> {
         let mut listeners: Vec<Listener> = Vec::new();
         for address in &self.addresses {
             let name = match listeners.len() {
@@ -127,7 +127,7 @@ impl Listen {
     }
 }
 
-pub(super) fn target(address: SocketAddr) -> Target {
+pub(crate) fn target(address: SocketAddr) -> Target {
     Target {
         kind: Kind::Tcp,
         family: Family::of(address.ip()),
@@ -135,7 +135,7 @@ pub(super) fn target(address: SocketAddr) -> Target {
     }
 }
 
-pub(super) fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {
+pub(crate) fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {
     if recorder.wants(Topic::Talk) {
         let socket = SocketName::from(socket);
         recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));

@@ -43,7 +43,7 @@ pub struct Connect {
 
 /// A connection, and its other end.
 pub struct Connected {
-    /// The connected socket, which waits in its calls.
+    /// The connected socket.
     pub stream: Stream,
     /// This end.
     pub local: SocketAddr,
@@ -60,18 +60,31 @@ pub struct Connected {
 /// No address could be reached, or the source address or an option cannot be
 /// had.
 pub fn connect(config: &Connect, recorder: &Recorder) -> Result<Option<Connected>, Error> {
-    let mut race = Race {
-        config,
-        recorder,
-        attempts: Attempts::at(&config.reachable()?),
-        under_way: Vec::new(),
-        failures: Vec::new(),
-        begun: 0,
-        deadline: config.timeout.map(|timeout| Instant::now() + timeout),
-        vigil: Vigil::begin(&config.stop)
-            .map_err(|errno| Error::new("wait for", &config.endpoint, errno))?,
-    };
-    race.run()
+    let failed = |errno| Error::new("wait for", &config.endpoint, errno);
+    let vigil = Vigil::begin(&config.stop).map_err(failed)?;
+    let mut race = Race::begin(config, recorder)?;
+    loop {
+        let due = race.advance(Instant::now())?;
+        let ready = {
+            let mut waiting: Vec<PollFd<'_>> = race
+                .sockets()
+                .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLOUT))
+                .collect();
+            let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
+            vigil.wait(&mut waiting, patience).map_err(failed)?;
+            waiting.iter().position(|one| one.any() == Some(true))
+        };
+        if let Some(index) = ready
+            && let Some(connected) = race.conclude(index)?
+        {
+            let waits = connected.stream.set_nonblocking(false);
+            waits.map_err(|error| Error::new("connect", connected.remote, error))?;
+            return Ok(Some(connected));
+        }
+        if vigil.is_over() {
+            return Ok(None);
+        }
+    }
 }
 
 impl Connect {
@@ -100,8 +113,9 @@ impl Connect {
     }
 }
 
-/// The attempts under way.
-struct Race<'a> {
+/// The attempts under way. Who waits for them, and how, is the caller's
+/// business: a socket whose attempt has ended is writable.
+pub(crate) struct Race<'a> {
     config: &'a Connect,
     recorder: &'a Recorder,
     attempts: Attempts,
@@ -109,45 +123,54 @@ struct Race<'a> {
     failures: Vec<(SocketAddr, io::Error)>,
     begun: usize,
     deadline: Option<Instant>,
-    vigil: Vigil<'a>,
 }
 
 struct Attempt {
-    stream: Stream,
+    stream: Arc<Stream>,
     remote: SocketAddr,
     since: Instant,
 }
 
-impl Race<'_> {
-    fn run(&mut self) -> Result<Option<Connected>, Error> {
-        loop {
-            let now = Instant::now();
-            if self.deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(self.late());
-            }
-            if let Some(remote) = self.attempts.poll_attempt(now) {
-                if let Some(attempt) = self.begin(remote)? {
-                    self.under_way.push(attempt);
-                }
-                continue;
-            }
-            if self.attempts.is_over() {
-                return Err(self.lost());
-            }
-            if let Some(index) = self.wait()? {
-                let attempt = self.under_way.swap_remove(index);
-                if let Some(connected) = self.end(attempt)? {
-                    return Ok(Some(connected));
-                }
-            }
-            if self.vigil.is_over() {
-                return Ok(None);
+impl<'a> Race<'a> {
+    /// Before the first attempt.
+    pub(crate) fn begin(config: &'a Connect, recorder: &'a Recorder) -> Result<Self, Error> {
+        Ok(Self {
+            config,
+            recorder,
+            attempts: Attempts::at(&config.reachable()?),
+            under_way: Vec::new(),
+            failures: Vec::new(),
+            begun: 0,
+            deadline: config.timeout.map(|timeout| Instant::now() + timeout),
+        })
+    }
+
+    /// Begins the attempts that are due; when it is to be called again, at the
+    /// latest.
+    pub(crate) fn advance(&mut self, now: Instant) -> Result<Option<Instant>, Error> {
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            return Err(self.late());
+        }
+        while let Some(remote) = self.attempts.poll_attempt(now) {
+            if let Some(attempt) = self.attempt(remote)? {
+                self.under_way.push(attempt);
             }
         }
+        if self.attempts.is_over() {
+            return Err(self.lost());
+        }
+        let due = [self.attempts.next_deadline(), self.deadline];
+        Ok(due.into_iter().flatten().min())
+    }
+
+    /// The sockets of the attempts, in the order that
+    /// [`conclude`](Self::conclude) counts.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.under_way.iter().map(|attempt| &attempt.stream)
     }
 
     /// Opens a socket and begins to connect; none where that failed at once.
-    fn begin(&mut self, remote: SocketAddr) -> Result<Option<Attempt>, Error> {
+    fn attempt(&mut self, remote: SocketAddr) -> Result<Option<Attempt>, Error> {
         self.begun += 1;
         let name = match self.begun {
             1 => SocketName::from("connection"),
@@ -175,35 +198,21 @@ impl Race<'_> {
                 Ok(None)
             }
             _ => Ok(Some(Attempt {
-                stream,
+                stream: Arc::new(stream),
                 remote,
                 since,
             })),
         }
     }
 
-    /// Waits for an attempt to end, and no longer than until something is due.
-    fn wait(&self) -> Result<Option<usize>, Error> {
-        let mut waiting: Vec<PollFd<'_>> = self
-            .under_way
-            .iter()
-            .map(|attempt| PollFd::new(attempt.stream.as_fd(), PollFlags::POLLOUT))
-            .collect();
-        let due = [self.attempts.next_deadline(), self.deadline];
-        let due = due.into_iter().flatten().min();
-        let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
-        let waited = self.vigil.wait(&mut waiting, patience);
-        waited.map_err(|errno| Error::new("wait for", &self.config.endpoint, errno))?;
-        Ok(waiting.iter().position(|one| one.any() == Some(true)))
-    }
-
-    /// What an attempt came to.
-    fn end(&mut self, attempt: Attempt) -> Result<Option<Connected>, Error> {
+    /// What the attempt on that socket came to: the last of it, so that nobody
+    /// else may hold the socket any more.
+    pub(crate) fn conclude(&mut self, index: usize) -> Result<Option<Connected>, Error> {
         let Attempt {
             stream,
             remote,
             since,
-        } = attempt;
+        } = self.under_way.remove(index);
         if let Err(error) = stream.pending_error() {
             self.fail(&stream, remote, since, error);
             return Ok(None);
@@ -215,7 +224,8 @@ impl Race<'_> {
             });
         }
         let failed = |error| Error::new("connect", remote, error);
-        stream.set_nonblocking(false).map_err(failed)?;
+        let stream = Arc::into_inner(stream)
+            .ok_or_else(|| failed(io::Error::other("somebody else holds the socket")))?;
         let local = stream.local_address().map_err(failed)?;
         tell(&stream, || Told::Connected {
             local,

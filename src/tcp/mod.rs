@@ -5,7 +5,7 @@
 //! It makes every call itself, on both ends, so that the story is the same each
 //! time; the packets and states between the calls are the kernels' own.
 
-mod bound;
+pub(crate) mod bound;
 pub mod connect;
 mod flow;
 pub mod listen;

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::packets::Packets;
-use super::tool::{ToolArgs, is_typed, some_time};
+use super::tool::{ToolArgs, is_typed};
 use crate::address::{Endpoint, Question, resolve};
 use crate::cli::interrupt::{Interrupt, left_to_this_thread};
 use crate::cli::output::{Colour, unwritten};
+use crate::cli::packets::Packets;
+use crate::cli::telling::some_time;
 use crate::error::Error;
 use crate::event::{Figures, Place};
 use crate::flow::{Family, Kind};
@@ -58,9 +59,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let stop = Interrupt::catch()?;
     let config = args.config(&stop)?;
-    let telling = args.tool.telling(colour);
+    let telling = args.tool.telling.begin(colour);
     let recorder = telling.recorder(Place::Client);
-    let packets = if args.tool.packets {
+    let packets = if args.tool.telling.packets {
         left_to_this_thread(|| Packets::towards(&config.addresses, &recorder))
     } else {
         Packets::default()

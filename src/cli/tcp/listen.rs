@@ -4,12 +4,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::packets::Packets;
 use super::serve::ServeArgs;
-use super::tool::{ToolArgs, some_time};
+use super::tool::ToolArgs;
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
 use crate::cli::interrupt::{Interrupt, left_to_this_thread};
 use crate::cli::output::{Colour, whole};
+use crate::cli::packets::Packets;
+use crate::cli::telling::some_time;
 use crate::error::Error;
 use crate::event::Place;
 use crate::flow::{Family, Kind};
@@ -92,10 +93,10 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
         return args.serve.run(&config, colour);
     }
     let stop = Interrupt::catch()?;
-    let telling = args.tool.telling(colour);
+    let telling = args.tool.telling.begin(colour);
     let recorder = telling.recorder(Place::Server);
     let door = Door::open(&config, &recorder)?;
-    let packets = if args.tool.packets {
+    let packets = if args.tool.telling.packets {
         left_to_this_thread(|| Packets::at(&door.addresses(), &recorder))
     } else {
         Packets::default()
@@ -164,7 +165,7 @@ impl Args {
             },
             most: self.max_connections,
             timeout: self.listen_timeout,
-            names: self.tool.tells_steps(),
+            names: self.tool.telling.tells_steps(),
         })
     }
 }

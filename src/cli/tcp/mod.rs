@@ -7,7 +7,6 @@ mod connect;
 mod demonstrate;
 mod listen;
 mod models;
-mod packets;
 mod serve;
 mod tool;
 

@@ -99,7 +99,11 @@ impl<'a> Story<'a> {
                 | What::Delivery(_)
                 | What::Echo(_)
                 | What::Datagram(_)
-                | What::Talk(_) => {}
+                | What::Talk(_)
+                | What::Chat(_)
+                | What::File(_)
+                | What::Proxy(_)
+                | What::Remote(_) => {}
             }
         }
         story.moments.sort_by_key(|moment| moment.at);
@@ -228,7 +232,11 @@ fn marks(events: &[Event<'_>]) -> Vec<Duration> {
             | What::Delivery(_)
             | What::Echo(_)
             | What::Datagram(_)
-            | What::Talk(_) => {}
+            | What::Talk(_)
+            | What::Chat(_)
+            | What::File(_)
+            | What::Proxy(_)
+            | What::Remote(_) => {}
             What::Packet(packet) => {
                 marks.push(event.at);
                 marks.extend(packet.delivered_at);

@@ -11,9 +11,10 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::app;
 use super::line::Line;
 use super::style::{Paint, Style};
-use crate::event::{Event, Outcome, Sink, SocketName, Talk, Told, Topic, What};
+use crate::event::{Call, Event, Outcome, Sink, SocketName, Talk, Told, Topic, What};
 use crate::packet::{Conversations, Protocol, summary};
 
 /// How much is told.
@@ -44,10 +45,27 @@ impl<Out: Write + Send> Teller<Out> {
         }
     }
 
+    /// An application's step in words.
+    fn app(&self, event: &Event<'_>) -> Vec<Line> {
+        let texts = match &event.what {
+            What::Chat(step) => app::chat::lines(step, self.detail),
+            What::File(step) => app::file::lines(step, self.detail),
+            What::Proxy(step) => app::proxy::lines(step, self.detail),
+            What::Remote(step) => app::remote::lines(step, self.detail),
+            _ => Vec::new(),
+        };
+        let line = |text: &String| match self.detail {
+            Detail::Least => named(text),
+            _ => step(event.at, Paint::State, text),
+        };
+        texts.iter().map(line).collect()
+    }
+
     fn lines(&self, event: &Event<'_>, conversations: &mut Conversations) -> Vec<Line> {
         let is_brief = self.detail == Detail::Least;
         match &event.what {
             What::Note(note) => vec![named(&note.text)],
+            What::Chat(_) | What::File(_) | What::Proxy(_) | What::Remote(_) => self.app(event),
             What::Talk(Talk { told, .. }) if is_brief => words::brief(told)
                 .map(|text| vec![named(&text)])
                 .unwrap_or_default(),
@@ -72,21 +90,7 @@ impl<Out: Write + Send> Teller<Out> {
                     .map(|text| step(event.at, paint, &format!("{who}{text}")))
                     .collect()
             }
-            What::Call(call) => {
-                let came = match &call.outcome {
-                    Outcome::Returned {
-                        returned,
-                        detail: Some(detail),
-                    } => format!("{returned}, {detail}"),
-                    Outcome::Returned { returned, .. } => returned.to_string(),
-                    Outcome::Failed { errno } => errno.clone(),
-                };
-                let text = format!(
-                    "{}: {}({}) = {came}",
-                    call.socket, call.name, call.arguments
-                );
-                vec![step(event.at, Paint::Faint, &text)]
-            }
+            What::Call(call) => vec![step(event.at, Paint::Faint, &called(call))],
             What::Packet(packet) => {
                 let mut dissection = packet.dissect();
                 conversations.observe(&dissection);
@@ -106,7 +110,7 @@ impl<Out: Write + Send> Teller<Out> {
 impl<Out: Write + Send> Sink for Teller<Out> {
     fn wants(&self, topic: Topic) -> bool {
         match topic {
-            Topic::Note | Topic::Talk => true,
+            Topic::Note | Topic::Talk | Topic::App => true,
             Topic::Packet => self.detail > Detail::Least,
             Topic::Call | Topic::Chunk => self.detail == Detail::Everything,
             _ => false,
@@ -128,6 +132,22 @@ impl<Out: Write + Send> Sink for Teller<Out> {
 /// Whether a line must say which socket it is about.
 fn is_one_of_many(socket: &SocketName) -> bool {
     socket.0.starts_with("client ")
+}
+
+/// A call, its arguments and what came of it, as strace(1) has them.
+fn called(call: &Call) -> String {
+    let came = match &call.outcome {
+        Outcome::Returned {
+            returned,
+            detail: Some(detail),
+        } => format!("{returned}, {detail}"),
+        Outcome::Returned { returned, .. } => returned.to_string(),
+        Outcome::Failed { errno } => errno.clone(),
+    };
+    format!(
+        "{}: {}({}) = {came}",
+        call.socket, call.name, call.arguments
+    )
 }
 
 /// A line with the program's name before it, as errors have it.

@@ -1,0 +1,207 @@
+//! Where a client wants to go: an address or a name, and a port.
+//!
+//! A name is held only where every resolver and every terminal can take it:
+//! visible ASCII, at most 255 bytes (RFC 1035 section 2.3.4). A NUL, which would
+//! cut it short for a resolver, is refused.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// Where to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// Which host.
+    pub host: Host,
+    /// Which port.
+    pub port: u16,
+}
+
+/// An address or a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// An address.
+    Ip(IpAddr),
+    /// A name.
+    Name(Name),
+}
+
+/// A name that may be looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Name(Box<str>);
+
+/// Why bytes are no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// There are none.
+    #[error("the name is empty")]
+    Empty,
+    /// There are too many.
+    #[error("the name has more than 255 bytes")]
+    Long,
+    /// A resolver would stop there.
+    #[error("the name has a NUL in it")]
+    Nul,
+    /// No name has it.
+    #[error("the name has the byte {0:#04x} in it")]
+    Strange(u8),
+}
+
+impl Name {
+    /// The most bytes that a name has.
+    pub const LONGEST: usize = 255;
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    ///
+    /// It is empty, too long, or has bytes that names do not have.
+    pub fn read(bytes: &[u8]) -> Result<Self, NameError> {
+        let strange = |byte: &&u8| !byte.is_ascii_graphic();
+        match bytes.iter().find(strange) {
+            _ if bytes.is_empty() => Err(NameError::Empty),
+            _ if bytes.len() > Self::LONGEST => Err(NameError::Long),
+            Some(0) => Err(NameError::Nul),
+            Some(byte) => Err(NameError::Strange(*byte)),
+            None => Ok(Self(bytes.iter().copied().map(char::from).collect())),
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Host {
+    /// Reads a name, or an address that is written as one.
+    ///
+    /// # Errors
+    ///
+    /// It is neither.
+    pub fn read(bytes: &[u8]) -> Result<Self, NameError> {
+        let name = Name::read(bytes)?;
+        Ok(match name.as_str().parse() {
+            Ok(ip) => Self::Ip(ip),
+            Err(_) => Self::Name(name),
+        })
+    }
+}
+
+impl Destination {
+    /// Reads `HOST:PORT` or `[IPv6]:PORT`; without a port it is `port`.
+    pub fn read(text: &str, port: Option<u16>) -> Option<Self> {
+        let (host, rest) = match text.strip_prefix('[') {
+            Some(inside) => {
+                let (host, rest) = inside.split_once(']')?;
+                host.split('%').next()?.parse::<std::net::Ipv6Addr>().ok()?;
+                (host, rest)
+            }
+            None => text.split_at(text.find(':').unwrap_or(text.len())),
+        };
+        let port = match rest.strip_prefix(':') {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().ok()?
+            }
+            Some(_) => return None,
+            None if rest.is_empty() => port?,
+            None => return None,
+        };
+        let host = Host::read(host.as_bytes()).ok()?;
+        Some(Self { host, port })
+    }
+
+    /// Whether it is the same: names have no case (RFC 4343).
+    pub fn matches(&self, other: &Self) -> bool {
+        let is_same = match (&self.host, &other.host) {
+            (Host::Name(one), Host::Name(two)) => one.0.eq_ignore_ascii_case(&two.0),
+            (one, two) => one == two,
+        };
+        is_same && self.port == other.port
+    }
+}
+
+impl From<SocketAddr> for Destination {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: Host::Ip(address.ip()),
+            port: address.port(),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Ip(ip) => ip.fmt(f),
+            Host::Name(name) => f.pad(name.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port;
+        match &self.host {
+            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]:{port}"),
+            Host::Name(name) if name.as_str().contains(':') => write!(f, "[{}]:{port}", name.0),
+            host => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_no_name_is_told_so() {
+        for (bytes, expected) in [
+            (&b""[..], NameError::Empty),
+            (b"example.org\0.evil.example", NameError::Nul),
+            (b"exa mple", NameError::Strange(b' ')),
+            (b"\x1b[2J", NameError::Strange(0x1b)),
+            ("b\u{fc}cher".as_bytes(), NameError::Strange(0xc3)),
+            (&[b'a'; 256], NameError::Long),
+        ] {
+            assert_eq!(Host::read(bytes), Err(expected));
+        }
+        Host::read(&[b'a'; 255]).expect("the longest name");
+    }
+
+    #[test]
+    fn an_authority_is_a_host_and_a_port() {
+        for (text, expected) in [
+            ("example.org:443", Some("example.org:443")),
+            ("192.0.2.1:1", Some("192.0.2.1:1")),
+            ("[2001:db8::1]:443", Some("[2001:db8::1]:443")),
+            ("example.org", Some("example.org:80")),
+            ("[::1]", Some("[::1]:80")),
+            ("[fe80::1%lo]:1", Some("[fe80::1%lo]:1")),
+            ("example.org:", None),
+            ("example.org:+1", None),
+            ("example.org:65536", None),
+            ("2001:db8::1", None),
+            ("[example]:1", None),
+            ("[::1]1", None),
+            (":80", None),
+            ("", None),
+        ] {
+            let read = Destination::read(text, Some(80));
+            assert_eq!(read.map(|to| to.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_back(address: SocketAddr) {
+            let to = Destination::from(SocketAddr::new(address.ip(), address.port()));
+            prop_assert_eq!(Destination::read(&to.to_string(), None), Some(to));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text: String) {
+            let _ = Destination::read(&text, Some(1));
+        }
+    }
+}
