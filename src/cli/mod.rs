@@ -11,9 +11,11 @@ macro_rules! note {
     };
 }
 
+mod chat;
 mod compare;
 mod compare_remote;
 mod demonstration;
+mod file;
 mod ground;
 mod interrupt;
 mod lab;
@@ -24,6 +26,7 @@ mod page;
 mod ping;
 mod place;
 mod proxy;
+mod remote;
 mod schedule;
 mod tcp;
 mod telling;
@@ -73,7 +76,10 @@ enum Command {
     Ping(ping::Args),
     Compare(compare::Args),
     Lab(lab::Args),
+    Chat(chat::Args),
+    File(Box<file::Args>),
     Proxy(proxy::Args),
+    Remote(remote::Args),
 }
 
 /// Says one line on standard error, after the program's name. Where nobody takes
@@ -93,8 +99,11 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Tcp(args) => tcp::run(args, cli.color),
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
+        Command::Chat(args) => chat::run(args, cli.color),
+        Command::File(args) => file::run(args, cli.color),
         Command::Proxy(args) => proxy::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
+        Command::Remote(args) => remote::run(args, cli.color),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
 }

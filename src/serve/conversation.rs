@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::SystemTime;
 
+use super::Session;
 use super::model::Terms;
-use super::service::Session;
 
 /// Bytes of a blocking conversation's buffer. Each thread has its own, so it is
 /// small.

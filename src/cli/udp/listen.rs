@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::tool::{Run, ToolArgs, Wanted, summary, time};
+use super::tool::{Run, ToolArgs, Wanted, summary};
 use crate::address::{Admission, Endpoint, Network};
 use crate::cli::output::{Colour, bytes, whole};
+use crate::cli::telling::time;
 use crate::error::Error;
 use crate::event::Place;
 use crate::flow::Family;
@@ -129,7 +130,7 @@ pub(super) fn run(args: &ListenArgs, colour: Colour) -> Result<ExitCode, Error> 
     let listening = args.open(&run)?;
     let local = listening.opened().local;
     run.describe(listening.opened());
-    args.tool.watch(&mut run, local, local.port())?;
+    args.tool.watch_at(&mut run, local);
     run.say(format_args!("listening on {local}{}", args.as_what(local)));
     let stdin = io::stdin();
     let outcome = listening.run(&mut Ends {
@@ -146,7 +147,7 @@ pub(super) fn run(args: &ListenArgs, colour: Colour) -> Result<ExitCode, Error> 
     };
     let count = summary(&outcome.tally);
     run.say(format_args!("{count}; {peers} peer{s}{ignored}"));
-    run.conclude("udp listen", &outcome)?;
+    run.conclude("udp listen", &outcome);
     Ok(ExitCode::SUCCESS)
 }
 

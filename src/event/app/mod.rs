@@ -8,7 +8,7 @@ mod file;
 mod proxy;
 mod remote;
 
-pub use chat::Chat;
-pub use file::File;
+pub use chat::{Chat, Departure};
+pub use file::{File, Tally as FileTally};
 pub use proxy::{Proxy, ProxyStep};
 pub use remote::Remote;

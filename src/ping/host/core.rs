@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::event::{EchoJudgement, EchoStarted, EchoSummary};
+use crate::event::{EchoJudgement, EchoPatience, EchoStarted, EchoSummary};
 use crate::flow::Family;
 use crate::ping::statistics::RoundTrips;
 use crate::socket::icmp::Token;
@@ -183,11 +183,13 @@ impl Core {
     pub fn new(plan: Plan, width: u64, now: Instant) -> Self {
         Self {
             allowance: plan.preload.max(1),
+            // All at once, so that a flood does not stop to move house; memory
+            // that is not written to costs nothing.
+            window: VecDeque::with_capacity(most_remembered(&plan, width)),
             plan,
             width: width.max(1),
             started: now,
             slot: 0,
-            window: VecDeque::new(),
             last_sent: None,
             pause: None,
             wait_until: None,
@@ -307,11 +309,12 @@ impl Core {
     ) -> Option<Judged> {
         let number = self.number_of(token)?;
         let sent = *self.sent_mut(number)?;
+        let arrived = self.offset(now);
+        let round_trip = arrived
+            .checked_sub(sent.at + u64::from(sent.departure))
+            .unwrap_or_else(|| arrived.saturating_sub(sent.at));
+        let round_trip = Duration::from_nanos(round_trip);
         let sent_at = self.instant(sent.at);
-        let departed_at = sent_at + Duration::from_nanos(sent.departure.into());
-        let round_trip = now
-            .checked_duration_since(departed_at)
-            .unwrap_or_else(|| now.saturating_duration_since(sent_at));
         let mut out_of_order = false;
         let judgement = match condition {
             Condition::BadChecksum => EchoJudgement::BadChecksum,
@@ -445,14 +448,32 @@ impl Core {
         }
     }
 
+    /// The probes without a reply or an error at the end of the run, each with
+    /// how far it was waited for.
+    pub fn unanswered(&self, now: Instant) -> impl Iterator<Item = (u64, EchoPatience)> + '_ {
+        let before = self.tally.transmitted - self.window.len() as u64;
+        let open = (before + 1..).zip(&self.window);
+        open.filter(|(_, sent)| sent.fate == Fate::Open)
+            .map(move |(number, sent)| {
+                let patience = if self.is_recent(sent, now) {
+                    EchoPatience::Ended
+                } else {
+                    EchoPatience::Over
+                };
+                (number, patience)
+            })
+    }
+
+    fn is_recent(&self, sent: &Sent, now: Instant) -> bool {
+        self.patience()
+            .is_none_or(|patience| now.saturating_duration_since(self.instant(sent.at)) < patience)
+    }
+
     /// Probes that may still be answered: sent no longer ago than the final
     /// wait would be.
     fn in_flight(&self, now: Instant) -> u64 {
-        let recent = |sent: &&Sent| match self.patience() {
-            Some(patience) => now.saturating_duration_since(self.instant(sent.at)) < patience,
-            None => true,
-        };
-        let recent = self.window.iter().rev().take_while(recent);
+        let latest = self.window.iter().rev();
+        let recent = latest.take_while(|sent| self.is_recent(sent, now));
         recent.filter(|sent| sent.fate == Fate::Open).count() as u64
     }
 
@@ -594,6 +615,11 @@ impl Core {
         let index = self.window.len().checked_sub(age + 1)?;
         self.window.get_mut(index)
     }
+}
+
+fn most_remembered(plan: &Plan, width: u64) -> usize {
+    let most = plan.count.unwrap_or(u64::MAX).min(width);
+    usize::try_from(most).unwrap_or_default()
 }
 
 #[expect(

@@ -21,9 +21,9 @@ use nix::libc;
 use slab::Slab;
 
 use crate::error::Error;
+use crate::serve::Session;
 use crate::serve::conversation::drain_now;
 use crate::serve::door::{Door, Knock, PAUSE};
-use crate::serve::service::Session;
 
 /// Calls handed over at once.
 const ENTRIES: u32 = 1024;

@@ -1,0 +1,507 @@
+//! The room: who is in it, what each is called, and which lines wait for whom.
+//!
+//! ```text
+//!  enter ──► member ──hear──► lines in the others' outboxes
+//!              │
+//!              └─leave, or an outbox over its limit──► Order::Close
+//! ```
+//!
+//! Sans-I/O: the caller hands over what members send, sends what waits in the
+//! [`Outbox`] of each [dirty](Room::take_dirty) member, and carries out orders.
+
+mod member;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::clean::clean;
+use super::command::Input;
+use super::history::History;
+use super::line::{LONGEST_LINE, Piece};
+use super::nick::Nick;
+use super::outbox::Outbox;
+use super::words::{HELP, counted, reason};
+use crate::event::Chat;
+
+pub use crate::event::Departure;
+use member::Member;
+
+/// A member's number in the room, from 1.
+pub type MemberId = u64;
+
+/// How a room is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Most members at once.
+    pub most: usize,
+    /// Most bytes that may wait for one member.
+    pub queue: usize,
+    /// How many of the last lines a newcomer is shown.
+    pub history: usize,
+    /// Whether the room answers each message.
+    pub receipt: Receipt,
+}
+
+/// Whether the room answers each message with a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// Messages are answered by nobody but people.
+    None,
+    /// Each message is answered: it was received.
+    Each,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            most: 10,
+            queue: 64 << 10,
+            history: 10,
+            receipt: Receipt::None,
+        }
+    }
+}
+
+/// What the caller must do, in this order.
+#[derive(Debug)]
+pub enum Order {
+    /// Send what is left in the outbox, as far as it goes, and close.
+    Close {
+        /// Whose connection.
+        member: MemberId,
+        /// What is left.
+        outbox: Outbox,
+        /// Why.
+        why: Departure,
+    },
+    /// Tell whoever watches.
+    Tell(Chat),
+}
+
+/// What happened in a room altogether.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Account {
+    /// Members that came in.
+    pub members: u64,
+    /// The most of them at once.
+    pub most_at_once: usize,
+    /// Those that were refused.
+    pub refused: u64,
+    /// Messages to all.
+    pub messages: u64,
+    /// Messages to one.
+    pub whispers: u64,
+    /// Lines that were put into outboxes.
+    pub deliveries: u64,
+    /// Members that were cut off because they did not read.
+    pub too_slow: u64,
+}
+
+/// A room.
+#[derive(Debug)]
+pub struct Room {
+    settings: Settings,
+    members: BTreeMap<MemberId, Member>,
+    by_name: HashMap<String, MemberId>,
+    history: History,
+    orders: VecDeque<Order>,
+    dirty: Vec<MemberId>,
+    account: Account,
+}
+
+impl Room {
+    /// An empty room.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            history: History::of(settings.history),
+            settings,
+            members: BTreeMap::new(),
+            by_name: HashMap::new(),
+            orders: VecDeque::new(),
+            dirty: Vec::new(),
+            account: Account::default(),
+        }
+    }
+
+    /// Somebody comes, with a number that nobody had before.
+    ///
+    /// # Errors
+    ///
+    /// The room is full: the line that says so.
+    pub fn enter(&mut self, now: Instant, id: MemberId, address: SocketAddr) -> Result<(), String> {
+        if self.members.len() >= self.settings.most {
+            self.account.refused += 1;
+            let reason = format!("the room is full: {} are here", self.members.len());
+            let line = format!("* {reason}\n");
+            self.tell(Chat::Refused { address, reason });
+            return Err(line);
+        }
+        let nick = self.guest(id);
+        self.by_name.insert(nick.folded(), id);
+        let others = self.members.len();
+        self.tell(Chat::Joined {
+            member: id,
+            nick: nick.to_string(),
+            address,
+        });
+        self.to_all(now, &format!("* {nick} joined"), None);
+        let greeting = match others {
+            0 => format!("* you are {nick}; nobody else is here; /help tells the commands"),
+            1 => format!("* you are {nick}; 1 other is here; /help tells the commands"),
+            _ => format!("* you are {nick}; {others} others are here; /help tells the commands"),
+        };
+        self.members.insert(id, Member::new(nick, address, now));
+        self.account.members += 1;
+        self.account.most_at_once = self.account.most_at_once.max(self.members.len());
+        self.replay(now, id);
+        self.to_one(now, id, &greeting);
+        Ok(())
+    }
+
+    /// A member sent a line. One that is not here any more is not heard.
+    pub fn hear(&mut self, now: Instant, id: MemberId, piece: &Piece) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        member.heard(now, piece);
+        let text = match piece {
+            Piece::TooLong(length) => return self.refuse_length(now, id, *length),
+            Piece::Line(bytes) => clean(bytes),
+        };
+        // Each byte that is no UTF-8 has become three.
+        if text.len() > LONGEST_LINE {
+            return self.refuse_length(now, id, text.len());
+        }
+        match Input::read(&text) {
+            Input::Nothing => {}
+            Input::Say(text) => self.say(now, id, text),
+            Input::Tell { to, text } => self.whisper(now, id, to, text),
+            Input::Nick(name) => self.rename(now, id, name),
+            Input::Who => self.who(now, id),
+            Input::Help => {
+                for line in HELP {
+                    self.to_one(now, id, &format!("* {line}"));
+                }
+            }
+            Input::Leave => self.part(now, id, Departure::Exit),
+            Input::Incomplete(usage) => self.deny(now, id, format!("that is written {usage}")),
+            Input::Unknown(name) => {
+                let reason = format!("there is no /{name}; /help tells the commands");
+                self.deny(now, id, reason);
+            }
+        }
+    }
+
+    /// A member is gone, or must go.
+    pub fn leave(&mut self, now: Instant, id: MemberId, why: Departure) {
+        if self.members.contains_key(&id) {
+            self.part(now, id, why);
+        }
+    }
+
+    /// Something about a member's lines that the others need not know.
+    pub fn notice(&mut self, now: Instant, id: MemberId, text: &str) {
+        self.to_one(now, id, &format!("* {text}"));
+    }
+
+    /// The room itself says something.
+    pub fn announce(&mut self, now: Instant, text: &str) {
+        let text = clean(text.as_bytes());
+        let line = shared(&format!("<server> {text}"));
+        let heard_by = self.spread(now, &line, None);
+        self.history.push(line);
+        self.account.messages += 1;
+        self.tell(Chat::Said {
+            member: 0,
+            nick: "server".into(),
+            text,
+            heard_by,
+        });
+    }
+
+    /// Everybody is told, and must go.
+    pub fn close(&mut self, now: Instant) {
+        self.to_all(now, "* the room closes", None);
+        let members: Vec<MemberId> = self.members.keys().copied().collect();
+        for id in members {
+            self.remove(now, id, Departure::Closed);
+        }
+    }
+
+    /// The next order.
+    pub fn poll_order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    /// The members for whom something new waits, each once; taken out.
+    pub fn take_dirty(&mut self) -> Vec<MemberId> {
+        let dirty = std::mem::take(&mut self.dirty);
+        for id in &dirty {
+            if let Some(member) = self.members.get_mut(id) {
+                member.is_dirty = false;
+            }
+        }
+        dirty
+    }
+
+    /// What waits for a member.
+    pub fn outbox(&mut self, id: MemberId) -> Option<&mut Outbox> {
+        self.members.get_mut(&id).map(|member| &mut member.outbox)
+    }
+
+    /// What a member is called.
+    pub fn nick(&self, id: MemberId) -> Option<&str> {
+        self.members.get(&id).map(|member| member.nick.as_str())
+    }
+
+    /// How many are here.
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// What happened altogether.
+    pub fn account(&self) -> Account {
+        self.account
+    }
+
+    /// The register, as whoever keeps the room sees it: a line each.
+    pub fn register(&self, now: Instant) -> impl Iterator<Item = String> {
+        let members = self.members.iter();
+        members.map(move |(id, member)| member.entry(*id, now))
+    }
+
+    fn guest(&self, id: MemberId) -> Nick {
+        let mut numbers = (id..).map(Nick::guest);
+        let free = numbers.find(|nick| !self.by_name.contains_key(&nick.folded()));
+        // Numbers do not run out.
+        free.unwrap_or_else(|| Nick::guest(id))
+    }
+
+    fn replay(&mut self, now: Instant, id: MemberId) {
+        let lines: Vec<Arc<[u8]>> = self.history.lines().cloned().collect();
+        if lines.is_empty() {
+            return;
+        }
+        let count = counted(lines.len() as u64, "line");
+        self.to_one(now, id, &format!("* {count} from before you came:"));
+        for line in lines {
+            self.put(now, id, line);
+        }
+    }
+
+    fn say(&mut self, now: Instant, id: MemberId, text: &str) {
+        let Some(member) = self.members.get(&id) else {
+            return;
+        };
+        let nick = member.nick.to_string();
+        let line = shared(&format!("<{nick}> {text}"));
+        let heard_by = self.spread(now, &line, Some(id));
+        self.history.push(line);
+        self.account.messages += 1;
+        self.tell(Chat::Said {
+            member: id,
+            nick,
+            text: text.to_owned(),
+            heard_by,
+        });
+        self.receipt(now, id, text.len(), heard_by);
+    }
+
+    fn whisper(&mut self, now: Instant, id: MemberId, to: &str, text: &str) {
+        let target = Nick::new(to).ok();
+        let target = target.and_then(|nick| self.by_name.get(&nick.folded()).copied());
+        let (Some(target), Some(member)) = (target, self.members.get(&id)) else {
+            return self.deny(now, id, format!("nobody here is called {to}"));
+        };
+        let nick = member.nick.to_string();
+        self.to_one(now, target, &format!("[{nick} to you] {text}"));
+        self.account.whispers += 1;
+        self.tell(Chat::Whispered {
+            member: id,
+            nick,
+            to: to.to_owned(),
+            bytes: text.len(),
+        });
+        self.receipt(now, id, text.len(), 1);
+    }
+
+    fn receipt(&mut self, now: Instant, id: MemberId, bytes: usize, heard_by: usize) {
+        if self.settings.receipt == Receipt::Each {
+            let bytes = counted(bytes as u64, "byte");
+            let line = format!("* received {bytes}, passed on to {heard_by}");
+            self.to_one(now, id, &line);
+        }
+    }
+
+    fn rename(&mut self, now: Instant, id: MemberId, name: &str) {
+        let nick = match Nick::new(name) {
+            Ok(nick) => nick,
+            Err(error) => return self.deny(now, id, error.to_string()),
+        };
+        if self
+            .by_name
+            .get(&nick.folded())
+            .is_some_and(|other| *other != id)
+        {
+            return self.deny(now, id, format!("{nick} is taken"));
+        }
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        if member.nick == nick {
+            return self.notice(now, id, &format!("you are {nick}"));
+        }
+        self.by_name.remove(&member.nick.folded());
+        self.by_name.insert(nick.folded(), id);
+        let from = std::mem::replace(&mut member.nick, nick.clone());
+        self.to_all(now, &format!("* {from} is now {nick}"), Some(id));
+        self.to_one(now, id, &format!("* you are {nick}"));
+        self.tell(Chat::Renamed {
+            member: id,
+            from: from.to_string(),
+            to: nick.to_string(),
+        });
+    }
+
+    fn who(&mut self, now: Instant, id: MemberId) {
+        /// As many as fit on a screen, and in an outbox.
+        const SHOWN: usize = 50;
+        let count = self.members.len();
+        let verb = if count == 1 { "is" } else { "are" };
+        let mut lines = vec![format!("* {count} {verb} here")];
+        let members = self.members.values().take(SHOWN);
+        lines.extend(members.map(|member| format!("*   {}", member.line(now))));
+        if count > SHOWN {
+            lines.push(format!("*   and {} more", count - SHOWN));
+        }
+        for line in lines {
+            self.to_one(now, id, &line);
+        }
+    }
+
+    fn refuse_length(&mut self, now: Instant, id: MemberId, length: usize) {
+        let reason =
+            format!("a line has at most {LONGEST_LINE} bytes; {length} were not passed on");
+        self.deny(now, id, reason);
+    }
+
+    fn deny(&mut self, now: Instant, id: MemberId, reason: String) {
+        self.to_one(now, id, &format!("* {reason}"));
+        if let Some(member) = self.members.get(&id) {
+            let nick = member.nick.to_string();
+            self.tell(Chat::Denied {
+                member: id,
+                nick,
+                reason,
+            });
+        }
+    }
+
+    /// Takes a member out, and tells the others.
+    fn part(&mut self, now: Instant, id: MemberId, why: Departure) {
+        let farewell = match why {
+            Departure::Exit => Some("bye".to_owned()),
+            Departure::Idle => Some("you are cut off: nothing came for too long".into()),
+            Departure::Unfinished => Some("you are cut off: a line took too long".into()),
+            _ => None,
+        };
+        if let Some(farewell) = farewell {
+            self.notice(now, id, &farewell);
+        }
+        if let Some(nick) = self.remove(now, id, why) {
+            let reason = reason(why);
+            self.to_all(now, &format!("* {nick} left{reason}"), None);
+        }
+    }
+
+    fn remove(&mut self, now: Instant, id: MemberId, why: Departure) -> Option<Nick> {
+        let mut member = self.members.remove(&id)?;
+        self.by_name.remove(&member.nick.folded());
+        let mut dropped_lines = 0;
+        if why == Departure::TooSlow {
+            self.account.too_slow += 1;
+            let last = "* you are cut off: you do not read what is said";
+            dropped_lines = member.outbox.replace(shared(last)) as u64;
+        }
+        self.orders.push_back(Order::Close {
+            member: id,
+            outbox: std::mem::take(&mut member.outbox),
+            why,
+        });
+        self.tell(Chat::Left {
+            member: id,
+            nick: member.nick.to_string(),
+            why,
+            lines: member.lines,
+            received: member.received,
+            dropped_lines,
+            stayed: now.duration_since(member.joined),
+        });
+        Some(member.nick)
+    }
+
+    fn to_all(&mut self, now: Instant, text: &str, except: Option<MemberId>) {
+        self.spread(now, &shared(text), except);
+    }
+
+    /// A line to all but one; how many it was for. Who has no room for it is cut
+    /// off, after everybody else has got it.
+    fn spread(&mut self, now: Instant, line: &Arc<[u8]>, except: Option<MemberId>) -> usize {
+        let mut slow = Vec::new();
+        let mut heard_by = 0;
+        for (id, member) in &mut self.members {
+            if Some(*id) == except {
+                continue;
+            }
+            if !member.outbox.push(Arc::clone(line), self.settings.queue) {
+                slow.push(*id);
+                continue;
+            }
+            heard_by += 1;
+            if !member.is_dirty {
+                member.is_dirty = true;
+                self.dirty.push(*id);
+            }
+        }
+        self.account.deliveries += heard_by as u64;
+        for id in slow {
+            self.leave(now, id, Departure::TooSlow);
+        }
+        heard_by
+    }
+
+    fn to_one(&mut self, now: Instant, id: MemberId, text: &str) {
+        self.put(now, id, shared(text));
+    }
+
+    fn put(&mut self, now: Instant, id: MemberId, line: Arc<[u8]>) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        if !member.outbox.push(line, self.settings.queue) {
+            return self.leave(now, id, Departure::TooSlow);
+        }
+        self.account.deliveries += 1;
+        if !member.is_dirty {
+            member.is_dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    fn tell(&mut self, step: Chat) {
+        self.orders.push_back(Order::Tell(step));
+    }
+}
+
+/// A line as it goes out.
+fn shared(text: &str) -> Arc<[u8]> {
+    let mut line = Vec::with_capacity(text.len() + 1);
+    line.extend_from_slice(text.as_bytes());
+    line.push(b'\n');
+    line.into()
+}
+
+#[cfg(test)]
+mod tests;
