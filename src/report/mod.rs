@@ -6,7 +6,7 @@
 //! and nothing that came off a wire reaches the terminal as a control sequence.
 
 pub mod account;
-mod app;
+pub mod app;
 mod chart;
 pub mod clocks;
 pub mod compare;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::run::words;
 use super::{keys, tell};
 use crate::app::Stop;
 use crate::app::net::Connection;
@@ -282,7 +281,7 @@ fn ended(run: u64, id: &str, ending: &Ending) -> Remote {
     Remote::Ended {
         run,
         id: id.to_owned(),
-        outcome: words(ending.outcome),
+        outcome: ending.outcome.to_string(),
         stdout: ending.stdout.sent,
         stderr: ending.stderr.sent,
         left_out: ending.stdout.left_out + ending.stderr.left_out,

@@ -12,7 +12,6 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::run::words;
 use super::{Answer, Config, House, Served, Session, keys, open, serve};
 use crate::address::Admission;
 use crate::app::Stop;
@@ -259,7 +258,7 @@ impl Script {
                     bytes => format!("{name}{:?}, ", String::from_utf8_lossy(bytes)),
                 };
                 let (out, err) = (printed("", &out), printed("standard error ", &err));
-                format!("{out}{err}{}", words(ending.outcome))
+                format!("{out}{err}{}", ending.outcome)
             }
         };
         self.note(question, answer, expected);
