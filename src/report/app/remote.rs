@@ -166,18 +166,18 @@ fn ended(step: &Remote) -> String {
         return String::new();
     };
     let took = duration(*took);
-    let mut text = format!("run {run}: {id} ended after {took}: {outcome}");
-    if stdout + stderr > 0 {
-        text += &format!(
-            "; {} on standard output, {} on standard error",
-            counted(*stdout, "byte"),
-            grouped(*stderr)
-        );
-    }
-    if *left_out > 0 {
-        text += &format!(", {} left out", grouped(*left_out));
-    }
-    text
+    let printed = if stdout + stderr > 0 {
+        let stdout = counted(*stdout, "byte");
+        let stderr = grouped(*stderr);
+        format!("; {stdout} on standard output, {stderr} on standard error")
+    } else {
+        String::new()
+    };
+    let left_out = match left_out {
+        0 => String::new(),
+        count => format!(", {} left out", grouped(*count)),
+    };
+    format!("run {run}: {id} ended after {took}: {outcome}{printed}{left_out}")
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ impl AllowList {
         let Some(command) = self.commands.get(id) else {
             return Err(format!("there is no command {}", shown(id)));
         };
-        command.prepare(given).map_err(|why| format!("{id}: {why}"))
+        command.prepare(given)
     }
 }
 
