@@ -316,7 +316,7 @@ fn an_option_that_cannot_be_set_is_told_with_its_value() {
     };
     assert_eq!(
         told(Family::Ipv4, interface),
-        "setsockopt(SO_BINDTODEVICE, eth9): No such device (os error 19)"
+        "setsockopt(SO_BINDTODEVICE, eth9): no such device (ENODEV)"
     );
     let source = Options {
         source: Some(IpAddr::from([192, 0, 2, 1])),
@@ -324,7 +324,7 @@ fn an_option_that_cannot_be_set_is_told_with_its_value() {
     };
     assert_eq!(
         told(Family::Ipv4, source),
-        "bind(192.0.2.1): Cannot assign requested address (os error 99)"
+        "bind(192.0.2.1): cannot assign requested address (EADDRNOTAVAIL)"
     );
     let label = Options {
         flow_label: Some(0x10_0000),

@@ -11,9 +11,11 @@ macro_rules! note {
     };
 }
 
+mod chat;
 mod compare;
 mod compare_remote;
 mod demonstration;
+mod file;
 mod ground;
 mod interrupt;
 mod lab;
@@ -23,6 +25,7 @@ mod packets;
 mod page;
 mod ping;
 mod place;
+mod proxy;
 mod remote;
 mod schedule;
 mod tcp;
@@ -73,6 +76,9 @@ enum Command {
     Ping(ping::Args),
     Compare(compare::Args),
     Lab(lab::Args),
+    Chat(chat::Args),
+    File(Box<file::Args>),
+    Proxy(proxy::Args),
     Remote(remote::Args),
 }
 
@@ -93,6 +99,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Tcp(args) => tcp::run(args, cli.color),
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
+        Command::Chat(args) => chat::run(args, cli.color),
+        Command::File(args) => file::run(args, cli.color),
+        Command::Proxy(args) => proxy::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
         Command::Remote(args) => remote::run(args, cli.color),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),

@@ -49,6 +49,11 @@ impl TellingArgs {
         self.verbose || self.trace || self.packets || self.json
     }
 
+    /// Whether it is told as JSON Lines.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Where what happens is told.
     pub(super) fn begin(&self, colour: Colour) -> Telling {
         let clock = Clock::start();

@@ -131,7 +131,8 @@ impl Source {
         let named = path.file_name().or(real.file_name());
         let base = named.ok_or_else(|| Error::new("send", shown(Some(path)), "it has no name"))?;
         let name = Name::new(base.as_bytes());
-        let name = name.map_err(|error| Error::new("send", shown(Some(path)), error.to_string()))?;
+        let name =
+            name.map_err(|error| Error::new("send", shown(Some(path)), error.to_string()))?;
         let meta = fs::metadata(&real).map_err(failed)?;
         if meta.is_dir() {
             let folder = Folder::open(&real).map_err(failed)?;
@@ -272,7 +273,12 @@ fn within(path: &[u8]) -> (Option<&[u8]>, &[u8]) {
 /// neither followed nor waited for.
 pub(super) fn open_file(folder: &OwnedFd, name: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    Ok(openat(folder, OsStr::from_bytes(name), flags, Mode::empty())?)
+    Ok(openat(
+        folder,
+        OsStr::from_bytes(name),
+        flags,
+        Mode::empty(),
+    )?)
 }
 
 fn entry(name: Name, meta: &Metadata) -> Entry {

@@ -4,6 +4,7 @@
 //! While it writes it takes in what arrives, so that two ends that both have
 //! much to say cannot wait for each other. Owns the buffers; knows no file.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use tokio::task::JoinError;
 use crate::app::Stop;
 use crate::app::net::{Connection, Reader, Writer};
 use crate::error::{Error, Exit};
-use crate::event::{File, Told, What};
-use crate::protocol::file::{Code, Inbox, Line, Violation};
+use crate::event::{File, Told};
+use crate::protocol::file::{Code, Inbox, Line};
 use crate::recorder::Recorder;
 
 /// Bytes that are read, and written, at once.
@@ -35,6 +36,8 @@ pub(super) struct Wire {
     idle: Duration,
     stop: Stop,
     has_ended: bool,
+    is_in_data: bool,
+    parting: Parting,
 }
 
 impl Wire {
@@ -48,6 +51,8 @@ impl Wire {
             idle,
             stop,
             has_ended: false,
+            is_in_data: false,
+            parting: Parting::Cause,
         }
     }
 
@@ -61,11 +66,6 @@ impl Wire {
 
     pub(super) fn recorder(&self) -> &Recorder {
         self.reader.recorder()
-    }
-
-    /// Whether somebody asked to stop.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.is_asked()
     }
 
     /// Tells a step.
@@ -111,7 +111,8 @@ impl Wire {
                 () = tokio::time::sleep(self.idle) => return Err(self.late()),
             };
             match moved {
-                Moved::Out(count) => sent += count.map_err(|error| self.broken("send to", error))?,
+                Moved::Out(Ok(count)) => sent += count,
+                Moved::Out(Err(error)) => return Err(self.broken("send to", error)),
                 Moved::In(count) => self.heard(count)?,
             }
         }
@@ -152,7 +153,7 @@ impl Wire {
     /// The next line, if it has arrived.
     pub(super) fn line_at_hand(&mut self) -> Result<Option<Line>, Error> {
         let line = self.inbox.line();
-        line.map_err(|violation| self.offended(&violation))
+        line.map_err(|violation| self.offended(violation, Code::Protocol))
     }
 
     /// The next line. What was said is sent before.
@@ -209,7 +210,7 @@ impl Wire {
         let mut work = tokio::task::spawn_blocking(work);
         loop {
             tokio::select! {
-                done = &mut work => return done.map_err(|gone| self.lost(&gone)),
+                done = &mut work => return done.map_err(|gone| lost(&gone)),
                 () = tokio::time::sleep(SIGN_OF_LIFE) => {}
             }
             self.say(&Line::Wait);
@@ -217,27 +218,28 @@ impl Wire {
         }
     }
 
-    /// Says why it ends here, as far as that is still possible, and closes.
-    pub(super) async fn leave(mut self, code: Option<Code>) {
-        if let Some(code) = code {
+    /// Bytes of a file follow from now on, or do so no longer: a line among them
+    /// would be taken for data.
+    pub(super) fn set_in_data(&mut self, is_in_data: bool) {
+        self.is_in_data = is_in_data;
+    }
+
+    /// Says why it ends here, where it does so early and that is still possible;
+    /// takes what still comes, so that what was said is not lost in a reset
+    /// (RFC 9293, section 3.10.4); and closes.
+    pub(super) async fn leave(mut self, error: Option<&Error>) {
+        if self.is_in_data {
+            self.outbox.clear();
+        } else if let Some(code) = error.and_then(|error| self.parting(error)) {
             self.say(&Line::Bye(code));
         }
         let farewell = async {
             // Whoever does not listen any more need not hear it.
             let _ = self.writer.write_all(&self.outbox).await;
             let _ = self.writer.shutdown().await;
-        };
-        let _ = tokio::time::timeout(FAREWELL, farewell).await;
-        self.tell_figures();
-    }
-
-    /// Takes what still comes until the other end closes, so that what was said
-    /// is not lost in a reset (RFC 9293, section 3.10.4).
-    pub(super) async fn close(mut self) {
-        let farewell = async {
-            let _ = self.writer.shutdown().await;
+            let mut rest = vec![0; PIECE];
             while !self.has_ended {
-                match self.reader.read(&mut self.outbox[..]).await {
+                match self.reader.read(&mut rest).await {
                     Ok(1..) => {}
                     _ => self.has_ended = true,
                 }
@@ -247,55 +249,78 @@ impl Wire {
         self.tell_figures();
     }
 
+    /// What the other end is told when this one gives up.
+    fn parting(&self, error: &Error) -> Option<Code> {
+        match (&self.parting, error.errno()) {
+            (Parting::Silent, _) => None,
+            (Parting::Said(code), _) => Some(code.clone()),
+            (Parting::Cause, Some(errno)) => Some(super::store::code(&errno.into())),
+            (Parting::Cause, None) => Some(Code::Disk),
+        }
+    }
+
     /// The other end said what makes no sense.
-    pub(super) fn offended(&self, violation: &Violation) -> Error {
-        Error::new("understand", self.peer(), violation.to_string()).exiting(Exit::Network)
+    pub(super) fn offended(&mut self, cause: impl Display, code: Code) -> Error {
+        self.parting = Parting::Said(code);
+        Error::new("understand", self.peer(), cause.to_string()).exiting(Exit::Network)
     }
 
     /// The other end ended it.
-    pub(super) fn left(&self, code: &Code) -> Error {
-        Error::new("talk to", self.peer(), format!("it ended the transfer: {code}"))
-            .exiting(Exit::Network)
+    pub(super) fn left(&mut self, code: &Code) -> Error {
+        self.parting = Parting::Silent;
+        let cause = format!("it ended the transfer: {code}");
+        Error::new("talk to", self.peer(), cause).exiting(Exit::Network)
     }
 
-    fn broken(&self, operation: &str, error: io::Error) -> Error {
+    fn broken(&mut self, operation: &str, error: io::Error) -> Error {
+        // Its last words may say more than the reset that followed them.
+        while let Ok(Some(line)) = self.inbox.line() {
+            if let Line::Bye(code) = line {
+                return self.left(&code);
+            }
+        }
+        self.parting = Parting::Silent;
         Error::new(operation, self.peer(), error)
             .remedy("run it again: the transfer goes on where it broke")
     }
 
-    fn gone(&self) -> Error {
-        Error::new(
-            "receive from",
-            self.peer(),
-            "it closed the connection before the end",
-        )
-        .exiting(Exit::Network)
-        .remedy("run it again: the transfer goes on where it broke")
+    fn gone(&mut self) -> Error {
+        self.parting = Parting::Silent;
+        let cause = "it closed the connection before the end";
+        Error::new("receive from", self.peer(), cause)
+            .exiting(Exit::Network)
+            .remedy("run it again: the transfer goes on where it broke")
     }
 
-    fn late(&self) -> Error {
-        let seconds = self.idle;
+    fn late(&mut self) -> Error {
+        self.parting = Parting::Said(Code::Idle);
+        let limit = self.idle;
         Error::new("wait for", self.peer(), Errno::ETIMEDOUT)
             .exiting(Exit::Network)
-            .remedy(format!("nothing moved for {seconds:?} (--idle-timeout)"))
+            .remedy(format!("nothing moved for {limit:?} (--idle-timeout)"))
     }
 
-    fn stopped(&self) -> Error {
+    fn stopped(&mut self) -> Error {
+        self.parting = Parting::Said(Code::Stopped);
         Error::new("talk to", self.peer(), "interrupted").exiting(Exit::Network)
     }
+}
 
-    fn lost(&self, gone: &JoinError) -> Error {
-        Error::new("wait for", "the disk", gone.to_string())
-    }
+/// What is said to the other end when this one gives up.
+enum Parting {
+    /// What the error's cause says.
+    Cause,
+    /// This.
+    Said(Code),
+    /// Nothing: it knows, or is gone.
+    Silent,
+}
+
+fn lost(gone: &JoinError) -> Error {
+    Error::new("wait for", "the disk", gone.to_string())
 }
 
 enum Moved {
     Out(io::Result<usize>),
     In(io::Result<usize>),
-}
-
-impl super::Telling for Wire {
-    fn what(step: File) -> What<'static> {
-        What::File(step)
-    }
 }

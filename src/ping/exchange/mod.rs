@@ -144,9 +144,24 @@ impl<'a> Exchange<'a> {
     ///
     /// Of requests that went in one system call it is known when that began and
     /// ended: they are taken to have gone at even distances.
-    pub fn flush(&mut self, mut each: impl FnMut(Instant, &Request, &[u8], Sending)) {
+    pub fn flush(&mut self, each: impl FnMut(Instant, &Request, &[u8], Sending)) {
+        self.transmit();
+        self.tell(each);
+    }
+
+    /// Hands all requests to the kernel, and leaves the telling to
+    /// [`Exchange::tell`], before which no others may be added. Whoever sleeps at
+    /// once leaves the processor to those that the requests go through. Whether
+    /// the kernel took them all.
+    pub fn transmit(&mut self) -> bool {
+        self.ports.iter_mut().for_each(Port::transmit);
+        self.ports.iter().all(Port::is_all_taken)
+    }
+
+    /// Tells what [`Exchange::transmit`] handed over, as [`Exchange::flush`] does.
+    pub fn tell(&mut self, mut each: impl FnMut(Instant, &Request, &[u8], Sending)) {
         for port in &mut self.ports {
-            port.flush(&mut each);
+            port.tell(&mut each);
         }
     }
 

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::event::{EchoJudgement, EchoStarted, EchoSummary};
+use crate::event::{EchoJudgement, EchoPatience, EchoStarted, EchoSummary};
 use crate::flow::Family;
 use crate::ping::statistics::RoundTrips;
 use crate::socket::icmp::Token;
@@ -448,14 +448,32 @@ impl Core {
         }
     }
 
+    /// The probes without a reply or an error at the end of the run, each with
+    /// how far it was waited for.
+    pub fn unanswered(&self, now: Instant) -> impl Iterator<Item = (u64, EchoPatience)> + '_ {
+        let before = self.tally.transmitted - self.window.len() as u64;
+        let open = (before + 1..).zip(&self.window);
+        open.filter(|(_, sent)| sent.fate == Fate::Open)
+            .map(move |(number, sent)| {
+                let patience = if self.is_recent(sent, now) {
+                    EchoPatience::Ended
+                } else {
+                    EchoPatience::Over
+                };
+                (number, patience)
+            })
+    }
+
+    fn is_recent(&self, sent: &Sent, now: Instant) -> bool {
+        self.patience()
+            .is_none_or(|patience| now.saturating_duration_since(self.instant(sent.at)) < patience)
+    }
+
     /// Probes that may still be answered: sent no longer ago than the final
     /// wait would be.
     fn in_flight(&self, now: Instant) -> u64 {
-        let recent = |sent: &&Sent| match self.patience() {
-            Some(patience) => now.saturating_duration_since(self.instant(sent.at)) < patience,
-            None => true,
-        };
-        let recent = self.window.iter().rev().take_while(recent);
+        let latest = self.window.iter().rev();
+        let recent = latest.take_while(|sent| self.is_recent(sent, now));
         recent.filter(|sent| sent.fate == Fate::Open).count() as u64
     }
 

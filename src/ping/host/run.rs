@@ -11,7 +11,7 @@ use super::core::{Core, Plan, Refused};
 use super::payload::payload;
 use super::tell::Tell;
 use crate::error::Error;
-use crate::event::{EchoSummary, Sink};
+use crate::event::{EchoPatience, EchoSummary, Sink};
 use crate::ping::exchange::{BATCH, Exchange, Ready, Request, Sending};
 use crate::ping::names::Names;
 use crate::ping::{Signals, Target};
@@ -154,19 +154,27 @@ impl<'a> Run<'a> {
             if !self.collect_due(now) {
                 return;
             }
-            self.flush();
+            if !self.exchange.transmit() {
+                // It bears on when to send next.
+                self.tell_sent();
+            }
         }
         while self.receive(Ready::ALL) {}
     }
 
     /// Up to a batch of probes that are due; whether there is one.
     fn collect_due(&mut self, now: Instant) -> bool {
-        while self.numbers.len() < BATCH {
+        let mut collected = 0;
+        while collected < BATCH {
             let Some(probe) = self.core.poll_transmit(now) else {
                 break;
             };
+            if collected == 0 {
+                self.tell_sent();
+            }
+            collected += 1;
             if let Some(number) = probe.unanswered {
-                self.tell.no_answer(now, number);
+                self.tell.no_answer(now, number, EchoPatience::Waiting);
             }
             self.numbers.push(probe.number);
             self.exchange.push(Request {
@@ -176,13 +184,15 @@ impl<'a> Run<'a> {
                 payload_bytes: self.tell.config().payload_bytes,
             });
         }
-        !self.numbers.is_empty()
+        collected > 0
     }
 
-    fn flush(&mut self) {
+    /// Tells of what was sent: not at once, as what the requests go through may
+    /// want this processor, but before anything else is told.
+    fn tell_sent(&mut self) {
         let (core, tell) = (&mut self.core, &mut self.tell);
         let mut numbers = self.numbers.drain(..);
-        self.exchange.flush(|at, request, message, sending| {
+        self.exchange.tell(|at, request, message, sending| {
             let Some(number) = numbers.next() else {
                 return;
             };
@@ -224,6 +234,7 @@ impl<'a> Run<'a> {
     }
 
     fn receive(&mut self, ready: Ready) -> bool {
+        self.tell_sent();
         let (core, tell) = (&mut self.core, &mut self.tell);
         self.exchange.receive(ready, |arrival| {
             if !core.is_settled() {
@@ -254,8 +265,10 @@ impl<'a> Run<'a> {
 
     /// The last events, once their names are known or nobody waits any longer.
     fn end(mut self, signals: &Signals) -> Result<Outcome, Error> {
+        self.tell_sent();
         let now = Instant::now();
         let summary = self.core.summary(self.tell.about(), now);
+        self.tell.unanswered(now, self.core.unanswered(now));
         self.tell.summary(now, summary.clone());
         while let (false, Some(names)) = (signals.is_stopped(), self.tell.pending_names()) {
             let nothing = Exchange::new([], &[], 1);

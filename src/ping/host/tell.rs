@@ -154,8 +154,21 @@ impl<'a> Tell<'a> {
         self.record(at, Echo::Failure(Box::new(failure)));
     }
 
-    /// A request goes out, and this one before it has no reply.
-    pub(super) fn no_answer(&mut self, at: Instant, number: u64) {
+    /// The run ends, and these requests have no reply.
+    pub(super) fn unanswered(
+        &mut self,
+        at: Instant,
+        requests: impl Iterator<Item = (u64, EchoPatience)>,
+    ) {
+        if self.outbox.is_wanted() {
+            for (number, patience) in requests {
+                self.no_answer(at, number, patience);
+            }
+        }
+    }
+
+    /// This request has no reply: the next one goes out, or the run ends.
+    pub(super) fn no_answer(&mut self, at: Instant, number: u64, patience: EchoPatience) {
         if !self.outbox.is_wanted() {
             return;
         }
@@ -163,7 +176,7 @@ impl<'a> Tell<'a> {
             target: self.about.target.clone(),
             number,
             icmp_sequence: sequence_of(number),
-            patience: EchoPatience::Waiting,
+            patience,
         };
         self.record(at, Echo::NoAnswer(silence));
     }

@@ -27,4 +27,4 @@ pub use pace::Pace;
 pub use peers::{Act, Heard, Notice, Peers, Said};
 pub use room::{Account, MemberId, Order, Receipt, Room, Settings};
 pub use ticket::{Ticket, Tickets};
-pub use words::duration;
+pub use words::{duration, transcript};

@@ -19,6 +19,13 @@ pub struct Outbox {
 const OVERHEAD: usize = size_of::<Arc<[u8]>>();
 
 impl Outbox {
+    /// One text.
+    pub fn of(text: &str) -> Self {
+        let mut outbox = Self::default();
+        outbox.push(text.as_bytes().into(), usize::MAX);
+        outbox
+    }
+
     /// Puts a line behind the others; false where that would be more than
     /// `limit` bytes, and it is not taken.
     pub(super) fn push(&mut self, line: Arc<[u8]>, limit: usize) -> bool {

@@ -22,7 +22,7 @@ use super::history::History;
 use super::line::{LONGEST_LINE, Piece};
 use super::nick::Nick;
 use super::outbox::Outbox;
-use super::words::{HELP, counted};
+use super::words::{HELP, counted, reason};
 use crate::event::Chat;
 
 pub use crate::event::Departure;
@@ -411,14 +411,7 @@ impl Room {
             self.notice(now, id, &farewell);
         }
         if let Some(nick) = self.remove(now, id, why) {
-            let reason = match why {
-                Departure::Exit | Departure::Ended | Departure::Closed => "",
-                Departure::Reset => ": connection reset",
-                Departure::TooSlow => ": too slow",
-                Departure::Idle => ": idle",
-                Departure::Unfinished => ": a line took too long",
-                Departure::Failed => ": connection failed",
-            };
+            let reason = reason(why);
             self.to_all(now, &format!("* {nick} left{reason}"), None);
         }
     }

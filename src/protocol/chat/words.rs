@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::event::{Chat, Departure};
+
 /// The commands, as `/help` tells them.
 pub(super) const HELP: &[&str] = &[
     "/who             who is here",
@@ -24,6 +26,30 @@ pub fn duration(time: Duration) -> String {
         (0, _) => format!("{minutes} min {rest} s"),
         (_, 0) => format!("{hours} h"),
         _ => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// What was said in the room, as whoever keeps it sees it; none where a step is
+/// nobody else's business.
+pub fn transcript(step: &Chat) -> Option<String> {
+    Some(match step {
+        Chat::Joined { nick, address, .. } => format!("* {nick} joined ({address})"),
+        Chat::Said { nick, text, .. } => format!("<{nick}> {text}"),
+        Chat::Renamed { from, to, .. } => format!("* {from} is now {to}"),
+        Chat::Left { nick, why, .. } => format!("* {nick} left{}", reason(*why)),
+        _ => return None,
+    })
+}
+
+/// Why somebody left, where that is not how everybody does.
+pub(super) fn reason(why: Departure) -> &'static str {
+    match why {
+        Departure::Exit | Departure::Ended | Departure::Closed => "",
+        Departure::Reset => ": connection reset",
+        Departure::TooSlow => ": too slow",
+        Departure::Idle => ": idle",
+        Departure::Unfinished => ": a line took too long",
+        Departure::Failed => ": connection failed",
     }
 }
 

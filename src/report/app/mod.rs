@@ -4,6 +4,7 @@
 //! [`Teller`](super::talk::Teller)'s business.
 
 pub mod chat;
+pub mod chat_scene;
 pub mod file;
 pub mod proxy;
 pub mod remote;

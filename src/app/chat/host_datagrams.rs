@@ -1,0 +1,345 @@
+//! The room's host over datagrams: each line has a number for each receiver, so
+//! that what is lost shows at either end.
+//!
+//! Who comes in has answered at the address they claim
+//! ([`Tickets`]); who falls silent is gone. Owns one socket for all.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::select;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Hosting;
+use super::console::Console;
+use super::mailbox::{Mailbox, Place};
+use crate::address::{Admission, canonical};
+use crate::app::Stop;
+use crate::error::Error;
+use crate::event::{Chat, Departure, Topic, What};
+use crate::protocol::chat::{
+    Account, LONGEST_ANSWER, LONGEST_LINE, MemberId, Numbered, Numbering, Order, Outbox, Pace,
+    Piece, Room, Sequence, Splitter, Ticket, Tickets, Turn, clean, numbers, transcript,
+};
+use crate::recorder::Recorder;
+use crate::socket::options::Role;
+
+/// How often each end says that it is there.
+pub(super) const BEAT: Duration = Duration::from_secs(15);
+/// How long after the last sign of life somebody is gone.
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
+/// The same for members who give no signs of life.
+const BARE_SILENCE: Duration = Duration::from_secs(300);
+/// How often it is looked who is gone.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Room for the longest line and its number.
+pub(super) const BUFFER: usize = LONGEST_ANSWER + 64;
+
+/// A bound socket, and who may come in.
+pub struct Post {
+    mailbox: Mailbox,
+    admission: Admission,
+    tickets: Tickets,
+}
+
+impl Post {
+    /// Binds `address`; `key` is what tickets are made with, and nobody else may
+    /// know it. Must be called within a runtime.
+    pub fn open(
+        address: SocketAddr,
+        admission: Admission,
+        key: [u8; 32],
+        recorder: &Recorder,
+    ) -> Result<Self, Error> {
+        let place = Place {
+            address,
+            name: "room",
+            options: &[],
+            role: Role::Listening,
+        };
+        Ok(Self {
+            mailbox: Mailbox::bind(&place, recorder)?,
+            admission,
+            tickets: Tickets::new(key),
+        })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> Result<SocketAddr, Error> {
+        let local = self.mailbox.local();
+        local.map_err(|error| Error::new("getsockname of", "the room", error))
+    }
+}
+
+/// Hosts a room until it is asked to stop, and says what happened in it.
+///
+/// # Errors
+///
+/// The socket fails for good.
+pub async fn host_datagrams(
+    post: Post,
+    config: &Hosting,
+    mut console: Console,
+    stop: &Stop,
+    recorder: &Recorder,
+) -> Result<Account, Error> {
+    let mut office = Office::new(post, config, recorder.clone());
+    let mut glance = interval(GLANCE);
+    glance.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        select! {
+            () = stop.asked() => break,
+            received = office.post.mailbox.receive(&mut buffer) => match received {
+                Ok(received) => {
+                    let bytes = &buffer[..received.bytes];
+                    let bytes = if received.is_truncated() {
+                        Err(received.length)
+                    } else {
+                        Ok(bytes)
+                    };
+                    office.take(Instant::now(), received.from, bytes).await;
+                }
+                // An error that a datagram of ours came back with.
+                Err(error) => office.recorder.note(Error::new("receive at", "the room", error)),
+            },
+            line = console.next() => office.room.announce(Instant::now(), &line),
+            _ = glance.tick() => office.look(Instant::now()).await,
+        }
+        office.settle(&console).await;
+    }
+    office.room.close(Instant::now());
+    office.settle(&console).await;
+    Ok(office.room.account())
+}
+
+/// The room, and who gets its lines where.
+struct Office {
+    post: Post,
+    room: Room,
+    hosting: Hosting,
+    peers: HashMap<SocketAddr, Peer>,
+    addresses: HashMap<MemberId, SocketAddr>,
+    come: MemberId,
+    recorder: Recorder,
+}
+
+struct Peer {
+    id: MemberId,
+    heard: Sequence,
+    said: Numbering,
+    /// Whether they number their messages.
+    counts: bool,
+    last: Instant,
+    beat: Instant,
+    pace: Pace,
+}
+
+impl Office {
+    fn new(post: Post, config: &Hosting, recorder: Recorder) -> Self {
+        Self {
+            post,
+            room: Room::new(config.room.clone()),
+            hosting: config.clone(),
+            peers: HashMap::new(),
+            addresses: HashMap::new(),
+            come: 0,
+            recorder,
+        }
+    }
+
+    /// A datagram came; where it was cut, only its length is known.
+    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: Result<&[u8], usize>) {
+        if !self.post.admission.admits(canonical(from).ip()) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&from) else {
+            if let Some(answer) = self.meet(now, from, bytes.unwrap_or_default()) {
+                self.send(&Numbered::Plain(answer.as_bytes()).write(), from)
+                    .await;
+            }
+            return;
+        };
+        peer.last = now;
+        let id = peer.id;
+        // Too fast is as good as lost: the sender is told so by the number.
+        if !peer.pace.spend(now).is_zero() {
+            return;
+        }
+        let text = match bytes.map(Numbered::read) {
+            Err(length) => return self.room.hear(now, id, &Piece::TooLong(length)),
+            Ok(Numbered::Plain(text)) => {
+                let is_ticket = Ticket::read(&clean(text)).is_some();
+                // Sent again, because the answer took its time.
+                if is_ticket { &[] } else { text }
+            }
+            Ok(Numbered::Alive { last }) => {
+                peer.counts = true;
+                if let Some((from, to)) = peer.heard.learn(last) {
+                    self.miss(now, id, from, to);
+                }
+                return;
+            }
+            Ok(Numbered::Message { number, text }) => {
+                peer.counts = true;
+                let turn = peer.heard.hear(number);
+                self.judge(now, id, number, turn);
+                if turn == Turn::Again { &[] } else { text }
+            }
+        };
+        for piece in pieces(now, text) {
+            self.room.hear(now, id, &piece);
+        }
+    }
+
+    /// A datagram from somebody unknown, and the answer.
+    fn meet(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Option<String> {
+        let ticket = self.post.tickets.of(from);
+        if Ticket::read(&clean(bytes)) != Some(ticket) {
+            return Some(ticket.asked_for());
+        }
+        self.come += 1;
+        let id = self.come;
+        if let Err(refusal) = self.room.enter(now, id, canonical(from)) {
+            return Some(refusal.trim_end().to_owned());
+        }
+        let patience = &self.hosting.patience;
+        let peer = Peer {
+            id,
+            heard: Sequence::default(),
+            said: Numbering::default(),
+            counts: false,
+            last: now,
+            beat: now,
+            pace: Pace::new(patience.rate, patience.burst, now),
+        };
+        self.peers.insert(from, peer);
+        self.addresses.insert(id, from);
+        None
+    }
+
+    fn judge(&mut self, now: Instant, id: MemberId, number: u64, turn: Turn) {
+        match turn {
+            Turn::Next => {}
+            Turn::After(from, to) => self.miss(now, id, from, to),
+            Turn::Late | Turn::Again => self.tell(Chat::Stray {
+                member: id,
+                nick: self.room.nick(id).unwrap_or_default().to_owned(),
+                number,
+                again: turn == Turn::Again,
+            }),
+        }
+    }
+
+    fn miss(&mut self, now: Instant, id: MemberId, from: u64, to: u64) {
+        let text = format!("lost on the way here: {}", numbers(from, to));
+        self.room.notice(now, id, &text);
+        self.tell(Chat::Missing {
+            member: id,
+            nick: self.room.nick(id).unwrap_or_default().to_owned(),
+            from,
+            to,
+        });
+    }
+
+    /// Who is gone, and who is to be told that the room is there.
+    async fn look(&mut self, now: Instant) {
+        let idle = self.hosting.patience.idle;
+        let mut beats = Vec::new();
+        for (address, peer) in &mut self.peers {
+            let bare = idle.map_or(BARE_SILENCE, |idle| idle.min(BARE_SILENCE));
+            let silence = if peer.counts { SILENCE } else { bare };
+            if now.duration_since(peer.last) >= silence {
+                self.room.leave(now, peer.id, Departure::Idle);
+            } else if peer.counts && now.duration_since(peer.beat) >= BEAT {
+                peer.beat = now;
+                let last = peer.said.last();
+                beats.push((Numbered::Alive { last }.write(), *address));
+            }
+        }
+        for (beat, address) in beats {
+            self.send(&beat, address).await;
+        }
+    }
+
+    /// Sends what waits, and carries out what the room orders.
+    async fn settle(&mut self, console: &Console) {
+        loop {
+            while let Some(order) = self.room.poll_order() {
+                match order {
+                    Order::Tell(step) => {
+                        if let Some(line) = transcript(&step) {
+                            console.show(&line);
+                        }
+                        self.tell(step);
+                    }
+                    Order::Close {
+                        member, mut outbox, ..
+                    } => {
+                        if let Some(address) = self.addresses.remove(&member)
+                            && let Some(mut peer) = self.peers.remove(&address)
+                        {
+                            let datagrams = datagrams(&mut outbox, &mut peer.said);
+                            self.send_all(&datagrams, address).await;
+                        }
+                    }
+                }
+            }
+            let dirty = self.room.take_dirty();
+            if dirty.is_empty() {
+                return;
+            }
+            for id in dirty {
+                if let Some(address) = self.addresses.get(&id).copied()
+                    && let Some(peer) = self.peers.get_mut(&address)
+                    && let Some(outbox) = self.room.outbox(id)
+                {
+                    let datagrams = datagrams(outbox, &mut peer.said);
+                    self.send_all(&datagrams, address).await;
+                }
+            }
+        }
+    }
+
+    async fn send_all(&self, datagrams: &[Vec<u8>], address: SocketAddr) {
+        for datagram in datagrams {
+            self.send(datagram, address).await;
+        }
+    }
+
+    /// What cannot be sent is lost, as what is lost on the way: its number says
+    /// so.
+    async fn send(&self, datagram: &[u8], address: SocketAddr) {
+        let _ = self.post.mailbox.send_to(datagram, address).await;
+    }
+
+    fn tell(&self, step: Chat) {
+        if self.recorder.wants(Topic::App) {
+            let now = self.recorder.clock().now();
+            self.recorder.record(now, What::Chat(step));
+        }
+    }
+}
+
+/// What waits, a datagram each line.
+fn datagrams(outbox: &mut Outbox, numbering: &mut Numbering) -> Vec<Vec<u8>> {
+    let mut datagrams = Vec::new();
+    while let Some(line) = outbox.first() {
+        let length = line.len();
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let number = numbering.next();
+        datagrams.push(Numbered::Message { number, text }.write());
+        outbox.advance(length);
+    }
+    datagrams
+}
+
+/// The lines of a datagram.
+fn pieces(now: Instant, text: &[u8]) -> Vec<Piece> {
+    let mut splitter = Splitter::new(LONGEST_LINE);
+    let mut pieces = Vec::new();
+    splitter.push(now, text, |piece| pieces.push(piece));
+    pieces.extend(splitter.finish());
+    pieces
+}
