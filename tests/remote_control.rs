@@ -725,6 +725,67 @@ fn who_says_nothing_or_too_little_is_closed() {
     });
 }
 
+#[test]
+fn a_server_that_says_nothing_or_something_else_is_left() {
+    alone("remote other servers", || {
+        let ground = Ground::new("");
+        let door = TcpListener::bind("127.0.0.1:5073").expect("a port");
+        let ask = || ground.client("run", &["--timeout", "200ms", "127.0.0.1", "info"]);
+        let output = ask().output().expect("it runs");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("no answer within 200ms (--timeout)"),
+            "{told}"
+        );
+        drop(door.accept().expect("it came"));
+        let child = ask().spawn().expect("it starts");
+        let (mut client, _) = door.accept().expect("it comes");
+        client.write_all(b"SSH-2.0-Other\r\n").expect("sent");
+        let output = child.wait_with_output().expect("it ends");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("what came is not this protocol"), "{told}");
+        drop(door);
+        let output = ask().output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(text(&output.stderr).contains("ECONNREFUSED"), "{output:?}");
+    });
+}
+
+#[test]
+fn a_hundred_commands_run_at_the_same_time() {
+    alone("remote crowd", || {
+        const CROWD: usize = 100;
+        let ground = Ground::new("");
+        let fifo = Fifo::new(&ground);
+        // None ends before all have begun: each waits for the FIFO's one reader
+        // to let go.
+        let list = fifo.list(
+            "echo here; cat /dev/zero >&9; echo never",
+            "output = \"4kb\"",
+        );
+        ground.write(
+            "server/remote.toml",
+            &format!("concurrent = {CROWD}\n{list}"),
+        );
+        let _server = ground.serve(&[]);
+        let crowd: Vec<_> = (0..CROWD).map(|_| Fifo::start(&ground)).collect();
+        assert_eq!(
+            ground.audit().len(),
+            CROWD,
+            "all have begun, none has ended"
+        );
+        drop(fifo);
+        for (client, _out) in crowd {
+            let output = client.wait_with_output().expect("it ends");
+            // SIGPIPE ends cat, and the shell goes on.
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+        }
+        assert_eq!(ground.audit().len(), 2 * CROWD);
+    });
+}
+
 /// Somebody between the ends.
 struct Between {
     client: TcpStream,
