@@ -210,12 +210,11 @@ impl<'a> Receiving<'a> {
         let reason = self.store.rehearse(entry, size);
         self.intake.skips();
         self.gauge.settle(size);
-        match reason {
-            Some(reason) => self.skip(entry.name.clone(), reason, None),
-            None => {
-                self.tally.files += 1;
-                self.wire.say(&Line::Skip(Reason::DryRun));
-            }
+        if let Some(reason) = reason {
+            self.skip(entry.name.clone(), reason, None);
+        } else {
+            self.tally.files += 1;
+            self.wire.say(&Line::Skip(Reason::DryRun));
         }
     }
 

@@ -300,9 +300,10 @@ impl<'a> Words<'a> {
             let printable = word.bytes().all(|byte| byte.is_ascii_graphic());
             printable && word.split_once('=').is_some()
         };
-        match self.each().all(is_word) {
-            true => Ok(()),
-            false => Err(Malformed::Word),
+        if self.each().all(is_word) {
+            Ok(())
+        } else {
+            Err(Malformed::Word)
         }
     }
 
