@@ -20,7 +20,7 @@ fn nc_ncat_telnet_and_join_are_members_alike() {
                 member.sees(&format!("* you are {name}"));
             }
             for (speaker, name) in names.iter().enumerate() {
-                let text = format!("héllo from {name} 🦀");
+                let text = format!("hello from {name}");
                 members[speaker].say(&text);
                 for (index, member) in members.iter_mut().enumerate() {
                     if index != speaker {
