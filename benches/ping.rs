@@ -1,7 +1,8 @@
 //! How fast echo requests go out and replies come in on loopback, beside
 //! `ping -f -q` in the same run: what the exchange reaches by itself at several
 //! batch sizes, and what the program reaches. And how far round trips over the
-//! private link with 10 ms of delay are from the wire's own times, beside ping's.
+//! private link with 10 ms of delay are from the wire's own times, beside ping's
+//! over the same link in turn; `cargo bench --bench ping bias` for that alone.
 //!
 //! `cargo bench --bench ping`, with the right to open raw sockets. It runs in a
 //! network namespace of its own; where none can be had, on the machine's own
@@ -14,11 +15,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
+use serde_json::Value;
 use socklab::event::{EchoSocket, Event, Recording, Sink, Topic, What};
 use socklab::flow::Family;
 use socklab::impair::{Course, Delay, Plan, Settings};
 use socklab::link::{Config, Link};
-use socklab::ping::exchange::{Arrival, BATCH, Exchange, Ready, Request, Sending};
+use socklab::ping::exchange::{Arrival, Exchange, Ready, Request, Sending};
 use socklab::ping::wire;
 use socklab::recorder::Clock;
 use socklab::socket::icmp::IcmpSocket;
@@ -29,13 +31,18 @@ const REQUESTS: u64 = 200_000;
 const ROUNDS: u32 = 5;
 const PAYLOAD: usize = 56;
 
-/// Round trips over the link, and the time between two.
-const TRIPS: u32 = 300;
+/// Round trips over the link, and the time between two of one run.
+const TRIPS: u32 = 200;
 const PACE: Duration = Duration::from_millis(20);
 
 fn main() {
-    flood();
-    bias();
+    let only = std::env::args().find(|argument| argument == "flood" || argument == "bias");
+    if only.as_deref() != Some("bias") {
+        flood();
+    }
+    if only.as_deref() != Some("flood") {
+        bias();
+    }
 }
 
 fn flood() {
@@ -109,6 +116,7 @@ fn of_exchange(batch: usize) -> Duration {
     let socket = IcmpSocket::open_kind(Family::Ipv4, EchoSocket::Raw).expect("a raw socket");
     let payload = wire::counting_payload(PAYLOAD);
     let mut exchange = Exchange::new([&socket], &payload, batch);
+    exchange.sort_here();
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let began = Instant::now();
     let (mut sent, mut back) = (0, 0);
@@ -131,44 +139,101 @@ fn of_exchange(batch: usize) -> Duration {
     began.elapsed()
 }
 
-/// How far round trips are from the wire's own: the time from a request's entry
-/// to its reply's delivery.
+/// How far printed round trips are from the wire's own: the time from a request's
+/// entry to its reply's delivery. A wire that sleeps is told of a packet when it
+/// has woken up, which every ping's time then includes.
 fn bias() {
     println!("round trips over a link of 10 ms, less the wire's own");
-    let (link, packets) = link();
-    let server: SocketAddr = (link.server().addresses().of(Family::Ipv4), 0).into();
-    let ours = link.client().run(move || round_trips(server));
-    let mut wire = wire_times(&packets.take());
-    let of = |pick: fn(&Trip) -> Duration| -> Vec<f64> {
-        let differences = ours.iter().filter_map(|trip| {
-            let own = wire.get(&(trip.identifier, trip.sequence))?;
-            Some(micros(pick(trip)) - micros(*own))
-        });
-        differences.collect()
-    };
-    tell_bias(
-        "sent by our clock, arrived by the kernel's",
-        of(|trip| trip.arrived),
-    );
-    tell_bias("sent and taken by our clock", of(|trip| trip.taken));
-    tell_bias("both by the kernel's stamps", of(|trip| trip.stamps));
+    bias_beside("the wire is awake:", Duration::from_secs(1));
+    bias_beside("the wire sleeps:", Duration::ZERO);
+}
 
-    let average = link.client().run(move || average_of_ping(server));
-    wire = wire_times(&packets.take());
-    let own = wire.values().map(|&time| micros(time)).sum::<f64>() / f64::from(TRIPS);
-    println!(
-        "{:<44} mean {:>6.1} us",
-        "ping, by its average",
-        average - own
-    );
-    link.finish().expect("the link is torn down");
+fn bias_beside(wire: &str, spin: Duration) {
+    println!("{wire}");
+    let bench = Bench::build(spin);
+    let (mut peers, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..TRIPS {
+        peers.extend(bench.one_trip("ping"));
+        ours.extend(bench.one_trip(env!("CARGO_BIN_EXE_socklab")));
+    }
+    let peer = tell_bias("ping -q -c 1", peers);
+    let own = tell_bias("socklab ping -q -c 1", ours);
+    println!("the medians' ratio {:.2}", own / peer);
+    let own = bench.many_trips();
+    tell_bias(&format!("socklab ping --json -c {TRIPS}"), own);
+    bench.link.finish().expect("the link is torn down");
+}
+
+/// A link, and what crossed it.
+struct Bench {
+    link: Link,
+    packets: Arc<Packets>,
+    target: String,
+}
+
+impl Bench {
+    fn build(spin: Duration) -> Self {
+        let (link, packets) = link(spin);
+        let target = link.server().addresses().of(Family::Ipv4).to_string();
+        Self {
+            link,
+            packets,
+            target,
+        }
+    }
+
+    /// A program's output, run on the client.
+    fn output(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(program);
+        if program != "ping" {
+            command.arg("ping");
+        }
+        command.args(arguments).arg(&self.target);
+        let output = self.link.client().run(move || command.output());
+        // The last packet is recorded once it was handed over.
+        self.link.settle().expect("the wire settles");
+        String::from_utf8_lossy(&output.expect("it runs").stdout).into_owned()
+    }
+
+    /// By how many microseconds a program's one round trip is off: it prints the
+    /// average to the microsecond.
+    fn one_trip(&self, program: &str) -> Option<f64> {
+        self.packets.take();
+        let text = self.output(program, &["-q", "-c", "1"]);
+        let figures = text.split(" = ").nth(1)?.split('/').nth(1)?;
+        let printed = figures.parse::<f64>().ok()? * 1e3;
+        let wire = wire_times(&self.packets.take());
+        Some(printed - micros(*wire.values().next()?))
+    }
+
+    /// The same of a longer run of ours, whose JSON has each round trip.
+    fn many_trips(&self) -> Vec<f64> {
+        self.packets.take();
+        let (count, pace) = (TRIPS.to_string(), PACE.as_secs_f64().to_string());
+        let text = self.output(
+            env!("CARGO_BIN_EXE_socklab"),
+            &["--json", "-c", &count, "-i", &pace],
+        );
+        let mut wire = HashMap::new();
+        for ((_, sequence), time) in wire_times(&self.packets.take()) {
+            wire.insert(u64::from(sequence), time);
+        }
+        let trips = text.lines().filter_map(|line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            let printed = event["rtt_ns"].as_u64()?;
+            let own = wire.get(&event["icmp_sequence"].as_u64()?)?;
+            Some(micros(Duration::from_nanos(printed)) - micros(*own))
+        });
+        trips.collect()
+    }
 }
 
 fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn tell_bias(what: &str, mut differences: Vec<f64>) {
+/// Returns the median.
+fn tell_bias(what: &str, mut differences: Vec<f64>) -> f64 {
     differences.sort_unstable_by(f64::total_cmp);
     let count = differences.len();
     let mean = differences.iter().sum::<f64>() / f64::from(u32::try_from(count).unwrap_or(1));
@@ -180,8 +245,9 @@ fn tell_bias(what: &str, mut differences: Vec<f64>) {
     };
     let (median, high) = (at(50), at(99));
     println!(
-        "{what:<44} mean {mean:>6.1} us  median {median:>6.1} us  p99 {high:>6.1} us  of {count}"
+        "{what:<28} mean {mean:>6.1} us  median {median:>6.1} us  p99 {high:>6.1} us  of {count}"
     );
+    median
 }
 
 struct Packets(Recording);
@@ -202,7 +268,7 @@ impl Packets {
     }
 }
 
-fn link() -> (Link, Arc<Packets>) {
+fn link(spin: Duration) -> (Link, Arc<Packets>) {
     let half = Settings {
         delay: Delay {
             base: Duration::from_millis(5),
@@ -220,6 +286,7 @@ fn link() -> (Link, Arc<Packets>) {
             up: course.clone(),
             down: course,
         },
+        spin,
         ..Config::default()
     };
     let packets = Arc::new(Packets(Recording::new()));
@@ -246,66 +313,4 @@ fn wire_times(events: &[Event<'_>]) -> HashMap<(u16, u16), Duration> {
         }
     }
     times
-}
-
-struct Trip {
-    identifier: u16,
-    sequence: u16,
-    arrived: Duration,
-    taken: Duration,
-    stamps: Duration,
-}
-
-fn round_trips(to: SocketAddr) -> Vec<Trip> {
-    let socket = IcmpSocket::open_kind(Family::Ipv4, EchoSocket::Raw).expect("a raw socket");
-    socket.stamp_departures().expect("stamps");
-    let mut exchange = Exchange::new([&socket], &wire::counting_payload(PAYLOAD), BATCH);
-    let began = Instant::now();
-    let mut trips = Vec::new();
-    for number in 1..=TRIPS {
-        let token = exchange.token(number.into());
-        exchange.push(Request {
-            token,
-            to,
-            ttl: None,
-            payload_bytes: PAYLOAD,
-        });
-        let mut sent_at = None;
-        exchange.flush(|at, _, _, _| sent_at = Some(at));
-        let next = began + PACE * number;
-        let mut left = None;
-        while Instant::now() < next {
-            let ready = exchange.wait(&[], Some(next)).expect("ppoll");
-            exchange.receive(ready, |arrival| match arrival {
-                Arrival::Departed(departed) => left = Some(departed.stamp),
-                Arrival::Reply(reply) => {
-                    let both = sent_at.zip(reply.times.stamp);
-                    trips.extend(both.map(|(sent_at, stamp)| Trip {
-                        identifier: socket.identifiers().first(),
-                        sequence: wire::sequence(reply.token),
-                        arrived: reply.times.arrived.saturating_duration_since(sent_at),
-                        taken: reply.times.taken.saturating_duration_since(sent_at),
-                        stamps: stamp.saturating_sub(left.unwrap_or_default()),
-                    }));
-                }
-                _ => {}
-            });
-        }
-    }
-    trips
-}
-
-/// Ping's average round trip in microseconds.
-fn average_of_ping(to: SocketAddr) -> f64 {
-    let (count, pace) = (TRIPS.to_string(), PACE.as_secs_f64().to_string());
-    let target = to.ip().to_string();
-    let output = Command::new("ping")
-        .args(["-q", "-c", &count, "-i", &pace, &target])
-        .output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let average = text.ok().and_then(|text| {
-        let figures = text.split(" = ").nth(1)?.split('/').nth(1)?;
-        figures.parse::<f64>().ok()
-    });
-    average.map_or(f64::NAN, |milliseconds| milliseconds * 1e3)
 }

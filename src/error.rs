@@ -3,6 +3,7 @@
 //!
 //! Owns no policy: whoever fails says what failed and what would help.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -164,14 +165,30 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.operation)?;
         if !self.target.is_empty() {
-            write!(f, " {}", self.target)?;
+            write!(f, " {}", printable(&self.target))?;
         }
-        write!(f, ": {}", self.cause)?;
+        write!(f, ": {}", printable(&self.cause.to_string()))?;
         match &self.remedy {
-            Some(remedy) => write!(f, "; {remedy}"),
+            Some(remedy) => write!(f, "; {}", printable(remedy)),
             None => Ok(()),
         }
     }
+}
+
+/// Text with its control characters spelt out, as `\u{1b}`: what was typed or
+/// read may hold what a terminal obeys.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let spelt = text.chars().map(|letter| {
+        if letter.is_control() {
+            letter.escape_default().to_string()
+        } else {
+            letter.to_string()
+        }
+    });
+    Cow::Owned(spelt.collect())
 }
 
 /// An I/O error in the house form: `connection refused (ECONNREFUSED)`.
@@ -219,6 +236,16 @@ mod tests {
              ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080"
         );
         assert_eq!(error.exit(), Exit::Other);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_spelt_out() {
+        let error = Error::new("look up", "a\u{1b}[31mb\nc\u{9b}", "no\u{7}").remedy("not\tthat");
+        assert_eq!(
+            error.to_string(),
+            "look up a\\u{1b}[31mb\\nc\\u{9b}: no\\u{7}; not\\tthat"
+        );
+        assert_eq!(printable("é ✗"), "é ✗");
     }
 
     #[test]

@@ -37,6 +37,7 @@ const FLOORS: &[&[&str]] = &[
 /// The files that may hold unsafe code.
 const KERNEL_EDGE: &[&str] = &[
     "src/app/net/watch.rs",
+    "src/app/remote/bounds.rs",
     "src/lab/nest.rs",
     "src/lab/terminal.rs",
     "src/link/namespace.rs",
@@ -55,6 +56,17 @@ struct Source {
     path: PathBuf,
     room: String,
     code: String,
+}
+
+impl Source {
+    /// Its code without its tests, which may look at the clock.
+    fn own_code(&self) -> &str {
+        if self.path.ends_with("tests.rs") {
+            return "";
+        }
+        let code = self.code.split("#[cfg(test)]\nmod tests {").next();
+        code.unwrap_or_default()
+    }
 }
 
 #[test]
@@ -115,7 +127,7 @@ fn pure_rooms_touch_nothing_outside() {
         if floor(&source.room) == Some(0) {
             for word in OUTSIDE {
                 assert!(
-                    !source.code.contains(word),
+                    !source.own_code().contains(word),
                     "{} is pure and says {word}",
                     source.path.display()
                 );

@@ -295,6 +295,18 @@ fn failures_exit_with_2_and_say_what_to_do() {
         ),
         (NEIGHBOURS, "", "-s 65508 ::1", "must be 0 to 65507 bytes"),
         (NEIGHBOURS, "", "-t 256 ::1", "must be 1 to 255"),
+        (
+            NEIGHBOURS,
+            "",
+            "-I 127.0.0.1 ::1",
+            "127.0.0.1 of -I is an IPv4 address: give an IPv6 one, or an interface",
+        ),
+        (
+            NEIGHBOURS,
+            "",
+            r#""$(printf 'a\033[31mb')""#,
+            r"look up a\u{1b}[31mb: ",
+        ),
         (&closed, NOBODY, "127.0.0.1", forbidden),
         (&closed, NOBODY, "::1", forbidden),
         (&closed, NOBODY, "::1", "setcap cap_net_raw+ep"),
@@ -311,6 +323,43 @@ fn failures_exit_with_2_and_say_what_to_do() {
         assert_eq!(run.out, "", "{arguments}");
         assert!(run.err.contains(words), "{arguments}: {}", run.err);
     }
+}
+
+#[test]
+fn a_mark_that_may_not_be_set_is_told_once() {
+    if !support::may_make_namespaces("ping in a namespace of its own") {
+        return;
+    }
+    let open = format!("{NEIGHBOURS}{OPEN_GROUPS}");
+    let run = run(
+        &open,
+        &format!("{NOBODY} /run/socklab ping -qc 1 -m 5 localhost"),
+    );
+    let warning = "WARNING: setsockopt(SO_MARK, 5): operation not permitted (EPERM); \
+                   the requests carry no mark\n";
+    assert!(run.err.ends_with(warning), "{run:?}");
+    assert_eq!(run.err.matches("WARNING").count(), 1, "{run:?}");
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn verbose_tells_each_familys_socket() {
+    if !support::may_make_namespaces("ping in a namespace of its own") {
+        return;
+    }
+    let sockets = |arguments: &str| {
+        let run = run("", &format!("/run/socklab ping -vc 1 {arguments}"));
+        let line = run.err.lines().next().unwrap_or_default().to_owned();
+        let descriptor = |name: &str| {
+            let (_, rest) = line.split_once(name).expect(name);
+            rest.split(' ').next().map(str::to_owned).unwrap()
+        };
+        (descriptor("sock4.fd: "), descriptor("sock6.fd: "))
+    };
+    let (v4, v6) = sockets("localhost");
+    assert!(v4 != v6 && v4 != "-1" && v6 != "-1", "{v4} {v6}");
+    assert_eq!(sockets("-4 localhost").1, "-1");
+    assert_eq!(sockets("-6 ::1").0, "-1");
 }
 
 #[test]
@@ -439,6 +488,49 @@ fn json_lines_tell_the_whole_run() {
     assert_eq!(events[3]["errors"], 1);
     assert_eq!(events[3]["loss_percent"], 100.0);
     assert_eq!(run.code, Some(1));
+}
+
+#[test]
+fn json_tells_of_every_request_what_became_of_it() {
+    if !support::may_make_namespaces("ping in a namespace of its own") {
+        return;
+    }
+    let told = |arguments: &str| {
+        let run = run(NEIGHBOURS, &format!("/run/socklab ping --json {arguments}"));
+        let lines = run.out.lines().map(serde_json::from_str);
+        let events: Vec<serde_json::Value> = lines.map(Result::unwrap).collect();
+        let told = events.iter().map(|event| {
+            let number = event["number"].as_u64().unwrap_or_default();
+            match (event["echo"].as_str(), event["patience"].as_str()) {
+                (Some("no_answer"), Some(patience)) => format!("{number} {patience}"),
+                (Some(echo @ ("request" | "reply")), _) => format!("{number} {echo}"),
+                (echo, _) => echo.unwrap_or("result").to_owned(),
+            }
+        });
+        told.collect::<Vec<String>>()
+    };
+    // A neighbour that is there and says nothing.
+    assert_eq!(
+        told("-c 2 -i 0.01 -W 0.02 10.1.1.9"),
+        [
+            "started",
+            "1 request",
+            "1 waiting",
+            "2 request",
+            "1 over",
+            "2 over",
+            "summary",
+            "result"
+        ]
+    );
+    assert_eq!(
+        told("-w 0.05 10.1.1.9"),
+        ["started", "1 request", "1 ended", "summary", "result"]
+    );
+    assert_eq!(
+        told("-q -c 3 -i 0.01 127.0.0.1"),
+        ["started", "summary", "result"]
+    );
 }
 
 /// Probes of a run on the private link.

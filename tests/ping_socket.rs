@@ -19,7 +19,7 @@ use socklab::event::{EchoSocket, Silence};
 use socklab::flow::Family;
 use socklab::link::{self, Link};
 use socklab::packet::checksum::checksum;
-use socklab::ping::exchange::{Arrival, BATCH, Exchange, Redirect, Request, Sending};
+use socklab::ping::exchange::{Arrival, BATCH, Exchange, Ready, Redirect, Request, Sending};
 use socklab::ping::wire::{self, Checksum};
 use socklab::recorder::Clock;
 use socklab::socket::icmp::{IcmpSocket, IpOptions, Options, PathMtu, Token};
@@ -316,7 +316,7 @@ fn an_option_that_cannot_be_set_is_told_with_its_value() {
     };
     assert_eq!(
         told(Family::Ipv4, interface),
-        "setsockopt(SO_BINDTODEVICE, eth9): No such device (os error 19)"
+        "setsockopt(SO_BINDTODEVICE, eth9): no such device (ENODEV)"
     );
     let source = Options {
         source: Some(IpAddr::from([192, 0, 2, 1])),
@@ -324,7 +324,7 @@ fn an_option_that_cannot_be_set_is_told_with_its_value() {
     };
     assert_eq!(
         told(Family::Ipv4, source),
-        "bind(192.0.2.1): Cannot assign requested address (os error 99)"
+        "bind(192.0.2.1): cannot assign requested address (EADDRNOTAVAIL)"
     );
     let label = Options {
         flow_label: Some(0x10_0000),
@@ -406,6 +406,44 @@ fn other_processes_replies_do_not_reach_a_raw_socket() {
                 |replies| replies.len() == 3,
             );
             assert_eq!(tokens, pings.map(|ping| ping.token), "{family:?}");
+        });
+    }
+}
+
+#[test]
+fn a_flood_sorts_replies_itself_until_somebody_elses_come() {
+    if !privileged() {
+        return;
+    }
+    for family in FAMILIES {
+        in_own_namespace(HOST, || {
+            let open = || IcmpSocket::open_kind(family, EchoSocket::Raw).unwrap();
+            let ours = open();
+            let mut others = std::iter::repeat_with(open);
+            let theirs = others.find(|theirs| theirs.identifiers() != ours.identifiers());
+            let theirs = theirs.unwrap();
+            let mut flood = Exchange::new([&ours], &[0; 16], BATCH);
+            let mut stranger = Exchange::new([&theirs], &[0; 16], BATCH);
+            let is_reply =
+                |arrival: Arrival<'_>| matches!(arrival, Arrival::Reply(_)).then_some(());
+            flood.sort_here();
+            let ask = |exchange: &mut Exchange<'_>| {
+                let ping = request(exchange, 1, loopback(family));
+                send(exchange, &[ping]);
+                receive_until(exchange, is_reply, |replies| replies.len() == 1);
+            };
+            ask(&mut stranger);
+            assert_ne!(waiting_bytes(&ours), 0, "{family:?}: the kernel sorts");
+            // A reply of its own is the only one it tells of.
+            ask(&mut flood);
+            flood.receive(Ready::ALL, |arrival| panic!("{arrival:?}"));
+            ask(&mut stranger);
+            assert_eq!(
+                waiting_bytes(&ours),
+                0,
+                "{family:?}: the kernel does not sort"
+            );
+            ask(&mut flood);
         });
     }
 }

@@ -163,6 +163,43 @@ fn a_loop_ends_with_its_figures() {
     assert_eq!(rows.len(), 2, "{text}");
 }
 
+#[test]
+fn a_name_that_is_still_looked_up_keeps_its_row() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    // A name server that is there and says nothing.
+    let setup = format!(
+        "{GROUND}
+mount -t tmpfs none /run; echo 'nameserver 10.1.1.9' >/run/resolv
+mount --bind /run/resolv /etc/resolv.conf"
+    );
+    let mut child = Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+        .arg(format!(
+            "{setup}\nexec {SOCKLAB} ping --loop -i 0.02 127.0.0.1 slow.example"
+        ))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().is_some());
+    let child_id = Pid::from_raw(child.id().try_into().unwrap());
+    kill(child_id, Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(rows.len(), 2, "{text}");
+    assert_eq!(rows[0], "slow.example: No name server has answered yet");
+    assert!(
+        rows[1].starts_with("127.0.0.1 : xmt/rcv/%loss = "),
+        "{text}"
+    );
+    assert_eq!(output.status.code(), Some(2), "{text}");
+}
+
 /// Names come in the order of the hosts; each has this many replies by then.
 fn see_replies(lines: &mut impl Iterator<Item = String>, hosts: usize, each: usize) {
     let mut seen: HashMap<String, usize> = HashMap::new();

@@ -657,6 +657,106 @@ fn many_peers_get_the_same_and_a_no_is_laid_at_the_right_one() {
     );
 }
 
+/// `socklab udp` where the name `both.test` has an IPv6 and an IPv4 address.
+fn with_both_families(host: &Host, arguments: &[&str], input: &str) -> Ended {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "::1 both.test\n127.0.0.1 both.test\n").expect("written");
+    let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+    let hosts = hosts.to_str().expect("UTF-8");
+    let inside = ["--mount", "sh", "-c", script, hosts];
+    let socklab = [env!("CARGO_BIN_EXE_socklab"), "udp"];
+    let mut running = Running::start(
+        host,
+        "unshare",
+        &[&inside[..], &socklab, arguments].concat(),
+    );
+    running.say(input);
+    running.end()
+}
+
+#[test]
+fn of_a_names_addresses_the_next_is_tried_where_one_refuses() {
+    let Some(link) = link() else { return };
+    let host = link.server();
+    let _listener = Running::listening(host, &["127.0.0.1:7004", "--echo"]);
+    let arguments = ["connect", "both.test:7004", "--count", "1"];
+    let ended = with_both_families(host, &arguments, "hello\n");
+    assert_eq!(ended.out, "hello\n", "{}", ended.err);
+    assert_eq!(
+        ended.err,
+        "socklab: send to [::1]:7004: connection refused (ECONNREFUSED); ICMP port unreachable \
+         from ::1: nothing there listens on that port; trying 127.0.0.1:7004\n"
+    );
+    assert!(ended.status.success());
+
+    let checked = with_both_families(host, &["connect", "-z", "both.test:7004"], "");
+    assert!(checked.status.success(), "{}", checked.err);
+    let lines: Vec<&str> = checked.err.lines().collect();
+    assert!(lines[0].contains("[::1]:7004 closed"), "{lines:?}");
+    assert!(lines[1].contains("127.0.0.1:7004 open"), "{lines:?}");
+
+    // Both say no: the last one's is the failure.
+    let refused = with_both_families(host, &["connect", "both.test:7005"], "hello\n");
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.err);
+    assert!(
+        refused
+            .err
+            .contains("trying 127.0.0.1:7005\nsocklab: send to 127.0.0.1:7005: "),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
+fn what_many_peers_answer_is_written_and_the_packets_are_shown() {
+    let Some(link) = link() else { return };
+    let host = link.server();
+    let _v4 = Running::listening(host, &["127.0.0.1:7001", "--echo"]);
+    let _v6 = Running::listening(host, &["[::1]:7002", "--echo"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("answers");
+    let file = file.to_str().expect("UTF-8");
+    let arguments = [
+        "udp",
+        "send",
+        "127.0.0.1:7001",
+        "[::1]:7002",
+        "-M",
+        "who is there?",
+        "-o",
+        file,
+        "--packets",
+        "--json",
+        "-W",
+        "60",
+    ];
+    // It is ended once both have answered, however long that takes.
+    let mut running = Running::socklab(host, &arguments);
+    let mut told = Vec::new();
+    let is_answer = |line: &String| line.contains("\"passage\":\"received\"");
+    while told.iter().filter(|line| is_answer(line)).count() < 2 {
+        let mut event = String::new();
+        assert_ne!(running.stderr.read_line(&mut event).expect("a line"), 0);
+        told.push(event);
+    }
+    running.signal(Signal::SIGINT);
+    let ended = running.end();
+    assert!(ended.status.success(), "{}", ended.err);
+    assert_eq!(ended.out, "");
+    let answers = std::fs::read_to_string(file).expect("the file");
+    assert_eq!(answers, "who is there?who is there?");
+    let told = told.concat() + &ended.err;
+    let parse = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+    let lines: Vec<serde_json::Value> = told.lines().map(parse).collect();
+    let packets = lines.iter().filter(|line| line["type"] == "packet");
+    assert_eq!(packets.count(), 4, "{told}");
+    let peers = &lines.last().expect("a result")["result"]["peers"];
+    for peer in [&peers[0], &peers[1]] {
+        assert_eq!(peer["received"]["datagrams"], 1, "{peer}");
+    }
+}
+
 #[test]
 fn a_file_is_sent_in_blocks() {
     let Some(link) = link() else { return };

@@ -27,6 +27,11 @@ pub enum NetworkError {
 }
 
 impl Network {
+    /// How many of its bits are fixed.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether the address belongs to it.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

@@ -15,6 +15,7 @@ mod chat;
 mod compare;
 mod compare_remote;
 mod demonstration;
+mod file;
 mod ground;
 mod interrupt;
 mod lab;
@@ -24,6 +25,8 @@ mod packets;
 mod page;
 mod ping;
 mod place;
+mod proxy;
+mod remote;
 mod schedule;
 mod tcp;
 mod telling;
@@ -74,6 +77,9 @@ enum Command {
     Compare(compare::Args),
     Lab(lab::Args),
     Chat(chat::Args),
+    File(Box<file::Args>),
+    Proxy(proxy::Args),
+    Remote(remote::Args),
 }
 
 /// Says one line on standard error, after the program's name. Where nobody takes
@@ -94,7 +100,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Udp(args) => udp::run(args, cli.color),
         Command::Compare(args) => compare::run(args, cli.color),
         Command::Chat(args) => chat::run(args, cli.color),
+        Command::File(args) => file::run(args, cli.color),
+        Command::Proxy(args) => proxy::run(args, cli.color),
         Command::Lab(args) => Ok(lab::run(args, cli.color)?),
+        Command::Remote(args) => remote::run(args, cli.color),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct TellingArgs {
 
     /// Tell every system call too, and show the bytes
     #[arg(long)]
-    trace: bool,
+    pub(super) trace: bool,
 
     /// Show the packets too, where capture is allowed
     #[arg(long)]
@@ -47,6 +47,11 @@ impl TellingArgs {
     /// Whether each step is told.
     pub(super) fn tells_steps(&self) -> bool {
         self.verbose || self.trace || self.packets || self.json
+    }
+
+    /// Whether it is told as JSON Lines.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Where what happens is told.

@@ -56,8 +56,9 @@ pub struct Config {
     pub plan: Plan,
     /// From when the plan's times count.
     pub schedule: Schedule,
-    /// How long before a packet is due the wire stops sleeping and watches the
-    /// clock: punctual to the microsecond, at the price of a busy processor.
+    /// How long before a packet is due, and after one has moved, the wire does
+    /// not sleep but watches the clock and its devices: punctual to the
+    /// microsecond, as are its times, at the price of a busy processor.
     pub spin: Duration,
     /// Whether packets may cross uncut.
     pub offload: Offload,

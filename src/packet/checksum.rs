@@ -36,10 +36,15 @@ impl Sum {
             self.odd = false;
             bytes = rest;
         }
-        let pairs = bytes.chunks_exact(2);
+        // Words of four bytes fold to the same sum as their halves.
+        let words = bytes.chunks_exact(4);
+        let pairs = words.remainder().chunks_exact(2);
         if let [last] = pairs.remainder() {
             self.total += u64::from(*last) << 8;
             self.odd = true;
+        }
+        for word in words {
+            self.total += u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
         }
         for pair in pairs {
             self.total += u64::from(u16::from_be_bytes([pair[0], pair[1]]));

@@ -18,6 +18,8 @@ const MOST_WAITING: usize = 1024;
 /// Hands events to a sink.
 pub struct Outbox<'a> {
     sink: &'a dyn Sink,
+    /// Whether the sink wants each packet, as it said beforehand.
+    is_wanted: bool,
     started: Instant,
     names: Option<Names>,
     waiting: VecDeque<Waiting>,
@@ -34,6 +36,7 @@ impl<'a> Outbox<'a> {
     pub fn new(sink: &'a dyn Sink, started: Instant, names: Option<Names>) -> Self {
         Self {
             sink,
+            is_wanted: sink.wants(Topic::Echo),
             started,
             names,
             waiting: VecDeque::new(),
@@ -42,7 +45,7 @@ impl<'a> Outbox<'a> {
 
     /// Whether anyone wants to know of each packet.
     pub fn is_wanted(&self) -> bool {
-        self.sink.wants(Topic::Echo)
+        self.is_wanted
     }
 
     fn wants(&self, echo: &Echo<'_>) -> bool {

@@ -8,3 +8,4 @@ pub mod chat;
 pub mod file;
 pub mod proxy;
 pub mod remote;
+pub mod services;

@@ -1,9 +1,12 @@
 //! `udp connect`: input becomes datagrams to one peer, its datagrams become
 //! output.
 //!
-//! Owns the order of things and when they end. A multicast or broadcast peer is
-//! not connected to, since whoever answers does so from an address of its own.
+//! Owns the order of things and when they end. Of a name's addresses the next is
+//! spoken to where one refuses before it ever answered. A multicast or broadcast
+//! peer is not connected to, since whoever answers does so from an address of
+//! its own.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -15,7 +18,7 @@ use serde::Serialize;
 
 use super::cut::{Cut, Cutter};
 use super::mailbox::{Ending, Incoming, Mailbox, Opened, Plan, Returned, Tally};
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::event::Passage;
 use crate::recorder::Recorder;
 use crate::socket::options::{Role, SocketOption};
@@ -23,18 +26,23 @@ use crate::socket::options::{Role, SocketOption};
 /// What to do.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// With whom to speak.
-    pub peer: SocketAddr,
-    /// From which address, where one was asked for.
-    pub source: Option<SocketAddr>,
-    /// The socket's options.
-    pub options: Vec<SocketOption>,
     /// How the input is cut.
     pub cut: Cut,
     /// Room for one datagram in bytes; a longer one loses its tail.
     pub buffer: usize,
     /// When to end.
     pub until: Until,
+}
+
+/// One of the peer's addresses, and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Path {
+    /// With whom to speak.
+    pub peer: SocketAddr,
+    /// From which address, where one was asked for.
+    pub source: Option<SocketAddr>,
+    /// The socket's options.
+    pub options: Vec<SocketOption>,
 }
 
 /// When a conversation is over, besides a refusal.
@@ -75,6 +83,20 @@ impl Outcome {
 /// A conversation that may begin.
 pub struct Conversation {
     config: Config,
+    recorder: Recorder,
+    /// The peer's other addresses, which are tried where this one refuses.
+    others: VecDeque<Path>,
+    line: Line,
+    /// What has been sent and nothing has been heard of yet, for the next
+    /// address; none where it has become too much, or is no longer needed.
+    unanswered: Option<Vec<Vec<u8>>>,
+    /// What went and came by addresses that refused.
+    before: Tally,
+}
+
+/// The socket to one of the peer's addresses.
+struct Line {
+    peer: SocketAddr,
     mailbox: Mailbox,
     opened: Opened,
     /// Where to send, where the socket is not connected.
@@ -91,33 +113,98 @@ pub struct Ends<'a> {
     pub stop: &'a AtomicBool,
 }
 
-impl Conversation {
-    /// Opens the socket, in the calling thread's network namespace.
-    pub fn open(config: Config, recorder: &Recorder) -> Result<Self, Error> {
-        let is_group = is_for_many(config.peer.ip());
-        let any = match config.peer {
+impl Line {
+    fn open(path: &Path, recorder: &Recorder) -> Result<Self, Error> {
+        let is_group = is_for_many(path.peer.ip());
+        let any = match path.peer {
             SocketAddr::V4(_) => SocketAddr::from(([0; 4], 0)),
             SocketAddr::V6(_) => SocketAddr::from(([0_u16; 8], 0)),
         };
         let plan = Plan {
             name: "client",
-            local: config.source.or(is_group.then_some(any)),
-            peer: (!is_group).then_some(config.peer),
-            options: &config.options,
+            local: path.source.or(is_group.then_some(any)),
+            peer: (!is_group).then_some(path.peer),
+            options: &path.options,
             role: Role::Connecting,
         };
         let (mailbox, opened) = Mailbox::open(recorder, &plan)?;
         Ok(Self {
-            to: is_group.then_some(config.peer),
-            config,
+            peer: path.peer,
             mailbox,
             opened,
+            to: is_group.then_some(path.peer),
+        })
+    }
+
+    /// The first of the addresses that a socket can be had for; those before it
+    /// are told of.
+    fn first(paths: &mut VecDeque<Path>, recorder: &Recorder) -> Result<Self, Error> {
+        loop {
+            let Some(path) = paths.pop_front() else {
+                return Err(Error::new("connect", "", "no address was given"));
+            };
+            match (Self::open(&path, recorder), paths.front()) {
+                (Err(error), Some(next)) if error.exit() == Exit::Network => {
+                    recorder.note(format_args!("{error}; trying {}", next.peer));
+                }
+                (line, _) => return line,
+            }
+        }
+    }
+}
+
+/// Bytes that are kept for the next address at most.
+const KEPT: usize = 256 << 10;
+
+impl Conversation {
+    /// Opens a socket to the first of the peer's addresses that one can be had
+    /// for, in the calling thread's network namespace.
+    pub fn open(config: Config, paths: Vec<Path>, recorder: &Recorder) -> Result<Self, Error> {
+        let mut others = VecDeque::from(paths);
+        let line = Line::first(&mut others, recorder)?;
+        Ok(Self {
+            config,
+            recorder: recorder.clone(),
+            unanswered: (!others.is_empty()).then(Vec::new),
+            others,
+            line,
+            before: Tally::default(),
         })
     }
 
     /// What opening it found out.
     pub fn opened(&self) -> &Opened {
-        &self.opened
+        &self.line.opened
+    }
+
+    /// Goes on with the peer's next address, where this one refused before it
+    /// ever answered: what it was sent is sent there. Whether there was one.
+    fn turn_to_next(&mut self, refusal: &Returned) -> Result<bool, Error> {
+        let (Some(unanswered), Some(next)) = (self.unanswered.take(), self.others.front()) else {
+            return Ok(false);
+        };
+        let (why, next) = (refusal.error(), next.peer);
+        self.recorder.note(format_args!("{why}; trying {next}"));
+        let line = Line::first(&mut self.others, &self.recorder)?;
+        let left = std::mem::replace(&mut self.line, line);
+        self.before = self.before.with(left.mailbox.tally);
+        self.unanswered = (!self.others.is_empty()).then(Vec::new);
+        for datagram in unanswered {
+            self.send(&datagram)?;
+        }
+        Ok(true)
+    }
+
+    /// Keeps what is sent, while it may have to be sent elsewhere.
+    fn keep(&mut self, data: &[u8]) {
+        if let Some(kept) = &mut self.unanswered {
+            let held: usize = kept.iter().map(Vec::len).sum();
+            if held + data.len() <= KEPT {
+                kept.push(data.to_vec());
+            } else {
+                self.unanswered = None;
+            }
+        }
     }
 
     /// Speaks until one of the reasons to end.
@@ -125,7 +212,7 @@ impl Conversation {
         let mut cutter = Cutter::new(self.config.cut);
         let mut buffer = vec![0; self.config.buffer];
         let mut input = ends.input;
-        let clock = self.mailbox.recorder().clock();
+        let clock = self.recorder.clock();
         let mut moved = clock.now();
         let mut refusal = None;
         let ending = loop {
@@ -138,11 +225,14 @@ impl Conversation {
             };
             let quiet = clock.now().saturating_sub(moved);
             let rest = patience.map(|patience| patience.saturating_sub(quiet));
-            let ready = self.mailbox.wait(input, rest)?;
+            let ready = self.line.mailbox.wait(input, rest)?;
             if ready.error {
                 moved = clock.now();
-                let mut errors = self.mailbox.errors()?.into_iter();
+                let mut errors = self.line.mailbox.errors()?.into_iter();
                 if let Some(error) = errors.find(Returned::is_final) {
+                    if self.turn_to_next(&error)? {
+                        continue;
+                    }
                     refusal = Some(error);
                     break Ending::Refused;
                 }
@@ -169,11 +259,11 @@ impl Conversation {
                 };
             }
         };
-        self.mailbox.count_drops();
+        self.line.mailbox.count_drops();
         Ok(Outcome {
-            local: self.opened.local,
-            peer: self.config.peer,
-            tally: self.mailbox.tally,
+            local: self.line.opened.local,
+            peer: self.line.peer,
+            tally: self.before.with(self.line.mailbox.tally),
             ending,
             refusal,
         })
@@ -181,15 +271,16 @@ impl Conversation {
 
     /// Writes out all that waits; why to end, where there is a reason.
     fn take(&mut self, buffer: &mut [u8], output: &mut dyn Write) -> Result<Option<Ending>, Error> {
-        while let Some(incoming) = self.mailbox.receive(buffer)? {
+        while let Some(incoming) = self.line.mailbox.receive(buffer)? {
+            self.unanswered = None;
             let Incoming { received, .. } = incoming;
             let data = &buffer[..received.bytes];
-            self.mailbox.tell(&incoming, data, Passage::Received);
+            self.line.mailbox.tell(&incoming, data, Passage::Received);
             if !deliver(output, data)? {
                 return Ok(Some(Ending::OutputClosed));
             }
             let most = self.config.until.count;
-            if most.is_some_and(|most| self.mailbox.tally.received.datagrams >= most) {
+            if most.is_some_and(|most| self.line.mailbox.tally.received.datagrams >= most) {
                 return Ok(Some(Ending::Count));
             }
         }
@@ -221,7 +312,8 @@ impl Conversation {
     }
 
     fn send(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.mailbox.send(data, self.to, None)
+        self.keep(data);
+        self.line.mailbox.send(data, self.line.to, None)
     }
 }
 

@@ -59,6 +59,24 @@ pub struct Tally {
     pub dropped: u64,
 }
 
+impl Tally {
+    /// Both together.
+    pub(super) fn with(self, other: Self) -> Self {
+        let both = |one: Count, other: Count| Count {
+            datagrams: one.datagrams + other.datagrams,
+            bytes: one.bytes + other.bytes,
+        };
+        Self {
+            sent: both(self.sent, other.sent),
+            received: both(self.received, other.received),
+            truncated: self.truncated + other.truncated,
+            empty: self.empty + other.empty,
+            refused: self.refused + other.refused,
+            dropped: self.dropped + other.dropped,
+        }
+    }
+}
+
 /// Why a tool ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,17 +1,20 @@
 //! `udp send`: the same datagrams to many peers from one unconnected socket a
 //! family, at a rate, and what came back of them.
 //!
-//! Owns the order and the pace. An ICMP error is laid at the peer it came for,
-//! and the others still get theirs.
+//! Owns the order and the pace. An answer goes to the output; an ICMP error is
+//! laid at the peer it came for, and the others still get theirs.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::connect::deliver;
 use super::mailbox::{Count, Ending, Mailbox, Plan, Returned, Tally, canonical};
 use crate::error::Error;
+use crate::event::Passage;
 use crate::recorder::Recorder;
 use crate::socket::options::{Role, SocketOption};
 
@@ -28,8 +31,10 @@ pub struct Config {
     pub rounds: u64,
     /// From one datagram to the next.
     pub interval: Duration,
-    /// How long to wait for errors afterwards.
+    /// How long to wait for answers and errors afterwards.
     pub wait: Duration,
+    /// Room for one answer in bytes; a longer one loses its tail.
+    pub buffer: usize,
 }
 
 /// What came of it.
@@ -53,6 +58,8 @@ pub struct PeerOutcome {
     pub peer: SocketAddr,
     /// What was sent to it.
     pub sent: Count,
+    /// What it answered.
+    pub received: Count,
     /// Errors that came back for it.
     pub refused: u64,
 }
@@ -76,9 +83,14 @@ impl Outcome {
     }
 }
 
-/// Sends, and waits for what comes back.
-pub fn send(config: &Config, stop: &AtomicBool, recorder: &Recorder) -> Result<Outcome, Error> {
-    let mut run = Run::open(config, recorder)?;
+/// Sends, and waits for what comes back: answers go to `output`.
+pub fn send(
+    config: &Config,
+    output: &mut dyn Write,
+    stop: &AtomicBool,
+    recorder: &Recorder,
+) -> Result<Outcome, Error> {
+    let mut run = Run::open(config, output, recorder)?;
     let clock = recorder.clock();
     let begin = clock.now();
     let mut due = begin;
@@ -90,6 +102,9 @@ pub fn send(config: &Config, stop: &AtomicBool, recorder: &Recorder) -> Result<O
                     if stop.load(Ordering::Relaxed) {
                         break 'sending Ending::Interrupted;
                     }
+                    if run.is_closed {
+                        break 'sending Ending::OutputClosed;
+                    }
                     run.send(index, datagram)?;
                     due += config.interval;
                 }
@@ -97,7 +112,9 @@ pub fn send(config: &Config, stop: &AtomicBool, recorder: &Recorder) -> Result<O
         }
         Ending::Count
     };
-    run.attend(config.wait, stop)?;
+    if ending != Ending::OutputClosed {
+        run.attend(config.wait, stop)?;
+    }
     Ok(run.outcome(ending))
 }
 
@@ -110,10 +127,18 @@ struct Run<'a> {
     /// Which of them a peer's is.
     places: Vec<usize>,
     refusals: Vec<Returned>,
+    buffer: Vec<u8>,
+    output: &'a mut dyn Write,
+    /// Nobody reads the output any more.
+    is_closed: bool,
 }
 
 impl<'a> Run<'a> {
-    fn open(config: &Config, recorder: &'a Recorder) -> Result<Self, Error> {
+    fn open(
+        config: &Config,
+        output: &'a mut dyn Write,
+        recorder: &'a Recorder,
+    ) -> Result<Self, Error> {
         let is_v4 = |peer: &SocketAddr| peer.is_ipv4();
         let mut mailboxes = Vec::new();
         for family in [
@@ -142,6 +167,7 @@ impl<'a> Run<'a> {
         let peers = config.peers.iter().map(|peer| PeerOutcome {
             peer: *peer,
             sent: Count::default(),
+            received: Count::default(),
             refused: 0,
         });
         Ok(Self {
@@ -150,6 +176,9 @@ impl<'a> Run<'a> {
             mailboxes,
             places,
             refusals: Vec::new(),
+            buffer: vec![0; config.buffer],
+            output,
+            is_closed: false,
         })
     }
 
@@ -160,38 +189,63 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Takes errors that come within this time.
+    /// Takes answers and errors that come within this time.
     fn attend(&mut self, time: Duration, stop: &AtomicBool) -> Result<(), Error> {
         let clock = self.recorder.clock();
         let until = clock.now() + time;
         loop {
             let rest = until.saturating_sub(clock.now());
             let share = rest / u32::try_from(self.mailboxes.len()).unwrap_or(1).max(1);
-            for mailbox in &mut self.mailboxes {
-                if mailbox.wait(None, Some(share))?.error {
-                    for error in mailbox.errors()? {
-                        let peer = error.peer.map(canonical);
-                        if let Some(known) = self.peers.iter_mut().find(|p| Some(p.peer) == peer) {
-                            known.refused += 1;
-                        }
-                        if error.is_final() {
-                            self.refusals.push(error);
-                        }
-                    }
+            for index in 0..self.mailboxes.len() {
+                let ready = self.mailboxes[index].wait(None, Some(share))?;
+                if ready.error {
+                    self.take_errors(index)?;
+                }
+                if ready.datagram {
+                    self.take_answers(index)?;
                 }
             }
-            if clock.now() >= until || stop.load(Ordering::Relaxed) {
+            if self.is_closed || clock.now() >= until || stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
         }
     }
 
+    fn take_errors(&mut self, index: usize) -> Result<(), Error> {
+        for error in self.mailboxes[index].errors()? {
+            let peer = error.peer.map(canonical);
+            if let Some(known) = self.peers.iter_mut().find(|p| Some(p.peer) == peer) {
+                known.refused += 1;
+            }
+            if error.is_final() {
+                self.refusals.push(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_answers(&mut self, index: usize) -> Result<(), Error> {
+        let mailbox = &mut self.mailboxes[index];
+        while let Some(incoming) = mailbox.receive(&mut self.buffer)? {
+            let received = incoming.received;
+            let data = &self.buffer[..received.bytes];
+            mailbox.tell(&incoming, data, Passage::Received);
+            let from = canonical(received.from);
+            if let Some(known) = self.peers.iter_mut().find(|peer| peer.peer == from) {
+                known.received.add(received.length);
+            }
+            if !deliver(self.output, data)? {
+                self.is_closed = true;
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn outcome(self, ending: Ending) -> Outcome {
         let mut tally = Tally::default();
         for mailbox in &self.mailboxes {
-            tally.sent.datagrams += mailbox.tally.sent.datagrams;
-            tally.sent.bytes += mailbox.tally.sent.bytes;
-            tally.refused += mailbox.tally.refused;
+            tally = tally.with(mailbox.tally);
         }
         let refusing = self.peers.iter().filter(|peer| peer.refused > 0).count();
         let failure = self.refusals.into_iter().next().map(|first| Failure {

@@ -1,3 +1,287 @@
-//! The proxy: it connects on behalf of others.
+//! The proxy: it connects on behalf of others (RFC 1928, RFC 9110 section
+//! 9.3.6), and passes bytes on without looking at them.
 //!
-//! Owns the sockets and the relays; what is said is the protocol's.
+//! Owns the sockets, the tasks and the limits; what is said is
+//! [`protocol::proxy`](crate::protocol::proxy)'s. One task a client and none of
+//! its own threads: an idle tunnel holds two sockets and no buffer.
+
+mod associate;
+mod bind;
+pub mod demonstration;
+mod greet;
+mod group;
+mod reach;
+mod relay;
+mod rules;
+mod steps;
+mod vessel;
+mod visit;
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::app::Stop;
+use crate::app::net::{Connection, Door, Doorway};
+use crate::error::Error;
+use crate::event::ProxyStep;
+use crate::protocol::proxy::balance::Policy;
+use crate::protocol::proxy::upstream::Upstream;
+use crate::protocol::proxy::{Credentials, Destination, Users};
+use crate::recorder::Recorder;
+use crate::socket::options::SocketOption;
+
+use group::Group;
+use steps::Steps;
+use vessel::Vessels;
+
+pub use rules::{Default as RulesDefault, Rules};
+pub use steps::Tells;
+
+/// What a proxy does, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Who may use it; anybody who is let in where there are none.
+    pub users: Option<Arc<Users>>,
+    /// Where it may connect to.
+    pub rules: Rules,
+    /// Other proxies that share what this one is asked for, each with the
+    /// password for it.
+    pub via: Vec<(Upstream, Option<Credentials>)>,
+    /// Servers that share the connections to a destination.
+    pub balanced: Vec<Balanced>,
+    /// How one of several is chosen.
+    pub policy: Policy,
+    /// How many and how long.
+    pub limits: Limits,
+    /// How much is told.
+    pub tells: Tells,
+}
+
+/// Servers that share the connections to a destination.
+#[derive(Debug, Clone)]
+pub struct Balanced {
+    /// Which; none stands for every destination.
+    pub destination: Option<Destination>,
+    /// The servers.
+    pub servers: Vec<Destination>,
+}
+
+/// How many, and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most clients at once.
+    pub most: usize,
+    /// How long a handshake may take.
+    pub handshake: Duration,
+    /// How long reaching the destination may take.
+    pub connect: Duration,
+    /// How long a tunnel may be idle.
+    pub idle: Duration,
+    /// How long a connection from the destination is waited for (BIND).
+    pub bind: Duration,
+    /// How often servers that share the load are asked whether they answer.
+    pub health: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            most: 10_000,
+            handshake: Duration::from_secs(10),
+            connect: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            bind: Duration::from_secs(120),
+            health: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Served {
+    /// Clients that were let in.
+    pub clients: u64,
+    /// Clients that got what they asked for.
+    pub granted: u64,
+    /// Clients that were refused.
+    pub refused: u64,
+    /// Bytes passed on to destinations.
+    #[serde(rename = "to_destination_bytes")]
+    pub up: u64,
+    /// Bytes passed on to clients.
+    #[serde(rename = "to_client_bytes")]
+    pub down: u64,
+    /// What each of several servers was given.
+    pub servers: Vec<Share>,
+}
+
+/// What one of several servers was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Share {
+    /// Which server.
+    pub server: String,
+    /// How many connections.
+    pub connections: u64,
+}
+
+/// How long clients may take to leave when it ends.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Look-ups at the same time: each has a thread of its own while it lasts.
+const LOOKUPS: usize = 64;
+
+/// A proxy at work.
+struct Proxy {
+    config: Config,
+    recorder: Recorder,
+    own: Vec<SocketAddr>,
+    via: Option<Arc<Group>>,
+    balanced: Vec<(Option<Destination>, Arc<Group>)>,
+    vessels: Vessels,
+    lookups: Semaphore,
+    stop: Stop,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    clients: AtomicU64,
+    granted: AtomicU64,
+    refused: AtomicU64,
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+/// Serves whoever comes in by `door`, until `stop`.
+///
+/// # Errors
+///
+/// Nothing that a client or a destination does is one.
+pub async fn serve(
+    config: Config,
+    door: Door,
+    stop: Stop,
+    recorder: &Recorder,
+) -> Result<Served, Error> {
+    let proxy = Arc::new(Proxy::new(config, &door, stop.clone(), recorder));
+    let most = proxy.config.limits.most.min(Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(most));
+    for group in proxy.groups() {
+        tokio::spawn(Arc::clone(group).watch(Arc::clone(&proxy)));
+    }
+    let mut stopped = pin!(stop.asked());
+    loop {
+        let client = tokio::select! {
+            biased;
+            () = &mut stopped => break,
+            client = door.accept() => client,
+        };
+        match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => {
+                let visit = visit::visit(Arc::clone(&proxy), client);
+                tokio::spawn(async move {
+                    visit.await;
+                    drop(place);
+                });
+            }
+            Err(_) => proxy.send_away(&client),
+        }
+    }
+    // Whoever comes now is refused.
+    drop(door);
+    let everybody = u32::try_from(most).unwrap_or(u32::MAX);
+    let gone = timeout(PATIENCE, places.acquire_many(everybody)).await;
+    if gone.is_err() {
+        recorder.note("some clients did not leave in time, and were left");
+    }
+    Ok(proxy.served())
+}
+
+impl Config {
+    /// Whether strangers may use it: it listens beyond this host, and neither a
+    /// password nor an address is asked for.
+    pub fn is_open(&self, doorway: &Doorway) -> bool {
+        let is_reached = doorway.addresses.iter().any(|one| !one.ip().is_loopback());
+        is_reached && self.users.is_none() && doorway.admission.allow.is_empty()
+    }
+}
+
+/// Takes as many descriptors as this process may have: a tunnel needs two. Where
+/// that fails, it does with what it has.
+pub fn raise_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// What is set on every connection: small writes are passed on at once.
+fn options() -> Vec<SocketOption> {
+    "nodelay".parse().into_iter().collect()
+}
+
+impl Proxy {
+    fn new(config: Config, door: &Door, stop: Stop, recorder: &Recorder) -> Self {
+        let policy = config.policy;
+        let via = (!config.via.is_empty()).then(|| Arc::new(Group::via(policy, &config.via)));
+        let balanced = config.balanced.iter();
+        let balanced = balanced.map(|balanced| {
+            let group = Group::servers(policy, &balanced.servers);
+            (balanced.destination.clone(), Arc::new(group))
+        });
+        Self {
+            own: door.addresses(),
+            via,
+            balanced: balanced.collect(),
+            vessels: Vessels::new(recorder),
+            lookups: Semaphore::new(LOOKUPS),
+            recorder: recorder.clone(),
+            counts: Counts::default(),
+            config,
+            stop,
+        }
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        let balanced = self.balanced.iter().map(|(_, group)| group);
+        self.via.iter().chain(balanced)
+    }
+
+    /// The servers that share connections to this destination, where some do.
+    fn balanced(&self, destination: &Destination) -> Option<&Arc<Group>> {
+        let fits = |named: &Option<Destination>| {
+            named
+                .as_ref()
+                .is_none_or(|named| named.matches(destination))
+        };
+        let mut groups = self.balanced.iter();
+        groups.find_map(|(named, group)| fits(named).then_some(group))
+    }
+
+    fn send_away(&self, client: &Connection) {
+        let by = client.peer();
+        let most = self.config.limits.most;
+        let steps = Steps::of_proxy(self);
+        steps.always(ProxyStep::Full { by, most });
+    }
+
+    fn served(&self) -> Served {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Served {
+            clients: count(&self.counts.clients),
+            granted: count(&self.counts.granted),
+            refused: count(&self.counts.refused),
+            up: count(&self.counts.up),
+            down: count(&self.counts.down),
+            servers: self.groups().flat_map(|group| group.shares()).collect(),
+        }
+    }
+}

@@ -52,8 +52,8 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "TIME", hide_short_help = true)]
     strict: Option<Time>,
 
-    /// Watch the clock for the last TIME before a packet is due, such as 80us:
-    /// more punctual, and a busy processor
+    /// Do not sleep for the last TIME before a packet is due, such as 80us, nor
+    /// for as long after one: more punctual, and a busy processor
     #[arg(long, value_name = "TIME", hide_short_help = true)]
     spin: Option<Time>,
 

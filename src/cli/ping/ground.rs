@@ -4,16 +4,20 @@
 //! first, then none, and only then names and packets.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 
 use crate::cli::link::LinkArgs;
 use crate::error::Error;
-use crate::event::Silence;
+use crate::event::{EchoSocket, Silence};
 use crate::flow::Family;
 use crate::link::{self, Link};
 use crate::ping::{self, Target, Way, drop_privileges};
 use crate::recorder::Clock;
-use crate::socket::icmp::{IcmpSocket, Options};
+use crate::socket::icmp::{IcmpSocket, OptionError, Options};
+
+/// The descriptor and the kind of an open socket of IPv4, and of one of IPv6.
+pub(super) type Descriptors = [Option<(RawFd, EchoSocket)>; 2];
 
 /// Sockets that are open, and the network they belong to.
 pub(super) struct Ground {
@@ -95,6 +99,15 @@ impl Ground {
             .run(move || Target::resolve_by(&host, family, &way))
     }
 
+    /// Both families' sockets as `ping -v` shows them: descriptor and kind.
+    pub(super) fn descriptors(&self) -> Descriptors {
+        [Family::Ipv4, Family::Ipv6].map(|family| {
+            let (_, socket) = self.sockets.iter().find(|(one, _)| *one == family)?;
+            let socket = socket.as_ref().ok()?;
+            Some((socket.as_fd().as_raw_fd(), socket.kind()))
+        })
+    }
+
     /// The socket of this family, once.
     pub(super) fn take_socket(&mut self, family: Family) -> Result<IcmpSocket, Error> {
         let place = self.sockets.iter().position(|(one, _)| *one == family);
@@ -121,35 +134,54 @@ impl Ground {
 fn open(family: Option<Family>, options: &Options) -> Vec<(Family, Result<IcmpSocket, Error>)> {
     let families = [Family::Ipv4, Family::Ipv6].into_iter();
     let wanted = families.filter(|&one| family.is_none_or(|asked| asked == one));
-    wanted.map(|one| (one, open_one(one, options))).collect()
-}
-
-fn open_one(family: Family, options: &Options) -> Result<IcmpSocket, Error> {
-    let socket = ping::open(family)?;
-    apply(&socket, &for_family(family, options))?;
-    Ok(socket)
-}
-
-/// Sets the socket's options. A mark that may not be set is told and done
-/// without, as `ping(8)` has it.
-pub(super) fn apply(socket: &IcmpSocket, options: &Options) -> Result<(), Error> {
-    let without_mark = Options {
-        mark: None,
-        ..options.clone()
-    };
-    let applied = socket.apply(options).or_else(|error| {
-        let forbidden = error.cause.kind() == io::ErrorKind::PermissionDenied;
-        if !forbidden || options.mark.is_none() {
-            return Err(error);
-        }
-        socket.apply(&without_mark)?;
-        note!("WARNING: {error}; the requests carry no mark");
-        Ok(())
+    let mut unmarked = None;
+    let sockets = wanted.map(|one| {
+        let opened = open_one(one, options).map(|(socket, refused)| {
+            unmarked = unmarked.take().or(refused);
+            socket
+        });
+        (one, opened)
     });
-    applied.map_err(|error| {
-        let call = error.call();
-        Error::new(call, error.option, error.cause)
-    })
+    let sockets = sockets.collect();
+    // Once, for all sockets.
+    if let Some(error) = unmarked {
+        note!("WARNING: {error}; the requests carry no mark");
+    }
+    sockets
+}
+
+/// The socket with its options set; and why it has no mark, if it may not have
+/// one: that is told and done without, as `ping(8)` has it.
+fn open_one(family: Family, options: &Options) -> Result<(IcmpSocket, Option<OptionError>), Error> {
+    let socket = ping::open(family)?;
+    let options = for_family(family, options);
+    let refused = match socket.apply(&options) {
+        Ok(()) => None,
+        Err(error) if is_forbidden_mark(&error, &options) => {
+            let without_mark = Options {
+                mark: None,
+                ..options
+            };
+            apply(&socket, &without_mark)?;
+            Some(error)
+        }
+        Err(error) => return Err(unset(error)),
+    };
+    Ok((socket, refused))
+}
+
+fn is_forbidden_mark(error: &OptionError, options: &Options) -> bool {
+    options.mark.is_some() && error.cause.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Sets the socket's options.
+pub(super) fn apply(socket: &IcmpSocket, options: &Options) -> Result<(), Error> {
+    socket.apply(options).map_err(unset)
+}
+
+fn unset(error: OptionError) -> Error {
+    let call = error.call();
+    Error::new(call, error.option, error.cause)
 }
 
 /// What means something to this family; `ping(8)` passes over the rest.

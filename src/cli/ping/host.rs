@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::flow::Family;
 use crate::ping::{self, Outcome, Reach, Signals, Target};
 use crate::recorder::Clock;
+use crate::report::ping::Layout;
 use crate::socket::icmp::{IcmpSocket, Options};
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
@@ -24,15 +25,18 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
             return Err(Error::new("ping", several.join(" "), cause));
         }
     };
-    let target = ground.resolve(&host, family)?;
+    let target = ground.resolve(&host, family);
+    let target = target.map_err(|error| args.beside_its_source(&host, error))?;
     if target.reach == Reach::Broadcast {
         args.check_broadcast_manners()?;
     }
+    let descriptors = ground.descriptors();
     let socket = ground.take_socket(Family::of(target.address.ip()))?;
     if args.ping.sticky {
         stick(&socket, &target)?;
     }
-    let code = run_on(args, opened, &socket, target, ground.stage())?;
+    let layout = args.layout(&target, &socket, &descriptors);
+    let code = run_on(args, (opened, layout), &socket, target, ground.stage())?;
     drop(socket);
     ground.close()?;
     Ok(code)
@@ -51,14 +55,14 @@ fn stick(socket: &IcmpSocket, target: &Target) -> Result<(), Error> {
 /// a private network namespace.
 fn run_on(
     args: &Args,
-    opened: Opened,
+    (opened, layout): (Opened, Layout),
     socket: &IcmpSocket,
     target: Target,
     stage: &str,
 ) -> Result<ExitCode, Error> {
     let signals = Signals::install().map_err(|cause| Error::new("sigaction", "", cause))?;
     let clock = Clock::start();
-    let output = opened.for_host(args, args.layout(&target, socket), clock, &signals)?;
+    let output = opened.for_host(args, layout, clock, &signals)?;
     let outcome = ping::run(&args.config(target), socket, &signals, output.sink());
     if let Ok(outcome) = &outcome {
         output.result(&environment(clock, stage), &outcome.summary);

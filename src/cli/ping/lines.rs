@@ -4,9 +4,9 @@
 //! Owns the choice; the words of each line are the report's.
 
 use std::fmt::Write as _;
-use std::os::fd::{AsFd, AsRawFd};
 
 use super::Args;
+use super::ground::Descriptors;
 use crate::event::EchoSocket;
 use crate::flow::Family;
 use crate::ping::{Reach, Target};
@@ -14,7 +14,12 @@ use crate::report::ping::{Addresses, Detail, Extras, Header, Layout, Preamble};
 use crate::socket::icmp::IcmpSocket;
 
 impl Args {
-    pub(super) fn layout(&self, target: &Target, socket: &IcmpSocket) -> Layout {
+    pub(super) fn layout(
+        &self,
+        target: &Target,
+        socket: &IcmpSocket,
+        descriptors: &Descriptors,
+    ) -> Layout {
         Layout {
             detail: match (self.quiet, self.output.hex, self.ping.flood) {
                 (true, ..) => Detail::Summary,
@@ -28,7 +33,7 @@ impl Args {
                 Addresses::Names
             },
             header: self.header(socket),
-            preamble: self.preamble(target, socket),
+            preamble: self.preamble(target, socket, descriptors),
             now: std::time::SystemTime::now,
             extras: Extras {
                 audible: self.ping.audible,
@@ -50,10 +55,15 @@ impl Args {
         }
     }
 
-    fn preamble(&self, target: &Target, socket: &IcmpSocket) -> Preamble {
+    fn preamble(
+        &self,
+        target: &Target,
+        socket: &IcmpSocket,
+        descriptors: &Descriptors,
+    ) -> Preamble {
         let mut preamble = Preamble::default();
         if self.ping.verbose {
-            preamble.err.push_str(&self.sockets_line(socket));
+            preamble.err.push_str(&self.sockets_line(descriptors));
         }
         if let Some(pattern) = &self.ping.pattern {
             let digits = hex::encode(&pattern.0);
@@ -82,27 +92,15 @@ impl Args {
         preamble
     }
 
-    /// As `ping -v` has it: both families' sockets, of which ours is the one in
-    /// use.
-    fn sockets_line(&self, socket: &IcmpSocket) -> String {
-        let kind = match socket.kind() {
-            EchoSocket::Raw => "SOCK_RAW",
-            EchoSocket::Datagram => "SOCK_DGRAM",
-        };
-        let number = socket.as_fd().as_raw_fd();
-        let of = |family| {
-            if self.family().is_none() || socket.family() == family {
-                format!("fd: {number} (socktype: {kind})")
-            } else {
-                "fd: -1 (socktype: 0)".to_owned()
-            }
-        };
-        format!(
-            "ping: sock4.{}, sock6.{}, hints.ai_family: {}\n\n",
-            of(Family::Ipv4),
-            of(Family::Ipv6),
-            family_name(self.family())
-        )
+    /// As `ping -v` has it: both families' sockets.
+    fn sockets_line(&self, descriptors: &Descriptors) -> String {
+        let [v4, v6] = descriptors.map(|socket| match socket {
+            Some((number, EchoSocket::Raw)) => format!("fd: {number} (socktype: SOCK_RAW)"),
+            Some((number, EchoSocket::Datagram)) => format!("fd: {number} (socktype: SOCK_DGRAM)"),
+            None => "fd: -1 (socktype: 0)".to_owned(),
+        });
+        let family = family_name(self.family());
+        format!("ping: sock4.{v4}, sock6.{v6}, hints.ai_family: {family}\n\n")
     }
 }
 

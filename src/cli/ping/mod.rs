@@ -161,6 +161,11 @@ impl Args {
         }
     }
 
+    /// Whether it is the path that is asked for.
+    fn is_path(&self) -> bool {
+        path::PathArgs::is_asked(&self.path)
+    }
+
     /// Whether many targets are pinged, or one as one of many is.
     pub(super) fn is_sweep(&self) -> bool {
         let hosts = if self.has_hops() {
@@ -201,7 +206,7 @@ impl Args {
 /// Pings the host, or the private link's server. As `ping(8)` has it, 1 means
 /// that replies did not come; whatever kept a ping from running is 2.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    let run = if path::PathArgs::is_asked(&args.path) {
+    let run = if args.is_path() {
         let refused = args.output.refuse_series("--trace and --mtu");
         refused.and_then(|()| path::run(args))
     } else if args.is_sweep() {

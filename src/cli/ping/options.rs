@@ -213,6 +213,24 @@ impl Args {
         self.origin().1.map(Family::of)
     }
 
+    /// Why `host` has no address of the family that the source of `-I` has.
+    pub(super) fn beside_its_source(&self, host: &str, error: Error) -> Error {
+        let (Some(source), false) = (self.origin().1, self.ipv4 || self.ipv6) else {
+            return error;
+        };
+        let family = Family::of(source);
+        let (its, other) = match family {
+            Family::Ipv4 => ("IPv4", "IPv6"),
+            Family::Ipv6 => ("IPv6", "IPv4"),
+        };
+        match host.parse::<IpAddr>() {
+            Ok(address) if Family::of(address) != family => error.remedy(format!(
+                "{source} of -I is an {its} address: give an {other} one, or an interface"
+            )),
+            _ => error,
+        }
+    }
+
     /// What only root may do.
     pub(super) fn check_manners(&self) -> Result<(), Error> {
         if self.ping.node_information.is_some() {

@@ -18,7 +18,7 @@ use super::scrape::{Scrape, ScrapeAddress};
 use super::screen::Screen;
 use crate::cli::output::{Colour, unwritten};
 use crate::error::Error;
-use crate::event::{Sink, Tee};
+use crate::event::{Echo, Event, Sink, Tee, Topic, What};
 use crate::report::json::{Environment, JsonLines};
 use crate::report::ping::PingText;
 use crate::report::ping::closing::Closing;
@@ -38,7 +38,8 @@ pub struct OutputArgs {
     /// Print requests and replies in hex
     #[arg(long, conflicts_with_all = ["quiet", "json"])]
     pub hex: bool,
-    /// Print every event as a line of JSON, the summary last
+    /// Print every event as a line of JSON, the summary last; with -q, only the
+    /// beginning and the figures
     #[arg(long)]
     pub json: bool,
     /// After the summary, show percentiles, jitter, order, both clocks and the
@@ -106,8 +107,32 @@ pub(super) type Stream = Box<dyn Write + Send>;
 enum Face {
     Text(Arc<dyn Text>),
     Graph(Screen, Arc<dyn Text>, HeldBack),
-    Json(Arc<JsonLines<Stdout>>),
+    Json(Arc<JsonLines<Stdout>>, Extent),
     Csv,
+}
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Each packet.
+    All,
+    /// The run's beginning and its figures (`-q`).
+    Figures,
+}
+
+/// Of a run's events the beginning and the figures.
+struct Figures(Arc<JsonLines<Stdout>>);
+
+impl Sink for Figures {
+    fn wants(&self, topic: Topic) -> bool {
+        topic == Topic::EchoFigures
+    }
+
+    fn record(&self, event: &Event<'_>) {
+        if let What::Echo(Echo::Started(_) | Echo::Status(_) | Echo::Summary(_)) = &event.what {
+            self.0.record(event);
+        }
+    }
 }
 
 /// The sinks of one run, and how they end.
@@ -136,7 +161,7 @@ impl Output {
 
     /// The last line of JSON, where there are such lines.
     pub(super) fn result(&self, environment: &Environment, result: &impl Serialize) {
-        if let Face::Json(json) = &self.face {
+        if let Face::Json(json, _) = &self.face {
             json.result("ping", environment, result);
         }
     }
@@ -175,7 +200,7 @@ impl Face {
     fn finish(self) -> io::Result<()> {
         match self {
             Face::Text(text) => text.finish(),
-            Face::Json(json) => Arc::into_inner(json).map_or(Ok(()), JsonLines::into_result),
+            Face::Json(json, _) => Arc::into_inner(json).map_or(Ok(()), JsonLines::into_result),
             Face::Csv => Ok(()),
             Face::Graph(screen, text, held_back) => {
                 drop(screen);

@@ -9,20 +9,21 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::tool::{Run, ToolArgs, Wanted, time};
+use super::tool::{Run, ToolArgs, Wanted};
 use crate::address::Endpoint;
 use crate::cli::output::{Colour, bytes, whole};
+use crate::cli::telling::time;
 use crate::error::Error;
 use crate::event::Place;
 use crate::udp::check::{self, Verdict, check};
-use crate::udp::connect::{Config, Conversation, Ends, Until};
+use crate::udp::connect::{Config, Conversation, Ends, Path, Until};
 use crate::udp::{Cut, LARGEST, LineEnd};
 
 /// Send standard input to a peer, and its datagrams to standard output.
 ///
 /// Each line is a datagram. After the input's end, replies are awaited for as
 /// long as --wait says. An ICMP error ends the run with exit code 1, and says who
-/// sent it.
+/// sent it; of a name with several addresses, the next is tried before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -88,8 +89,7 @@ pub(super) fn run(args: &ConnectArgs, colour: Colour) -> Result<ExitCode, Error>
     let endpoint = Endpoint::remote(&args.endpoint)
         .map_err(|error| Error::new("connect", typed, error.to_string()))?
         .or_port(crate::DEFAULT_PORT);
-    let peer = args.tool.resolve(&endpoint)?;
-    let source = args.source(peer)?;
+    let paths = args.paths(&args.tool.addresses(&endpoint)?)?;
     let wanted = if args.zero {
         Wanted::Counts
     } else {
@@ -97,22 +97,14 @@ pub(super) fn run(args: &ConnectArgs, colour: Colour) -> Result<ExitCode, Error>
     };
     let run = args.tool.begin(Place::Client, colour, wanted)?;
     if args.zero {
-        return args.check(run, peer, source);
+        return args.check(run, paths);
     }
-    args.speak(run, peer, source)
+    args.speak(run, paths)
 }
 
 impl ConnectArgs {
-    fn speak(
-        &self,
-        mut run: Run,
-        peer: SocketAddr,
-        source: Option<SocketAddr>,
-    ) -> Result<ExitCode, Error> {
+    fn speak(&self, mut run: Run, paths: Vec<Path>) -> Result<ExitCode, Error> {
         let config = Config {
-            peer,
-            source,
-            options: self.tool.options(Some(peer)),
             cut: self.cut(),
             buffer: self.tool.buffer,
             until: Until {
@@ -121,10 +113,10 @@ impl ConnectArgs {
                 count: self.count,
             },
         };
-        let conversation = Conversation::open(config, &run.recorder)?;
+        let peers: Vec<SocketAddr> = paths.iter().map(|path| path.peer).collect();
+        let conversation = Conversation::open(config, paths, &run.recorder)?;
         run.describe(conversation.opened());
-        let local = conversation.opened().local;
-        self.tool.watch(&mut run, local, peer.port())?;
+        self.tool.watch_towards(&mut run, &peers);
         let stdin = io::stdin();
         let outcome = conversation.run(&mut Ends {
             input: Some(stdin.as_fd()),
@@ -132,31 +124,37 @@ impl ConnectArgs {
             stop: &run.interrupt.flag(),
         })?;
         run.sum_up(&outcome.tally);
-        run.conclude("udp connect", &outcome)?;
+        run.conclude("udp connect", &outcome);
         match outcome.failure() {
             Some(error) => Err(error),
             None => Ok(ExitCode::SUCCESS),
         }
     }
 
-    fn check(
-        &self,
-        run: Run,
-        peer: SocketAddr,
-        source: Option<SocketAddr>,
-    ) -> Result<ExitCode, Error> {
-        let config = check::Config {
-            peer,
-            source,
-            options: self.tool.options(Some(peer)),
-            patience: self.idle.unwrap_or(self.wait),
-        };
-        let verdict = check(&config, &run.interrupt.flag(), &run.recorder)?;
-        run.say(verdict.line(peer));
-        run.conclude("udp connect", &verdict)?;
+    /// Asks one address after another until one of them does not say no.
+    fn check(&self, mut run: Run, paths: Vec<Path>) -> Result<ExitCode, Error> {
+        let peers: Vec<SocketAddr> = paths.iter().map(|path| path.peer).collect();
+        self.tool.watch_towards(&mut run, &peers);
+        let mut verdict = None;
+        for path in paths {
+            let config = check::Config {
+                peer: path.peer,
+                source: path.source,
+                options: path.options,
+                patience: self.idle.unwrap_or(self.wait),
+            };
+            let asked = check(&config, &run.interrupt.flag(), &run.recorder)?;
+            run.say(asked.line(path.peer));
+            let is_closed = matches!(asked, Verdict::Closed(_));
+            verdict = Some(asked);
+            if !is_closed || run.interrupt.came() {
+                break;
+            }
+        }
+        run.conclude("udp connect", &verdict);
         Ok(match verdict {
-            Verdict::Open { .. } => ExitCode::SUCCESS,
-            Verdict::Closed(_) | Verdict::NoAnswer { .. } => ExitCode::FAILURE,
+            Some(Verdict::Open { .. }) => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
         })
     }
 
@@ -166,6 +164,27 @@ impl ConnectArgs {
             None if self.crlf => Cut::Lines(LineEnd::CrLf),
             None if self.chomp => Cut::Lines(LineEnd::Dropped),
             None => Cut::Lines(LineEnd::Kept),
+        }
+    }
+
+    /// The addresses in turn, and from where each is spoken to: those of the
+    /// source's family, where a source was asked for.
+    fn paths(&self, peers: &[SocketAddr]) -> Result<Vec<Path>, Error> {
+        let mut paths = Vec::new();
+        let mut foreign = None;
+        for peer in peers {
+            match self.source(*peer) {
+                Ok(source) => paths.push(Path {
+                    peer: *peer,
+                    source,
+                    options: self.tool.options(Some(*peer)),
+                }),
+                Err(error) => foreign = foreign.or(Some(error)),
+            }
+        }
+        match foreign {
+            Some(error) if paths.is_empty() => Err(error),
+            _ => Ok(paths),
         }
     }
 

@@ -9,14 +9,14 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nix::errno::Errno;
-
-use super::tool::{Run, ToolArgs, Wanted, summary, time};
+use super::tool::{Run, ToolArgs, Wanted, summary};
 use crate::address::{Admission, Endpoint, Network};
 use crate::cli::output::{Colour, bytes, whole};
+use crate::cli::telling::time;
 use crate::error::Error;
 use crate::event::Place;
 use crate::flow::Family;
+use crate::socket::is_without_ipv6;
 use crate::udp::connect::{Ends, Until};
 use crate::udp::listen::{Config, Listening, Reply, Service};
 use crate::udp::{Cut, LARGEST, LineEnd};
@@ -129,7 +129,7 @@ pub(super) fn run(args: &ListenArgs, colour: Colour) -> Result<ExitCode, Error> 
     let listening = args.open(&run)?;
     let local = listening.opened().local;
     run.describe(listening.opened());
-    args.tool.watch(&mut run, local, local.port())?;
+    args.tool.watch_at(&mut run, local);
     run.say(format_args!("listening on {local}{}", args.as_what(local)));
     let stdin = io::stdin();
     let outcome = listening.run(&mut Ends {
@@ -146,7 +146,7 @@ pub(super) fn run(args: &ListenArgs, colour: Colour) -> Result<ExitCode, Error> 
     };
     let count = summary(&outcome.tally);
     run.say(format_args!("{count}; {peers} peer{s}{ignored}"));
-    run.conclude("udp listen", &outcome)?;
+    run.conclude("udp listen", &outcome);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -167,7 +167,7 @@ impl ListenArgs {
         let local = self.tool.resolve(&endpoint.or_host(host))?;
         let is_dual = is_any && family.is_none();
         match Listening::open(self.config(local, is_dual)?, &run.recorder) {
-            Err(error) if is_dual && lacks_ipv6(&error) => {
+            Err(error) if is_dual && is_without_ipv6(&error) => {
                 let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, local.port()));
                 Listening::open(self.config(local, false)?, &run.recorder)
             }
@@ -282,12 +282,4 @@ impl ListenArgs {
         };
         format!("{families}{service}")
     }
-}
-
-/// Whether IPv6 is switched off or not built into the kernel.
-fn lacks_ipv6(error: &Error) -> bool {
-    matches!(
-        error.errno(),
-        Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL)
-    )
 }

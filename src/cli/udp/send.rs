@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::tool::{ToolArgs, Wanted, time};
+use super::tool::{ToolArgs, Wanted};
 use crate::address::Endpoint;
 use crate::cli::output::{Colour, bytes, text, whole};
+use crate::cli::telling::time;
 use crate::error::Error;
 use crate::event::Place;
 use crate::udp::send::{Config, send};
@@ -53,7 +54,7 @@ pub(super) struct SendArgs {
     #[arg(short, long, value_name = "N", value_parser = whole(1_u32, 1_000_000_000))]
     rate: Option<u32>,
 
-    /// Wait so long for errors when all has been sent
+    /// Wait so long for answers and errors when all has been sent
     #[arg(short = 'W', long, value_name = "TIME", default_value = "200ms", value_parser = time)]
     wait: Duration,
 
@@ -82,16 +83,20 @@ pub(super) fn run(args: &SendArgs, colour: Colour) -> Result<ExitCode, Error> {
             .rate
             .map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate),
         wait: args.wait,
+        buffer: args.tool.buffer,
     };
-    let run = args.tool.begin(Place::Client, colour, Wanted::Datagrams)?;
-    let outcome = send(&config, &run.interrupt.flag(), &run.recorder)?;
+    let mut output = args.tool.output()?;
+    let mut run = args.tool.begin(Place::Client, colour, Wanted::Datagrams)?;
+    args.tool.watch_towards(&mut run, &config.peers);
+    let stop = run.interrupt.flag();
+    let outcome = send(&config, &mut output, &stop, &run.recorder)?;
     for peer in outcome.peers.iter().filter(|peer| peer.refused > 0) {
         let (refused, sent) = (peer.refused, peer.sent.datagrams);
         run.say(format_args!("{}: {refused} of {sent} refused", peer.peer));
     }
     let tally: &Tally = &outcome.tally;
     run.sum_up(tally);
-    run.conclude("udp send", &outcome)?;
+    run.conclude("udp send", &outcome);
     match outcome.failure() {
         Some(error) => Err(error),
         None => Ok(ExitCode::SUCCESS),

@@ -10,15 +10,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use pnet::datalink;
 use serde::Serialize;
 
 use crate::address::{Endpoint, Question, resolve};
-use crate::capture::Capture;
-use crate::cli::interrupt::Interrupt;
+use crate::cli::interrupt::{Interrupt, left_to_this_thread};
 use crate::cli::output::{Colour, bytes, environment, unwritten, whole};
+use crate::cli::packets::Packets;
 use crate::error::Error;
 use crate::event::{Event, Place, Sink, Topic};
 use crate::flow::{Family, Kind};
@@ -121,19 +119,6 @@ fn option(typed: &str) -> Result<Asked, String> {
     }
 }
 
-/// A time: seconds where no unit is given.
-pub(super) fn time(typed: &str) -> Result<Duration, String> {
-    const LONGEST: f64 = 365.0 * 24.0 * 3600.0;
-    if let Ok(seconds) = typed.parse::<f64>() {
-        return match seconds {
-            0.0..=LONGEST => Ok(Duration::from_secs_f64(seconds)),
-            _ => Err("must be 0 seconds to a year".into()),
-        };
-    }
-    let time = typed.parse::<crate::units::Time>();
-    time.map(|time| time.0).map_err(|error| error.to_string())
-}
-
 impl ToolArgs {
     /// The address family, where one was asked for.
     pub(super) fn family(&self) -> Option<Family> {
@@ -205,14 +190,18 @@ impl ToolArgs {
         options
     }
 
-    /// The first address of what was typed.
-    pub(super) fn resolve(&self, endpoint: &Endpoint) -> Result<SocketAddr, Error> {
+    /// The addresses of what was typed, the resolver's favourite first.
+    pub(super) fn addresses(&self, endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
         let question = Question {
             family: self.family(),
             kind: Kind::Udp,
         };
-        let addresses = resolve(endpoint, question)?;
-        let first = addresses.first().copied();
+        resolve(endpoint, question)
+    }
+
+    /// The first address of what was typed.
+    pub(super) fn resolve(&self, endpoint: &Endpoint) -> Result<SocketAddr, Error> {
+        let first = self.addresses(endpoint)?.into_iter().next();
         first.ok_or_else(|| Error::new("look up", endpoint, "no address was found"))
     }
 
@@ -245,26 +234,24 @@ impl ToolArgs {
             recorder: Recorder::new(place, clock, sink),
             json,
             depth,
-            captures: Vec::new(),
+            packets: Packets::default(),
         })
     }
 
-    /// Watches the packets of a conversation on this port, where that was asked
-    /// for.
-    pub(super) fn watch(&self, run: &mut Run, local: SocketAddr, port: u16) -> Result<(), Error> {
-        if !self.packets {
-            return Ok(());
+    /// Watches the packets of conversations with these peers, where that was
+    /// asked for.
+    pub(super) fn watch_towards(&self, run: &mut Run, peers: &[SocketAddr]) {
+        if self.packets {
+            run.packets = left_to_this_thread(|| Packets::towards(peers, &run.recorder));
         }
-        let wire = run.recorder.at(Place::Wire);
-        let address = local.ip().to_canonical();
-        for interface in datalink::interfaces() {
-            let has = interface.ips.iter().any(|network| network.ip() == address);
-            if interface.is_up() && (has || address.is_unspecified()) {
-                run.captures
-                    .push(Capture::start(&interface.name, &[port], &wire)?);
-            }
+    }
+
+    /// Watches the packets of conversations with whoever writes to this address,
+    /// where that was asked for.
+    pub(super) fn watch_at(&self, run: &mut Run, local: SocketAddr) {
+        if self.packets {
+            run.packets = left_to_this_thread(|| Packets::at(&[local], &run.recorder));
         }
-        Ok(())
     }
 }
 
@@ -295,7 +282,7 @@ pub(super) struct Run {
     pub(super) recorder: Recorder,
     json: Option<Arc<Chosen>>,
     depth: Depth,
-    captures: Vec<Capture>,
+    packets: Packets,
 }
 
 impl Run {
@@ -319,18 +306,14 @@ impl Run {
     }
 
     /// Ends the output with the result.
-    pub(super) fn conclude(self, command: &str, result: &impl Serialize) -> Result<(), Error> {
+    pub(super) fn conclude(self, command: &str, result: &impl Serialize) {
         let clock = self.recorder.clock();
-        for capture in self.captures {
-            capture.finish()?;
-        }
+        self.packets.finish();
         drop(self.recorder);
-        let Some(json) = self.json else {
-            return Ok(());
-        };
-        json.lines
-            .result(command, &environment(clock, "network"), result);
-        Ok(())
+        if let Some(json) = self.json {
+            let environment = environment(clock, "network");
+            json.lines.result(command, &environment, result);
+        }
     }
 }
 

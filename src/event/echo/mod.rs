@@ -320,6 +320,8 @@ pub enum EchoPatience {
     Waiting,
     /// Its time is over; it counts as lost.
     Over,
+    /// The run has ended before its time was over; it counts as in flight.
+    Ended,
 }
 
 /// Why a request failed.

@@ -37,8 +37,8 @@ pub(in crate::link) struct Manner {
     pub(in crate::link) plan: Plan,
     /// From when the plan's times count.
     pub(in crate::link) schedule: Schedule,
-    /// How long before a packet is due the wire stops sleeping and watches the
-    /// clock.
+    /// How long before a packet is due, and after one has moved, the wire does
+    /// not sleep but watches the clock and its devices.
     pub(in crate::link) spin: Duration,
 }
 
@@ -60,6 +60,8 @@ pub(super) struct Forwarder {
     watch: Option<[StateWatch; 2]>,
     medium: Medium,
     spin: Duration,
+    /// When a packet last moved.
+    moved_at: Option<Duration>,
     ledger: Ledger,
     buffer: Vec<u8>,
     /// Buffers of packets that have left, for those to come.
@@ -85,6 +87,7 @@ impl Forwarder {
                 Schedule::WhenStarted => Medium::waiting(manner.plan),
             },
             spin: manner.spin,
+            moved_at: None,
             ledger: Ledger::new(),
             buffer: vec![0; LARGEST],
             spare: Vec::new(),
@@ -97,9 +100,12 @@ impl Forwarder {
         // cannot be had, the lateness that the account states tells.
         let _ = prctl::set_timerslack(1);
         loop {
-            let patience = self.patience();
-            let [client, server] = &*ports;
-            let order = orders.wait([client, server], patience)?;
+            let order = if self.is_watching() {
+                orders.take()?
+            } else {
+                let [client, server] = &*ports;
+                orders.wait([client, server], self.patience())?
+            };
             // An order waits for what the devices hold, not for the traffic to
             // end: a flood does not end.
             let turns = if order.is_some() { FULL_QUEUES } else { 1 };
@@ -131,6 +137,18 @@ impl Forwarder {
         Some(next.saturating_sub(self.clock()))
     }
 
+    /// Whether the loop goes round without sleeping: whoever sleeps wakes late,
+    /// and then neither leaves a packet in time nor is it known when one came.
+    fn is_watching(&self) -> bool {
+        if self.spin.is_zero() {
+            return false;
+        }
+        let now = self.clock();
+        let due = self.medium.next_deadline();
+        due.is_some_and(|due| due.saturating_sub(now) <= self.spin)
+            || self.moved_at.is_some_and(|at| now < at + self.spin)
+    }
+
     /// Looks at the connections of both kernels, where it is time to.
     fn sample(&mut self) {
         let (Some(next), Some([client, server])) = (self.next_sample, &mut self.watch) else {
@@ -146,28 +164,24 @@ impl Forwarder {
 
     /// Forwards what waits on both sides and what is due.
     fn take_turns(&mut self, turns: usize, ports: &mut [Port; 2]) -> io::Result<()> {
-        self.watch_the_clock(ports);
+        self.release(self.clock(), ports);
         for _ in 0..turns {
             let up = self.turn(Direction::ClientToServer, ports)?;
             let down = self.turn(Direction::ServerToClient, ports)?;
             if up == 0 && down == 0 {
                 break;
             }
+            self.note_movement();
         }
         Ok(())
     }
 
-    /// Hands over what is due, and with a spin tail what is due in a moment.
-    fn watch_the_clock(&mut self, ports: &mut [Port; 2]) {
-        let Some(deadline) = self.medium.next_deadline() else {
-            return;
-        };
-        let mut now = self.clock();
-        while now < deadline && deadline.saturating_sub(now) <= self.spin {
-            std::hint::spin_loop();
-            now = self.clock();
+    /// From now on the wire watches its devices for a while, where it does so at
+    /// all.
+    fn note_movement(&mut self) {
+        if !self.spin.is_zero() {
+            self.moved_at = Some(self.clock());
         }
-        self.release(now, ports);
     }
 
     /// Takes in what waits on one side; returns how many packets that was.
@@ -242,6 +256,7 @@ impl Forwarder {
     /// Hands over what is due at `now`, and records what was lost.
     fn release(&mut self, now: Duration, ports: &mut [Port; 2]) {
         while let Some(outcome) = self.medium.poll(now) {
+            self.note_movement();
             let Outcome { parcel, verdict } = outcome;
             self.quiet.ended(parcel.id);
             match verdict {

@@ -80,9 +80,24 @@ impl Orders {
         if !waiting[2].any().unwrap_or(true) {
             return Ok(None);
         }
+        self.answer_the_bell()?;
+        Ok(self.queue.try_recv().ok())
+    }
+
+    /// The next order, if there is one by now.
+    pub(super) fn take(&self) -> io::Result<Option<Order>> {
+        let order = self.queue.try_recv().ok();
+        if order.is_some() {
+            self.answer_the_bell()?;
+        }
+        Ok(order)
+    }
+
+    /// An order is in the queue before the bell rings for it: a ring without one
+    /// is that of an order already taken.
+    fn answer_the_bell(&self) -> io::Result<()> {
         match self.bell.read() {
-            Ok(_) => Ok(self.queue.try_recv().ok()),
-            Err(Errno::EAGAIN) => Ok(None),
+            Ok(_) | Err(Errno::EAGAIN) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }

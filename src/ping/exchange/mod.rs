@@ -22,7 +22,7 @@ use nix::sys::time::TimeSpec;
 use self::port::Port;
 use crate::error::Error;
 use crate::flow::Family;
-use crate::socket::icmp::{IcmpSocket, Token};
+use crate::socket::icmp::{IcmpSocket, Sorting, Token};
 
 pub use arrival::{Arrival, Departed, IcmpError, LocalError, RawError, Redirect, Reply};
 pub use clock::Times;
@@ -120,6 +120,14 @@ impl<'a> Exchange<'a> {
         port.map(|port| port.socket)
     }
 
+    /// Leaves other processes' replies to [`Exchange::receive`] to tell apart,
+    /// until one comes: from then on the kernel keeps them out again.
+    pub fn sort_here(&mut self) {
+        for port in &mut self.ports {
+            port.sort(Sorting::Program);
+        }
+    }
+
     /// Adds a request to those that [`Exchange::flush`] sends. False: there is
     /// no room before that, or no socket of its family.
     pub fn push(&mut self, request: Request) -> bool {
@@ -135,10 +143,26 @@ impl<'a> Exchange<'a> {
     /// and what became of it, in order.
     ///
     /// Of requests that went in one system call it is known when that began and
-    /// ended: they are taken to have gone at even distances.
-    pub fn flush(&mut self, mut each: impl FnMut(Instant, &Request, &[u8], Sending)) {
+    /// ended: they are taken to have gone at even distances or, where the kernel
+    /// stamps departures, when it began.
+    pub fn flush(&mut self, each: impl FnMut(Instant, &Request, &[u8], Sending)) {
+        self.transmit();
+        self.tell(each);
+    }
+
+    /// Hands all requests to the kernel, and leaves the telling to
+    /// [`Exchange::tell`], before which no others may be added. Whoever sleeps at
+    /// once leaves the processor to those that the requests go through. Whether
+    /// the kernel took them all.
+    pub fn transmit(&mut self) -> bool {
+        self.ports.iter_mut().for_each(Port::transmit);
+        self.ports.iter().all(Port::is_all_taken)
+    }
+
+    /// Tells what [`Exchange::transmit`] handed over, as [`Exchange::flush`] does.
+    pub fn tell(&mut self, mut each: impl FnMut(Instant, &Request, &[u8], Sending)) {
         for port in &mut self.ports {
-            port.flush(&mut each);
+            port.tell(&mut each);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::flow::Family;
 use crate::packet::checksum::Sum;
 use crate::ping::wire;
 use crate::socket::icmp::{
-    IcmpSocket, Identifiers, Incoming, Origin, Outgoing, Queued, QueuedError,
+    IcmpSocket, Identifiers, Incoming, Origin, Outgoing, Queued, QueuedError, Sorting,
 };
 
 /// The longest IPv4 header.
@@ -31,13 +31,19 @@ const SPARE: usize = 64;
 /// ICMPv6 error is as long as the smallest MTU (RFC 4443 section 2.4).
 const QUEUE: usize = 16;
 const QUOTED: usize = 1280;
+/// A redirect up to the header of the request it quotes (RFC 4861 section 4.5),
+/// with room for an option before.
+const REDIRECTED: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Port<'a> {
     pub(super) socket: &'a IcmpSocket,
     requests: Vec<Request>,
+    /// When each request went, and what became of it.
+    outcomes: Vec<(Instant, Sending)>,
     outgoing: Outgoing,
     incoming: Incoming,
+    sorting: Sorting,
     /// The length of the payload written last, and its sum.
     payload: (usize, Sum),
     queue: Incoming,
@@ -50,16 +56,17 @@ impl<'a> Port<'a> {
     pub(super) fn new(socket: &'a IcmpSocket, payload: &[u8], batch: usize) -> Self {
         let template = wire::request(socket.family(), payload);
         let longest = template.len();
-        let incoming = Incoming::new(batch, (longest + IP_HEADER + SPARE).max(QUOTED));
+        let incoming = Incoming::new(batch, longest_arrival(socket, longest));
         Self {
             socket,
             requests: Vec::with_capacity(batch),
+            outcomes: Vec::with_capacity(batch),
             outgoing: Outgoing::new(batch, longest, &template),
-            // An ICMP error may be longer than any reply.
             incoming: match framing(socket) {
                 wire::Framing::Ipv4Header => incoming.without_names(),
                 wire::Framing::Message => incoming,
             },
+            sorting: Sorting::Kernel,
             payload: (payload.len(), wire::payload_sum(&template)),
             queue: Incoming::new(QUEUE, QUOTED),
             errors: VecDeque::new(),
@@ -69,6 +76,14 @@ impl<'a> Port<'a> {
 
     pub(super) fn identifiers(&self) -> Identifiers {
         self.socket.identifiers()
+    }
+
+    /// A filter that stays where it is, or away, is no failure: what is not ours
+    /// is told apart here in any case.
+    pub(super) fn sort(&mut self, sorting: Sorting) {
+        if self.socket.sort_by_identifier(sorting).is_ok() {
+            self.sorting = sorting;
+        }
     }
 
     pub(super) fn push(&mut self, request: Request) -> bool {
@@ -94,20 +109,20 @@ impl<'a> Port<'a> {
         true
     }
 
-    pub(super) fn flush(&mut self, each: &mut impl FnMut(Instant, &Request, &[u8], Sending)) {
-        let mut first = 0;
+    /// Hands all requests to the kernel; [`Port::tell`] has what became of them.
+    pub(super) fn transmit(&mut self) {
         let mut again = false;
-        while first < self.requests.len() {
+        while self.outcomes.len() < self.requests.len() {
+            let first = self.outcomes.len();
             let begin = Instant::now();
-            let outcome = self.socket.send_batch(&mut self.outgoing, first);
-            let taken = match outcome {
+            match self.socket.send_batch(&mut self.outgoing, first) {
                 Ok(taken) => {
                     again = false;
-                    self.tell_taken(first, taken, begin, each);
-                    taken + self.skip_refused(first + taken, begin, each)
+                    self.note_taken(taken, begin);
+                    self.skip_refused(begin);
                 }
                 Err(errno @ (Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM)) => {
-                    self.tell(first, begin, Sending::NoRoom(errno), each);
+                    self.outcomes.push((begin, Sending::NoRoom(errno)));
                     break;
                 }
                 Err(errno) => {
@@ -124,14 +139,10 @@ impl<'a> Port<'a> {
                         0 => Sending::Failed(errno),
                         _ => Sending::Reported,
                     };
-                    self.tell(first, begin, sending, each);
-                    1
+                    self.outcomes.push((begin, sending));
                 }
-            };
-            first += taken;
+            }
         }
-        self.outgoing.clear();
-        self.requests.clear();
         if self.socket.is_stamping_departures() {
             // Most are there by now; left there, they would wake us.
             self.drain_queue();
@@ -139,58 +150,53 @@ impl<'a> Port<'a> {
     }
 
     /// A call that took some messages tried the next one too, and what came of
-    /// that it does not return: trying again would report it twice. How many
-    /// messages are done with.
-    fn skip_refused(
-        &mut self,
-        next: usize,
-        at: Instant,
-        each: &mut impl FnMut(Instant, &Request, &[u8], Sending),
-    ) -> usize {
-        if next == self.requests.len() || self.drain_queue() == 0 {
-            return 0;
+    /// that it does not return: trying again would report it twice.
+    fn skip_refused(&mut self, at: Instant) {
+        if self.outcomes.len() < self.requests.len() && self.drain_queue() > 0 {
+            self.outcomes.push((at, Sending::Reported));
         }
-        self.tell(next, at, Sending::Reported, each);
-        1
     }
 
-    fn tell_taken(
-        &self,
-        first: usize,
-        taken: usize,
-        begin: Instant,
-        each: &mut impl FnMut(Instant, &Request, &[u8], Sending),
-    ) {
+    fn note_taken(&mut self, taken: usize, begin: Instant) {
         let count = u32::try_from(taken).unwrap_or(u32::MAX);
-        // One message went when the call began; there is nothing to spread.
-        let step = match count {
-            0 | 1 => std::time::Duration::ZERO,
-            _ => begin.elapsed() / count,
+        // One message went when the call began; there is nothing to spread. Of
+        // many, none went sooner: the kernel's stamps tell how much later each did,
+        // and must not come before a guess.
+        let step = if count < 2 || self.socket.is_stamping_departures() {
+            std::time::Duration::ZERO
+        } else {
+            begin.elapsed() / count
         };
         let mut at = begin;
-        for place in first..first + taken {
-            self.tell(place, at, Sending::Taken, each);
+        for _ in 0..taken {
+            self.outcomes.push((at, Sending::Taken));
             at += step;
         }
     }
 
-    fn tell(
-        &self,
-        place: usize,
-        at: Instant,
-        sending: Sending,
-        each: &mut impl FnMut(Instant, &Request, &[u8], Sending),
-    ) {
-        if let Some(request) = self.requests.get(place) {
+    /// Whether the kernel took all that was handed to it.
+    pub(super) fn is_all_taken(&self) -> bool {
+        let mut outcomes = self.outcomes.iter();
+        outcomes.all(|(_, sending)| *sending == Sending::Taken)
+    }
+
+    /// Tells what became of the requests, and forgets them.
+    pub(super) fn tell(&mut self, each: &mut impl FnMut(Instant, &Request, &[u8], Sending)) {
+        let outcomes = self.outcomes.drain(..).zip(&self.requests);
+        for (place, ((at, sending), request)) in outcomes.enumerate() {
             each(at, request, self.outgoing.message(place), sending);
         }
+        self.outgoing.clear();
+        self.requests.clear();
     }
 
     /// Empties the error queue. How many errors were this host's own.
     fn drain_queue(&mut self) -> usize {
         let scope = self.scope();
         let mut local = 0;
-        while self.socket.receive_queue(&mut self.queue).unwrap_or(0) > 0 {
+        let mut more = true;
+        while more {
+            more = self.socket.receive_queue(&mut self.queue).unwrap_or(0) == QUEUE;
             let clock = Clock::default();
             for message in self.queue.messages() {
                 match message.queued() {
@@ -238,11 +244,16 @@ impl<'a> Port<'a> {
         }
         clock.read();
         let scope = self.scope();
+        let mut strangers = false;
         for received in self.incoming.messages() {
             let times = clock.times(received.stamp);
-            if let Some(arrival) = scope.message(&received, times) {
-                each(arrival);
+            match scope.message(&received, times) {
+                Some(arrival) => each(arrival),
+                None => strangers = true,
             }
+        }
+        if strangers && self.sorting == Sorting::Program {
+            self.sort(Sorting::Kernel);
         }
         self.incoming.is_full()
     }
@@ -263,6 +274,18 @@ impl<'a> Port<'a> {
     pub(super) fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
+}
+
+/// The room for each arrival, and no more, as a flood goes through all of it: a
+/// whole ICMP error may be longer than any reply, and of a redirect it is enough
+/// to see whom it quotes.
+fn longest_arrival(socket: &IcmpSocket, longest: usize) -> usize {
+    let shortest = if socket.is_admitting_errors() {
+        QUOTED
+    } else {
+        REDIRECTED
+    };
+    (longest + IP_HEADER + SPARE).max(shortest)
 }
 
 fn framing(socket: &IcmpSocket) -> wire::Framing {

@@ -7,11 +7,12 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use super::core::{Core, Plan, Refused};
+use super::core::{Core, Refused};
 use super::payload::payload;
+use super::plan::Plan;
 use super::tell::Tell;
 use crate::error::Error;
-use crate::event::{EchoSummary, Sink};
+use crate::event::{EchoPatience, EchoSummary, Sink};
 use crate::ping::exchange::{BATCH, Exchange, Ready, Request, Sending};
 use crate::ping::names::Names;
 use crate::ping::{Signals, Target};
@@ -122,7 +123,10 @@ impl<'a> Run<'a> {
         sink: &'a dyn Sink,
     ) -> Result<Self, Error> {
         let payload = payload(&config.pattern, config.payload_bytes);
-        let exchange = Exchange::new([socket], &payload, BATCH);
+        let mut exchange = Exchange::new([socket], &payload, BATCH);
+        if config.plan.interval.is_zero() {
+            exchange.sort_here();
+        }
         let mut tell = Tell::new(config, socket, sink, Instant::now())?;
         tell.started();
         // What the announcement took is not the run's time.
@@ -151,19 +155,27 @@ impl<'a> Run<'a> {
             if !self.collect_due(now) {
                 return;
             }
-            self.flush();
+            if !self.exchange.transmit() {
+                // It bears on when to send next.
+                self.tell_sent();
+            }
         }
         while self.receive(Ready::ALL) {}
     }
 
     /// Up to a batch of probes that are due; whether there is one.
     fn collect_due(&mut self, now: Instant) -> bool {
-        while self.numbers.len() < BATCH {
+        let mut collected = 0;
+        while collected < BATCH {
             let Some(probe) = self.core.poll_transmit(now) else {
                 break;
             };
+            if collected == 0 {
+                self.tell_sent();
+            }
+            collected += 1;
             if let Some(number) = probe.unanswered {
-                self.tell.no_answer(now, number);
+                self.tell.no_answer(now, number, EchoPatience::Waiting);
             }
             self.numbers.push(probe.number);
             self.exchange.push(Request {
@@ -173,13 +185,15 @@ impl<'a> Run<'a> {
                 payload_bytes: self.tell.config().payload_bytes,
             });
         }
-        !self.numbers.is_empty()
+        collected > 0
     }
 
-    fn flush(&mut self) {
+    /// Tells of what was sent: not at once, as what the requests go through may
+    /// want this processor, but before anything else is told.
+    fn tell_sent(&mut self) {
         let (core, tell) = (&mut self.core, &mut self.tell);
         let mut numbers = self.numbers.drain(..);
-        self.exchange.flush(|at, request, message, sending| {
+        self.exchange.tell(|at, request, message, sending| {
             let Some(number) = numbers.next() else {
                 return;
             };
@@ -209,7 +223,7 @@ impl<'a> Run<'a> {
             return None;
         }
         let looked_at = Instant::now();
-        while self.receive(Ready::ALL) {}
+        while self.receive(Ready::ALL) && !self.core.is_caught_up() {}
         if !self.core.is_caught_up() {
             self.core.handle_wait();
             return None;
@@ -221,6 +235,7 @@ impl<'a> Run<'a> {
     }
 
     fn receive(&mut self, ready: Ready) -> bool {
+        self.tell_sent();
         let (core, tell) = (&mut self.core, &mut self.tell);
         self.exchange.receive(ready, |arrival| {
             if !core.is_settled() {
@@ -251,8 +266,10 @@ impl<'a> Run<'a> {
 
     /// The last events, once their names are known or nobody waits any longer.
     fn end(mut self, signals: &Signals) -> Result<Outcome, Error> {
+        self.tell_sent();
         let now = Instant::now();
         let summary = self.core.summary(self.tell.about(), now);
+        self.tell.unanswered(now, self.core.unanswered(now));
         self.tell.summary(now, summary.clone());
         while let (false, Some(names)) = (signals.is_stopped(), self.tell.pending_names()) {
             let nothing = Exchange::new([], &[], 1);

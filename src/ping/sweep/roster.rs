@@ -31,6 +31,9 @@ pub enum Names {
     OfAll,
 }
 
+/// Why a target whose name is still being looked up at the end has no address.
+const NO_ANSWER: &str = "No name server has answered yet";
+
 /// Someone who has joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Joined {
@@ -157,6 +160,22 @@ impl Roster {
                 targets.push_nameless(&question.host, &reason)?;
                 each(Joined::Nameless(index));
             }
+        }
+        Ok(())
+    }
+
+    /// Takes in those without an address who are not answered for when the sweep
+    /// ends, in the order in which they were given.
+    pub(super) fn give_up(
+        &mut self,
+        targets: &mut Targets,
+        each: &mut impl FnMut(Joined),
+    ) -> Result<(), Error> {
+        let mut places: Vec<usize> = self.waiting.keys().copied().collect();
+        places.sort_unstable();
+        for place in places {
+            let found = Err(NO_ANSWER.to_owned());
+            self.admit(targets, Answer { place, found }, each)?;
         }
         Ok(())
     }

@@ -134,6 +134,7 @@ pub fn run(
         run.wait_and_receive(signals)?;
         run.admit()?;
     }
+    run.give_up_names()?;
     Ok(run.end())
 }
 
@@ -215,6 +216,15 @@ impl<'a> Run<'a> {
             let mut each = |one| joined.push(one);
             self.roster.admit(&mut self.targets, answer, &mut each)?;
         }
+        self.join(&joined);
+        Ok(())
+    }
+
+    /// Whoever's name is still looked up keeps its row.
+    fn give_up_names(&mut self) -> Result<(), Error> {
+        let mut joined = Vec::new();
+        let mut each = |one| joined.push(one);
+        self.roster.give_up(&mut self.targets, &mut each)?;
         self.join(&joined);
         Ok(())
     }

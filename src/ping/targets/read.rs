@@ -23,7 +23,7 @@ pub fn read_file(path: &Path, each: impl FnMut(Spec)) -> Result<(), Error> {
 /// The targets that `lines` name.
 pub fn read(name: &str, lines: impl BufRead, mut each: impl FnMut(Spec)) -> Result<(), Error> {
     for (place, line) in lines.lines().enumerate() {
-        let line = line.map_err(|cause| Error::new("read", name, cause))?;
+        let line = line.map_err(|cause| unreadable(name, place + 1, cause))?;
         // Some editors begin a file with a byte order mark.
         let line = if place == 0 {
             line.trim_start_matches('\u{feff}')
@@ -43,6 +43,15 @@ pub fn read(name: &str, lines: impl BufRead, mut each: impl FnMut(Spec)) -> Resu
         each(spec);
     }
     Ok(())
+}
+
+fn unreadable(name: &str, line: usize, cause: io::Error) -> Error {
+    if cause.kind() != io::ErrorKind::InvalidData {
+        return Error::new("read", name, cause);
+    }
+    let place = format!("{name} line {line}");
+    Error::new("read", place, "it is not text in UTF-8")
+        .remedy("give a file with one name, address or network a line")
 }
 
 #[cfg(test)]
@@ -75,6 +84,15 @@ mod tests {
     fn an_error_names_the_line() {
         let error = specs(b"a\n10.0.0.0/99\n").unwrap_err();
         assert!(error.starts_with("read FILE line 2: "), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_by_its_line() {
+        assert_eq!(
+            specs(b"one.example\n\x7fELF\xff\xfe\n").unwrap_err(),
+            "read FILE line 2: it is not text in UTF-8; \
+             give a file with one name, address or network a line"
+        );
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::spec::{MOST, Span, too_many};
-use crate::error::Error;
+use crate::error::{Error, printable};
 
 /// The targets of a sweep, in the order in which they joined.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub enum Label<'t> {
 impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Label::Name(name) => f.pad(name),
+            Label::Name(name) => f.pad(&printable(name)),
             Label::Address(address) => address.fmt(f),
         }
     }

@@ -109,6 +109,15 @@ impl Destination {
         let host = Host::read(host.as_bytes()).ok()?;
         Some(Self { host, port })
     }
+
+    /// Whether it is the same: names have no case (RFC 4343).
+    pub fn matches(&self, other: &Self) -> bool {
+        let is_same = match (&self.host, &other.host) {
+            (Host::Name(one), Host::Name(two)) => one.0.eq_ignore_ascii_case(&two.0),
+            (one, two) => one == two,
+        };
+        is_same && self.port == other.port
+    }
 }
 
 impl From<SocketAddr> for Destination {

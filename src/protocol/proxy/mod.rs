@@ -72,6 +72,15 @@ impl Method {
         }
     }
 
+    /// The code in last words that are no reply to a request: the refusal of a
+    /// greeting or of a password, or what HTTP has for it.
+    pub fn code_in(self, words: &[u8]) -> Option<u16> {
+        match self {
+            Method::HttpConnect => http::answered(words).ok().map(|(status, _)| status),
+            _ => words.get(1).copied().map(u16::from),
+        }
+    }
+
     /// That reply's code, as the protocol numbers it.
     pub fn code(self, verdict: Verdict) -> u16 {
         match self {

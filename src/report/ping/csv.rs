@@ -169,7 +169,9 @@ fn follow(waiting: &mut BTreeSet<(u32, u64)>, echo: &Echo<'_>) {
         }
         Echo::Reply(reply) if reply.judgement == EchoJudgement::Counted => Some(reply.number),
         Echo::Failure(failure) => failure.number,
-        Echo::NoAnswer(silence) if silence.patience == EchoPatience::Over => Some(silence.number),
+        Echo::NoAnswer(silence) if silence.patience != EchoPatience::Waiting => {
+            Some(silence.number)
+        }
         _ => None,
     };
     if let (Some(whom), Some(number)) = (target(echo), has_its_line) {
@@ -205,8 +207,11 @@ fn row(echo: &Echo<'_>) -> Option<Row> {
         Echo::Reply(reply) => Some(of_reply(reply)),
         Echo::Failure(failure) => Some(of_failure(failure)),
         // What may yet be answered is no news.
-        Echo::NoAnswer(silence) if silence.patience == EchoPatience::Over => Some(Row {
-            event: "lost",
+        Echo::NoAnswer(silence) if silence.patience != EchoPatience::Waiting => Some(Row {
+            event: match silence.patience {
+                EchoPatience::Ended => "in_flight",
+                _ => "lost",
+            },
             number: silence.number.to_string(),
             icmp_sequence: silence.icmp_sequence.to_string(),
             ..Row::default()

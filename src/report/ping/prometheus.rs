@@ -15,7 +15,8 @@
 //! | `socklab_ping_last_rtt_seconds`, `socklab_ping_jitter_seconds` | gauge | the latest round trip; RFC 3550's estimate |
 //! | `socklab_ping_rtt_seconds` | histogram | round trips, those of duplicates included |
 //!
-//! Each has the labels `host` and `address`. At any time
+//! Each has the labels `host` and `address`; targets that are the same host by
+//! both are counted together. At any time
 //! sent = received − late + lost + failed + in flight. Owns names and buckets;
 //! it does not know who reads.
 
@@ -94,13 +95,18 @@ struct Families {
 struct State {
     ledger: Ledger,
     hosts: HashMap<u32, Series>,
+    /// By kind of error, those that belong to no host.
+    strays: HashMap<&'static str, Told>,
 }
 
 /// One host's series.
 struct Series {
     labels: [String; 2],
-    counters: Vec<IntCounter>,
+    counters: Vec<(IntCounter, Told)>,
+    errors: HashMap<&'static str, Told>,
     in_flight: IntGauge,
+    /// How much of that gauge is this target's.
+    in_flight_told: i64,
     last: Gauge,
     jitter: Gauge,
     round_trips: Histogram,
@@ -122,16 +128,20 @@ impl Metrics {
     pub fn text(&self, now: Duration) -> Result<String, String> {
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let State { ledger, hosts } = &mut *state;
+            let State {
+                ledger,
+                hosts,
+                strays,
+            } = &mut *state;
             ledger.settle(now, |_, _| ());
             for account in ledger.accounts() {
-                if let Some(series) = hosts.get(&account.started.target.index) {
+                if let Some(series) = hosts.get_mut(&account.started.target.index) {
                     self.families.update(account, series);
                 }
             }
             for (kind, count) in &ledger.strays {
-                let errors = &self.families.errors;
-                raise(&errors.with_label_values(&["", "", kind]), *count);
+                let errors = self.families.errors.with_label_values(&["", "", kind]);
+                strays.entry(*kind).or_default().raise(&errors, *count);
             }
         }
         let families = self.registry.gather();
@@ -153,7 +163,7 @@ impl Sink for Metrics {
         let Some((index, entry)) = state.ledger.record(event.at, echo) else {
             return;
         };
-        let State { ledger, hosts } = &mut *state;
+        let State { ledger, hosts, .. } = &mut *state;
         let Some(account) = ledger.account(index) else {
             return;
         };
@@ -237,8 +247,10 @@ impl Families {
         let counters = self.counters.iter();
         Series {
             counters: counters
-                .map(|family| family.with_label_values(&own))
+                .map(|family| (family.with_label_values(&own), Told::default()))
                 .collect(),
+            errors: HashMap::new(),
+            in_flight_told: 0,
             in_flight: self.in_flight.with_label_values(&own),
             last: self.last.with_label_values(&own),
             jitter: self.jitter.with_label_values(&own),
@@ -247,27 +259,36 @@ impl Families {
         }
     }
 
-    fn update(&self, account: &Account, series: &Series) {
-        for (counter, (_, _, count)) in series.counters.iter().zip(COUNTERS) {
-            raise(counter, count(account));
+    fn update(&self, account: &Account, series: &mut Series) {
+        for ((counter, told), (_, _, count)) in series.counters.iter_mut().zip(COUNTERS) {
+            told.raise(counter, count(account));
         }
         let [host, address] = series.labels.each_ref().map(String::as_str);
         for (kind, count) in &account.errors {
             let labels = [host, address, kind];
-            raise(&self.errors.with_label_values(&labels), *count);
+            let told = series.errors.entry(*kind).or_default();
+            told.raise(&self.errors.with_label_values(&labels), *count);
         }
         let in_flight = i64::try_from(account.in_flight()).unwrap_or(i64::MAX);
-        series.in_flight.set(in_flight);
+        series.in_flight.add(in_flight - series.in_flight_told);
+        series.in_flight_told = in_flight;
         let seconds = |time: Option<Duration>| time.map_or(f64::NAN, |time| time.as_secs_f64());
         series.last.set(seconds(account.last));
         series.jitter.set(seconds(account.jitter()));
     }
 }
 
-/// Counters of two targets that are one host by name and address do not go
-/// back.
-fn raise(counter: &IntCounter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
+/// What a counter has been told of one target, which may share it with another
+/// that is the same host by name and address.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told(u64);
+
+impl Told {
+    /// Tells the rest. No counter goes back.
+    fn raise(&mut self, counter: &IntCounter, to: u64) {
+        counter.inc_by(to.saturating_sub(self.0));
+        self.0 = self.0.max(to);
+    }
 }
 
 #[cfg(test)]
@@ -306,6 +327,42 @@ mod tests {
         let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
         insta::assert_snapshot!(text.replace(version, "version=\"V\""));
         assert_eq!(text, metrics.text(Duration::from_millis(20)).unwrap());
+    }
+
+    #[test]
+    fn the_same_host_twice_is_one_series_of_both() {
+        let mut again = started(1, "alpha");
+        if let Echo::Started(started) = &mut again {
+            started.address = std::net::IpAddr::from([192, 0, 2, 1]).into();
+        }
+        let metrics = metrics(&[
+            started(0, "alpha"),
+            again,
+            request(0, 1),
+            request(1, 1),
+            request(0, 2),
+            reply(1, 1, 10, EchoJudgement::Counted),
+            reply(0, 1, 10, EchoJudgement::Counted),
+            failure(0, 2),
+            request(1, 2),
+            request(0, 3),
+        ]);
+        let labels = "address=\"192.0.2.1\",host=\"alpha\"";
+        // The second scrape adds nothing.
+        for _ in 0..2 {
+            let text = metrics.text(Duration::from_millis(20)).unwrap();
+            for line in [
+                "sent_total{L} 5",
+                "received_total{L} 2",
+                "failed_total{L} 1",
+                "in_flight{L} 2",
+                "rtt_seconds_count{L} 2",
+            ] {
+                let line = format!("socklab_ping_{}", line.replace('L', labels));
+                let found = text.lines().filter(|one| *one == line).count();
+                assert_eq!(found, 1, "{line} in\n{text}");
+            }
+        }
     }
 
     #[test]

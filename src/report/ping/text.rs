@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use figures::{status_line, summary_text};
 use route::Routes;
 
-use crate::event::{Echo, EchoSocket, EchoStarted, Event, Sink, Topic, What};
+use crate::event::{Echo, EchoPatience, EchoSocket, EchoStarted, Event, Sink, Topic, What};
 
 /// Below this payload iputils has no room for a time, and prints none.
 const LEAST_TIMED_PAYLOAD: usize = 16;
@@ -226,6 +226,8 @@ impl<Out: Write + Send, Err: Write + Send> PingText<Out, Err> {
             }
             Echo::Summary(summary) => (summary_text(summary, run.timed), nothing()),
             Echo::Status(summary) => (nothing(), status_line(summary, run.timed)),
+            // At the end, the summary counts them.
+            Echo::NoAnswer(silence) if silence.patience != EchoPatience::Waiting => return Ok(()),
             Echo::NoAnswer(silence) => (layout.no_answer(silence.icmp_sequence), nothing()),
             _ if silent => return Ok(()),
             Echo::Request(request) => (layout.request(request, run), nothing()),

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 use nix::libc::{self, BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_K, BPF_LD, BPF_LDX, BPF_MSH, BPF_X};
@@ -37,14 +38,45 @@ const ERRORS: (&[u8], &[u8]) = (
     &[ECHO_REPLY_V6, 1, 2, 3, 4, REDIRECT_V6],
 );
 
+/// Who keeps other processes' replies apart from ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sorting {
+    /// The kernel, so that they never wake us.
+    Kernel,
+    /// This program, which gets them all.
+    Program,
+}
+
 impl IcmpSocket {
+    /// Does without the filter by identifier, or with it again. Where nobody else
+    /// pings it keeps nothing out, and costs a flood a few of a hundred replies;
+    /// datagram sockets have none, as the kernel sorts what they get.
+    pub fn sort_by_identifier(&self, sorting: Sorting) -> io::Result<()> {
+        match (self.kind, sorting) {
+            (EchoSocket::Datagram, _) => Ok(()),
+            (EchoSocket::Raw, Sorting::Program) => self.socket.detach_filter(),
+            (EchoSocket::Raw, Sorting::Kernel) => {
+                let reply = of(ALWAYS, self.family)[0];
+                let program = admit_identifiers(self.family, reply, self.identifiers);
+                self.socket.attach_filter(&program)
+            }
+        }
+    }
+
     /// Lets whole ICMP errors in as messages, besides what the error queue tells
     /// of them; only raw sockets can (`ENOPROTOOPT`).
     pub fn admit_errors(&self) -> io::Result<()> {
-        match self.kind {
-            EchoSocket::Raw => admit_types(&self.socket, self.family, of(ERRORS, self.family)),
-            EchoSocket::Datagram => Err(Errno::ENOPROTOOPT.into()),
+        if self.kind == EchoSocket::Datagram {
+            return Err(Errno::ENOPROTOOPT.into());
         }
+        admit_types(&self.socket, self.family, of(ERRORS, self.family))?;
+        self.errors.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether [`IcmpSocket::admit_errors`] was called.
+    pub fn is_admitting_errors(&self) -> bool {
+        self.errors.load(Ordering::Relaxed)
     }
 }
 

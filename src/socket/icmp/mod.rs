@@ -31,7 +31,7 @@ use super::kernel::set_option_bytes;
 use crate::event::EchoSocket;
 use crate::flow::Family;
 
-pub use admit::{admit_identifiers, admit_types};
+pub use admit::{Sorting, admit_identifiers, admit_types};
 pub use batch::{Incoming, Outgoing, Received};
 pub use identifiers::{Identifiers, Token};
 pub use options::{IpOptions, OptionError, Options, PathMtu};
@@ -49,6 +49,7 @@ pub struct IcmpSocket {
     /// 0: none.
     flow_label: AtomicU32,
     departures: AtomicBool,
+    errors: AtomicBool,
 }
 
 /// Why no ICMP socket could be opened.
@@ -130,6 +131,7 @@ impl IcmpSocket {
             identifiers,
             flow_label: AtomicU32::new(0),
             departures: AtomicBool::new(false),
+            errors: AtomicBool::new(false),
         })
     }
 

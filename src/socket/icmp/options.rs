@@ -15,6 +15,7 @@ use nix::libc::{self, c_int};
 use thiserror::Error;
 
 use super::{IcmpSocket, disconnect, random_bits};
+use crate::error::explain;
 use crate::event::EchoSocket;
 use crate::flow::Family;
 use crate::socket::kernel::{option_bytes, set_option_bytes};
@@ -94,7 +95,7 @@ pub enum IpOptions {
 
 /// An option that could not be set.
 #[derive(Debug, Error)]
-#[error("{}({option}): {cause}", self.call())]
+#[error("{}({option}): {}", self.call(), explain(cause))]
 pub struct OptionError {
     /// The option by name, with its value; for `bind` the address.
     pub option: String,

@@ -6,7 +6,6 @@
 //! other.
 
 mod peers;
-mod service;
 
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -17,7 +16,6 @@ use nix::errno::Errno;
 use serde::Serialize;
 
 use peers::{Choice, Peers};
-pub use service::Service;
 
 use super::connect::{Ends, Until, deliver, is_for_many};
 use super::cut::{Cut, Cutter};
@@ -25,6 +23,7 @@ use super::mailbox::{Count, Ending, Incoming, Mailbox, Opened, Plan, Tally, cano
 use crate::address::Admission;
 use crate::error::Error;
 use crate::event::{Passage, Topic};
+pub use crate::protocol::services::Service;
 use crate::recorder::Recorder;
 use crate::socket::bulk::Bulk;
 use crate::socket::message::Arrival;

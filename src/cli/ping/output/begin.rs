@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::{Face, HeldBack, Output, OutputArgs, Stream, Text, When};
+use super::{Extent, Face, Figures, HeldBack, Output, OutputArgs, Stream, Text, When};
 use crate::cli::output::Colour;
 use crate::cli::ping::Args;
 use crate::cli::ping::scrape::{Scrape, ScrapeAddress};
@@ -34,6 +34,15 @@ pub(in crate::cli::ping) struct Opened {
 }
 
 impl Args {
+    /// How much JSON tells. The figures of a path are all that there is of it.
+    fn extent(&self) -> Extent {
+        if self.quiet && !self.is_path() {
+            Extent::Figures
+        } else {
+            Extent::All
+        }
+    }
+
     /// The same, shown in this colour.
     #[must_use]
     pub(in crate::cli) fn coloured(mut self, colour: Colour) -> Self {
@@ -181,7 +190,8 @@ impl Opened {
         let scrape = self.listener.map(|listener| Scrape::serve(listener, clock));
         let scrape = scrape.transpose()?;
         let face = if asked.json {
-            Face::Json(Arc::new(JsonLines::new(io::stdout(), stop)))
+            let lines = Arc::new(JsonLines::new(io::stdout(), stop));
+            Face::Json(lines, args.extent())
         } else if asked.graph {
             let held_back = HeldBack::default();
             let (out, err) = (held_back.clone(), held_back.clone());
@@ -193,10 +203,6 @@ impl Opened {
             Face::Text(text(Box::new(io::stdout()), Box::new(io::stderr()), stop))
         };
         let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
-        sinks.extend(
-            csv.iter()
-                .map(|(lines, _)| Arc::clone(lines) as Arc<dyn Sink>),
-        );
         sinks.extend(closing.iter().map(|one| Arc::clone(one) as Arc<dyn Sink>));
         sinks.extend(
             scrape
@@ -204,6 +210,10 @@ impl Opened {
                 .map(|scrape| scrape.metrics() as Arc<dyn Sink>),
         );
         // Last: whoever has seen a line finds it counted.
+        sinks.extend(
+            csv.iter()
+                .map(|(lines, _)| Arc::clone(lines) as Arc<dyn Sink>),
+        );
         sinks.extend(face.sinks());
         Ok(Output {
             face,
@@ -221,7 +231,8 @@ impl Face {
         match self {
             Face::Text(text) => vec![Arc::clone(text) as Arc<dyn Sink>],
             Face::Graph(screen, text, _) => vec![screen.sink(), Arc::clone(text) as Arc<dyn Sink>],
-            Face::Json(json) => vec![Arc::clone(json) as Arc<dyn Sink>],
+            Face::Json(json, Extent::All) => vec![Arc::clone(json) as Arc<dyn Sink>],
+            Face::Json(json, Extent::Figures) => vec![Arc::new(Figures(Arc::clone(json)))],
             Face::Csv => Vec::new(),
         }
     }

@@ -247,7 +247,7 @@ impl<Out: Write, Err: Write> State<Out, Err> {
     }
 
     fn silence(&mut self, layout: &Layout, silence: &EchoNoAnswer) -> io::Result<()> {
-        if silence.patience == EchoPatience::Waiting {
+        if silence.patience != EchoPatience::Over {
             return Ok(());
         }
         self.unanswered(

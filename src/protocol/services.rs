@@ -1,11 +1,14 @@
 //! The services that a server offers without any program behind it: echo
-//! (RFC 862), discard (RFC 863), chargen (RFC 864) and daytime (RFC 867).
+//! (RFC 862), discard (RFC 863), chargen (RFC 864) and daytime (RFC 867), over
+//! streams and datagrams.
 //!
-//! A [`Session`] is one client's conversation as a state machine: bytes in,
+//! A [`Session`] is one stream's conversation as a state machine: bytes in,
 //! bytes out, no socket and no clock. It never holds more than it was last
 //! given, and takes no more until that has been sent: that is what bounds the
-//! memory of a client that never reads.
+//! memory of a client that never reads. A datagram has its
+//! [`answer`](Service::answer) by itself.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -49,7 +52,28 @@ impl Service {
             has_ended: false,
         }
     }
+
+    /// The answer to the datagram of this number, from 0; `None` where there is
+    /// none.
+    pub fn answer(self, data: &[u8], number: u64, now: SystemTime) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Echo => Some(Cow::Borrowed(data)),
+            Self::Discard => None,
+            Self::Chargen => Some(Cow::Borrowed(characters(number))),
+            Self::Daytime => Some(Cow::Owned(daytime(now).into_bytes())),
+        }
+    }
+
+    /// Why a datagram from this port is not answered, where it is not.
+    pub fn refuses(self, port: u16) -> Option<&'static str> {
+        let is_refused = self != Self::Discard && ANSWERING.contains(&port);
+        is_refused.then_some("its port is a service's, which would answer the answer")
+    }
 }
+
+/// Ports whose owners answer whatever comes: an answer to one of them may be
+/// answered for ever.
+const ANSWERING: &[u16] = &[7, 13, 17, 19, 37];
 
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,7 +95,7 @@ impl FromStr for Service {
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use socklab::serve::Service;
+/// use socklab::protocol::services::Service;
 ///
 /// let mut session = Service::Echo.begin(SystemTime::UNIX_EPOCH);
 /// session.handle_data(b"ping");
@@ -181,6 +205,15 @@ const fn pattern() -> [u8; PRINTABLE * (LINE + 2)] {
     text
 }
 
+/// So many characters as the number decides, 512 of them at most (RFC 864).
+fn characters(number: u64) -> &'static [u8] {
+    const MOST: usize = 512;
+    let round = usize::try_from(number % 7).unwrap_or_default();
+    let first = round * (LINE + 2);
+    let count = ((round + 1) * (LINE + 2)).min(MOST);
+    &PATTERN[first..first + count]
+}
+
 /// The date and time in UTC, in the form that RFC 867 shows:
 /// `Tuesday, February 22, 1982 17:37:43-UTC`.
 fn daytime(now: SystemTime) -> String {
@@ -256,6 +289,23 @@ mod tests {
         ] {
             assert_eq!(daytime(UNIX_EPOCH + Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn each_service_answers_a_datagram_in_its_own_way() {
+        let answer = |service: Service, data| service.answer(data, 0, UNIX_EPOCH);
+        assert_eq!(answer(Service::Echo, b"").as_deref(), Some(&b""[..]));
+        assert_eq!(answer(Service::Discard, b"x"), None);
+        let text = answer(Service::Chargen, b"").expect("characters");
+        assert_eq!(text.len(), 74);
+        assert!(text.starts_with(b" !\"#") && text.ends_with(b"\r\n"));
+        for number in 0..20 {
+            let lines = usize::try_from(number % 7).expect("few") + 1;
+            assert_eq!(characters(number).len(), (lines * 74).min(512));
+        }
+        assert!(Service::Echo.refuses(19).is_some());
+        assert_eq!(Service::Discard.refuses(19), None);
+        assert_eq!(Service::Echo.refuses(5073), None);
     }
 
     #[test]

@@ -1,0 +1,295 @@
+//! What is sent: the files and folders that were named, found once, and opened
+//! when their turn comes (nftw(3) in effect, openat(2)).
+//!
+//! Never follows a link that it finds, and never opens a device or a pipe.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use walkdir::{DirEntry, WalkDir};
+
+use super::folder::{Folder, Missing};
+use crate::error::{Error, explain};
+use crate::protocol::file::{Entry, Escaped, Modified, Name};
+
+/// Everything that is to be sent, in order.
+pub struct Source {
+    roots: Vec<Root>,
+    items: Vec<Item>,
+    totals: Totals,
+    left_out: Vec<LeftOut>,
+}
+
+/// Where the items of one path are.
+struct Root {
+    folder: Folder,
+    /// So many bytes of each name stand for the folder.
+    prefix: usize,
+    /// The file's own name there, where a file was named.
+    file: Option<Vec<u8>>,
+}
+
+/// A file or a folder to be sent.
+#[derive(Debug, Clone)]
+pub struct Item {
+    root: usize,
+    /// The name that the receiver is told.
+    pub name: Name,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder, and its permissions.
+    Directory(u32),
+    /// A file, and how large it was when it was found. Never more is sent.
+    File(u64),
+}
+
+/// How much it is, all told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Files.
+    pub files: u64,
+    /// Folders.
+    pub directories: u64,
+    /// The files' bytes.
+    pub bytes: u64,
+}
+
+/// Something that is not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its path, harmless to show.
+    pub path: String,
+    /// Why.
+    pub why: String,
+    /// Whether somebody would miss it: links and devices are left out by design.
+    pub is_missed: bool,
+}
+
+/// A file of the source, opened.
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) entry: Entry,
+    pub(super) size: u64,
+}
+
+impl Source {
+    /// Finds everything below these paths.
+    pub fn find(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut source = Self {
+            roots: Vec::new(),
+            items: Vec::new(),
+            totals: Totals::default(),
+            left_out: Vec::new(),
+        };
+        for path in paths {
+            source.add(path)?;
+        }
+        if source.items.is_empty() {
+            let reason = "there is nothing that can be sent";
+            return Err(Error::new(
+                "send",
+                shown(paths.first().map_or(Path::new(""), |path| path)),
+                reason,
+            ));
+        }
+        Ok(source)
+    }
+
+    /// Everything, in the order in which it is offered.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// How much it is.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// What is not sent.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), Error> {
+        let failed = |error: io::Error| {
+            let error = Error::new("send", shown(path), error);
+            match error.errno() {
+                Some(nix::errno::Errno::ENOENT) => error.remedy("check the spelling"),
+                _ => error,
+            }
+        };
+        let real = fs::canonicalize(path).map_err(failed)?;
+        let named = path.file_name().or(real.file_name());
+        let base = named.ok_or_else(|| Error::new("send", shown(path), "it has no name"))?;
+        let name = Name::new(base.as_bytes());
+        let name = name.map_err(|error| Error::new("send", shown(path), error.to_string()))?;
+        let meta = fs::metadata(&real).map_err(failed)?;
+        if meta.is_dir() {
+            let folder = Folder::open(&real).map_err(failed)?;
+            self.add_folder(&real, folder, &name);
+            return Ok(());
+        }
+        if !meta.is_file() {
+            let cause = "it is neither a file nor a folder";
+            return Err(Error::new("send", shown(path), cause));
+        }
+        let parent = real.parent().unwrap_or(Path::new("/"));
+        let last = real.file_name().unwrap_or(base);
+        self.roots.push(Root {
+            folder: Folder::open(parent).map_err(failed)?,
+            prefix: 0,
+            file: Some(last.as_bytes().to_vec()),
+        });
+        self.push(name, Kind::File(meta.len()));
+        Ok(())
+    }
+
+    fn add_folder(&mut self, real: &Path, folder: Folder, name: &Name) {
+        self.roots.push(Root {
+            folder,
+            prefix: name.as_bytes().len() + 1,
+            file: None,
+        });
+        for found in WalkDir::new(real).follow_links(false).sort_by_file_name() {
+            match found {
+                Ok(found) => self.add_found(real, &found, name),
+                Err(error) => {
+                    let path = error.path().unwrap_or(real);
+                    let why = error.io_error().map_or_else(|| error.to_string(), explain);
+                    self.leave_out(path, why, true);
+                }
+            }
+        }
+    }
+
+    fn add_found(&mut self, real: &Path, found: &DirEntry, name: &Name) {
+        let path = found.path();
+        let inside = path.strip_prefix(real).unwrap_or(path).as_os_str();
+        let name = match inside.as_bytes() {
+            b"" => Ok(name.clone()),
+            inside => name.join(inside),
+        };
+        let (name, meta) = match (name, found.metadata()) {
+            (Ok(name), Ok(meta)) => (name, meta),
+            (Err(error), _) => return self.leave_out(path, error.to_string(), true),
+            (_, Err(error)) => return self.leave_out(path, error.to_string(), true),
+        };
+        match () {
+            () if meta.is_dir() => self.push(name, Kind::Directory(meta.mode() & 0o777)),
+            () if meta.is_file() => self.push(name, Kind::File(meta.len())),
+            () if meta.is_symlink() => self.leave_out(path, "a link is not followed".into(), false),
+            () => self.leave_out(path, "it is neither a file nor a folder".into(), false),
+        }
+    }
+
+    fn push(&mut self, name: Name, kind: Kind) {
+        match kind {
+            Kind::Directory(_) => self.totals.directories += 1,
+            Kind::File(size) => {
+                self.totals.files += 1;
+                self.totals.bytes = self.totals.bytes.saturating_add(size);
+            }
+        }
+        self.items.push(Item {
+            root: self.roots.len() - 1,
+            name,
+            kind,
+        });
+    }
+
+    fn leave_out(&mut self, path: &Path, why: String, is_missed: bool) {
+        self.left_out.push(LeftOut {
+            path: shown(path),
+            why,
+            is_missed,
+        });
+    }
+}
+
+/// A path as a terminal may have it.
+fn shown(path: &Path) -> String {
+    Escaped(path.as_os_str().as_bytes()).to_string()
+}
+
+/// One transfer's hand on a source: which folder it entered last.
+pub(super) struct Opener {
+    source: Arc<Source>,
+    folders: Vec<Folder>,
+}
+
+impl Opener {
+    pub(super) fn of(source: &Arc<Source>) -> Self {
+        let folders = source.roots.iter().map(|root| root.folder.clone());
+        Self {
+            folders: folders.collect(),
+            source: Arc::clone(source),
+        }
+    }
+
+    /// Opens a file that was found.
+    pub(super) fn open(&mut self, item: &Item) -> io::Result<Opened> {
+        let Kind::File(most) = item.kind else {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        };
+        let root = &self.source.roots[item.root];
+        let (folder, last) = match &root.file {
+            Some(file) => (None, &file[..]),
+            None => within(&item.name.as_bytes()[root.prefix..]),
+        };
+        let folder = self.folders[item.root].enter(folder, Missing::Fail)?;
+        let file = File::from(open_file(&folder, last)?);
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(io::Error::other("it is no file any more"));
+        }
+        Ok(Opened {
+            entry: entry(item.name.clone(), &meta),
+            size: meta.len().min(most),
+            file,
+        })
+    }
+}
+
+/// The folders before a path's last component, and that.
+fn within(path: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (Some(&path[..slash]), &path[slash + 1..]),
+        None => (None, path),
+    }
+}
+
+/// Opens a file for reading. What became a link or a pipe in the meantime is
+/// neither followed nor waited for.
+pub(super) fn open_file(folder: &OwnedFd, name: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    Ok(openat(
+        folder,
+        OsStr::from_bytes(name),
+        flags,
+        Mode::empty(),
+    )?)
+}
+
+fn entry(name: Name, meta: &Metadata) -> Entry {
+    Entry {
+        name,
+        mode: meta.mode() & 0o777,
+        modified: Modified {
+            seconds: meta.mtime(),
+            nanoseconds: u32::try_from(meta.mtime_nsec()).unwrap_or(0),
+        },
+    }
+}

@@ -1,0 +1,335 @@
+//! UDP ASSOCIATE: a client's datagrams to wherever it likes, and the answers
+//! back (RFC 1928 sections 6 and 7).
+//!
+//! Takes datagrams only from the host of the TCP connection, and from the first
+//! port it uses; passes back only what comes from where one was sent. Ends with
+//! the TCP connection. A fragment is dropped: nobody sends them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, sleep_until};
+
+use super::reach::{Missed, look_up};
+use super::visit::{Prepared, Visitor};
+use crate::app::net::Connection;
+use crate::error::{Error, explain};
+use crate::event::{ProxyStep, SocketName};
+use crate::protocol::proxy::datagram::{self, LONGEST_HEADER};
+use crate::protocol::proxy::{Destination, Host, Verdict};
+use crate::recorder::{Recorder, Returned};
+
+/// The most bytes of a datagram with its header.
+const LONGEST: usize = 65_535 + LONGEST_HEADER;
+/// Destinations whose answers are still let through.
+const MOST_PEERS: usize = 1024;
+/// Names whose addresses are remembered.
+const MOST_NAMES: usize = 64;
+
+/// An association.
+struct Association<'a> {
+    visitor: Visitor<'a>,
+    inside: Socket,
+    outside: [Option<Socket>; 2],
+    /// From where the client's datagrams come, once that is known.
+    client: (IpAddr, Option<u16>),
+    peers: Peers,
+    names: HashMap<Destination, SocketAddr>,
+    counts: [u64; 2],
+    bytes: [u64; 2],
+}
+
+/// A datagram socket whose calls are recorded.
+struct Socket {
+    io: UdpSocket,
+    name: SocketName,
+    recorder: Recorder,
+}
+
+/// Where datagrams were sent, the oldest forgotten first.
+#[derive(Default)]
+struct Peers {
+    known: HashSet<SocketAddr>,
+    order: VecDeque<SocketAddr>,
+}
+
+/// What happened.
+enum News {
+    FromClient(usize, SocketAddr),
+    FromOutside(usize, SocketAddr),
+    Over(String),
+}
+
+/// Passes datagrams on until the client's connection ends.
+pub(super) async fn associate(mut visitor: Visitor<'_>) -> Prepared {
+    let proxy = visitor.proxy;
+    if proxy.via.is_some()
+        || proxy
+            .config
+            .balanced
+            .iter()
+            .any(|one| one.destination.is_none())
+    {
+        let why = "datagrams go through no other proxy and to no server of several";
+        return visitor.refuse_command(why).await;
+    }
+    let ip = visitor.client.local().ip();
+    let bound = Socket::bind(ip, "relay", &proxy.recorder).await;
+    let (inside, local) = match bound.and_then(|socket| Ok((socket.io.local_addr()?, socket))) {
+        Ok((local, socket)) => (socket, local),
+        Err(error) => {
+            let missed = Missed::from(Error::new("bind a datagram socket to", ip, error));
+            return visitor.refuse(missed).await;
+        }
+    };
+    visitor.steps.tell(|| ProxyStep::Waiting { local });
+    if let Err(left) = visitor.reply(Verdict::Granted(local)).await {
+        return left;
+    }
+    proxy.count_granted();
+    let port = Some(visitor.request.destination.port).filter(|port| *port != 0);
+    let mut association = Association {
+        client: (visitor.client.peer().ip(), port),
+        visitor,
+        inside,
+        outside: [None, None],
+        peers: Peers::default(),
+        names: HashMap::new(),
+        counts: [0; 2],
+        bytes: [0; 2],
+    };
+    let how = association.run().await;
+    association.conclude();
+    Prepared::Over(how)
+}
+
+impl Association<'_> {
+    async fn run(&mut self) -> String {
+        let idle = self.visitor.proxy.config.limits.idle;
+        let mut inward = vec![0; LONGEST];
+        let mut outward = vec![0; LONGEST];
+        let mut due = Instant::now() + idle;
+        loop {
+            let news = tokio::select! {
+                news = over(&mut self.visitor.client) => news,
+                got = self.inside.receive(&mut inward) => heard(got, News::FromClient),
+                got = receive(&self.outside, &mut outward) => heard(got, News::FromOutside),
+                () = sleep_until(due) => {
+                    News::Over(format!("nothing moved for {idle:?} (--idle-timeout)"))
+                }
+            };
+            let passed = match news {
+                News::Over(how) => return how,
+                News::FromClient(count, from) => self.pass_on(&inward[..count], from).await,
+                News::FromOutside(count, from) => self.pass_back(&outward[..count], from).await,
+            };
+            match passed {
+                Ok(()) => due = Instant::now() + idle,
+                Err(why) => self.visitor.steps.tell(|| ProxyStep::Dropped { why }),
+            }
+        }
+    }
+
+    /// One of the client's datagrams to its destination; or why not.
+    async fn pass_on(&mut self, bytes: &[u8], from: SocketAddr) -> Result<(), String> {
+        let (ip, port) = self.client;
+        if from.ip().to_canonical() != ip || port.is_some_and(|port| port != from.port()) {
+            return Err(format!("a datagram from {from}, who is not the client"));
+        }
+        let datagram = datagram::read(bytes)
+            .ok_or_else(|| format!("a datagram of {} bytes without its header", bytes.len()))?;
+        if datagram.fragment != 0 {
+            return Err(format!("fragment {} of a datagram", datagram.fragment));
+        }
+        self.client.1 = Some(from.port());
+        let to = self.address(&datagram.destination).await?;
+        let (socket, sent) = (self.outside(to).await?, datagram.data);
+        let result = socket.send(sent, to).await;
+        result.map_err(|error| format!("a datagram for {to}: {}", explain(&error)))?;
+        self.peers.add(to);
+        self.counts[0] += 1;
+        self.bytes[0] += sent.len() as u64;
+        Ok(())
+    }
+
+    /// An answer to the client.
+    async fn pass_back(&mut self, bytes: &[u8], from: SocketAddr) -> Result<(), String> {
+        if !self.peers.known.contains(&from) {
+            return Err(format!("a datagram from {from}, to whom none was sent"));
+        }
+        let (ip, Some(port)) = self.client else {
+            return Err("an answer before the client's first datagram".into());
+        };
+        let (to, whole) = (SocketAddr::new(ip, port), datagram::write(from, bytes));
+        let result = self.inside.send(&whole, to).await;
+        result.map_err(|error| format!("a datagram for {to}: {}", explain(&error)))?;
+        self.counts[1] += 1;
+        self.bytes[1] += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The address of a destination, if the rules allow it.
+    async fn address(&mut self, destination: &Destination) -> Result<SocketAddr, String> {
+        if let Some(known) = self.names.get(destination) {
+            return Ok(*known);
+        }
+        let proxy = self.visitor.proxy;
+        let found = look_up(proxy, destination, proxy.config.limits.connect).await;
+        let found = found.map_err(|missed| missed.why)?;
+        let mut allowed = found
+            .iter()
+            .filter(|one| proxy.config.rules.admit(one.ip()));
+        let Some(address) = allowed.next().copied() else {
+            return Err(format!(
+                "a datagram for {destination}, which is not allowed (--allow-to, --deny-to)"
+            ));
+        };
+        if matches!(destination.host, Host::Name(_)) {
+            if self.names.len() >= MOST_NAMES {
+                self.names.clear();
+            }
+            self.names.insert(destination.clone(), address);
+        }
+        Ok(address)
+    }
+
+    /// The socket for that family.
+    async fn outside(&mut self, to: SocketAddr) -> Result<&Socket, String> {
+        let (index, any): (usize, IpAddr) = match to {
+            SocketAddr::V4(_) => (0, Ipv4Addr::UNSPECIFIED.into()),
+            SocketAddr::V6(_) => (1, Ipv6Addr::UNSPECIFIED.into()),
+        };
+        let socket = match self.outside[index].take() {
+            Some(socket) => socket,
+            None => Socket::bind(any, "datagrams", &self.visitor.proxy.recorder)
+                .await
+                .map_err(|error| explain(&error))?,
+        };
+        Ok(self.outside[index].insert(socket))
+    }
+
+    fn conclude(&self) {
+        let Visitor { proxy, steps, .. } = &self.visitor;
+        let [up, down] = self.bytes;
+        proxy.count_moved(up, down);
+        steps.tell(|| ProxyStep::Relayed {
+            up,
+            down,
+            datagrams: Some(self.counts),
+        });
+    }
+}
+
+/// Waits for the end of the client's connection; what it says there means
+/// nothing.
+async fn over(client: &mut Connection) -> News {
+    let mut piece = [0; 512];
+    loop {
+        match client.read(&mut piece).await {
+            Ok(0) => return News::Over("the client ended".into()),
+            Err(error) => return News::Over(format!("the client was lost: {}", explain(&error))),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn heard(got: io::Result<(usize, SocketAddr)>, news: fn(usize, SocketAddr) -> News) -> News {
+    match got {
+        Ok((count, from)) => news(count, from),
+        Err(error) => News::Over(explain(&error)),
+    }
+}
+
+/// From either of the sockets outside.
+async fn receive(
+    sockets: &[Option<Socket>; 2],
+    buffer: &mut [u8],
+) -> io::Result<(usize, SocketAddr)> {
+    let [v4, v6] = sockets;
+    let ready = async |socket: &Option<Socket>| match socket {
+        Some(socket) => socket.io.readable().await,
+        None => std::future::pending().await,
+    };
+    loop {
+        let (socket, is_ready) = tokio::select! {
+            is_ready = ready(v4) => (v4, is_ready),
+            is_ready = ready(v6) => (v6, is_ready),
+        };
+        is_ready?;
+        match socket.as_ref().map(|socket| socket.try_receive(buffer)) {
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Some(result) => return result,
+            None => {}
+        }
+    }
+}
+
+impl Socket {
+    async fn bind(ip: IpAddr, name: &'static str, recorder: &Recorder) -> io::Result<Self> {
+        let name = SocketName::from(name);
+        let address = SocketAddr::new(ip, 0);
+        let bound = UdpSocket::bind(address).await;
+        let io = recorder.call(&name, "bind", address, || bound, |_| Returned::ZERO)?;
+        Ok(Self {
+            io,
+            name,
+            recorder: recorder.clone(),
+        })
+    }
+
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        loop {
+            self.io.readable().await?;
+            match self.try_receive(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let room = buffer.len();
+        self.recorder.call(
+            &self.name,
+            "recvfrom",
+            room,
+            || self.io.try_recv_from(buffer),
+            |(count, from)| Returned::bytes(*count).and(format_args!("from {from}")),
+        )
+    }
+
+    async fn send(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
+        loop {
+            let sent = self.recorder.call(
+                &self.name,
+                "sendto",
+                format_args!("{} bytes, {to}", data.len()),
+                || self.io.try_send_to(data, to),
+                |count| Returned::bytes(*count),
+            );
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.io.writable().await?;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Peers {
+    fn add(&mut self, peer: SocketAddr) {
+        if !self.known.insert(peer) {
+            return;
+        }
+        self.order.push_back(peer);
+        if self.order.len() > MOST_PEERS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
