@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const MEMBERS: usize = 5000;
-const SPEAKERS: usize = 50;
+const SPEAKERS: u32 = 50;
 const SECONDS: u32 = 10;
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ fn measure(name: &str, members: usize, start: fn(SocketAddr, usize) -> Child) ->
         "{name} {members:>5} members: {} of {} lines delivered, p50 {p50:.2?}, p99 {p99:.2?}, \
          max {most:.2?}; {per_member} bytes a member, {peak} after talking",
         latencies.len(),
-        (members - 1) * SPEAKERS * SECONDS as usize,
+        (members - 1) * (SPEAKERS * SECONDS) as usize,
     );
     let per_member = per_member.max(peak);
     Some(Figures { p99, per_member })
@@ -182,18 +182,18 @@ impl Crowd {
     /// line took to every other member. None where somebody was cut off.
     fn talk(&mut self) -> Option<Histogram<u64>> {
         let mut latencies = Histogram::<u64>::new(3).expect("three digits");
-        let pause = Duration::from_secs(1) / SPEAKERS as u32;
+        let pause = Duration::from_secs(1) / SPEAKERS;
         let begun = Instant::now();
-        for number in 0..SPEAKERS as u32 * SECONDS {
+        for number in 0..SPEAKERS * SECONDS {
             let due = begun + pause * number;
             while let Some(left) = due.checked_duration_since(Instant::now()) {
                 self.hear(left, &mut latencies);
             }
-            let speaker = number as usize % SPEAKERS * (self.members.len() / SPEAKERS);
+            let speaker = (number % SPEAKERS) as usize * (self.members.len() / SPEAKERS as usize);
             let line = format!("@{}\n", self.begun.elapsed().as_nanos());
             self.members[speaker].write_all(line.as_bytes()).ok()?;
         }
-        let all = u64::from(SPEAKERS as u32 * SECONDS) * (self.members.len() as u64 - 1);
+        let all = u64::from(SPEAKERS * SECONDS) * (self.members.len() as u64 - 1);
         let deadline = Instant::now() + Duration::from_secs(30);
         while latencies.len() < all && Instant::now() < deadline {
             self.hear(Duration::from_millis(100), &mut latencies);

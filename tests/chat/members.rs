@@ -92,7 +92,7 @@ fn nothing_of_a_hostile_host_moves_a_cursor() {
         let join = Running::join(&["127.0.0.1"]);
         let (mut stream, _) = listener.accept().expect("it connects");
         let mut bytes = b"\x1b[2J\x1b[Hboo\x9b\xc2\x9b1m\rno\n".to_vec();
-        bytes.extend([b'x'; 100_000]);
+        bytes.extend(std::iter::repeat_n(b'x', 100_000));
         bytes.extend(b"\nlast");
         stream.write_all(&bytes).expect("it reads");
         drop(stream);
@@ -256,7 +256,8 @@ fn a_flood_is_slowed_down_and_loses_nothing() {
     alone("a flood", || {
         let _host = Running::host(&["--rate", "1000"]);
         let (mut ann, mut bob) = (Member::named("ann"), Member::named("bob"));
-        let flood: String = (0..5000).map(|number| format!("{number}\n")).collect();
+        let flood: Vec<String> = (0..5000).map(|number| format!("{number}\n")).collect();
+        let flood = flood.concat();
         let mut stream = ann.stream.try_clone().expect("a descriptor");
         let sending = std::thread::spawn(move || stream.write_all(flood.as_bytes()));
         for number in 0..5000 {

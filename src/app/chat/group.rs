@@ -245,7 +245,7 @@ impl Member {
         let number = match act {
             Act::Say(_) => {
                 self.gathered.sent_messages += 1;
-                self.said.next()
+                self.said.take()
             }
             Act::Alive | Act::Leave => self.said.last(),
         };

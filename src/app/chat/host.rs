@@ -164,9 +164,9 @@ impl House {
             "/who" => {
                 let lines: Vec<String> = self.room.register(Instant::now()).collect();
                 console.show(&format!("* {} here", lines.len()));
-                lines
-                    .iter()
-                    .for_each(|line| console.show(&format!("*   {line}")));
+                for line in lines {
+                    console.show(&format!("*   {line}"));
+                }
             }
             _ => self.room.announce(Instant::now(), line),
         }
@@ -248,7 +248,7 @@ impl House {
             self.scratch.clear();
             outbox.gather(&mut self.scratch, CHUNK);
             match Pin::new(&mut seat.writer).poll_write(context, &self.scratch) {
-                Poll::Ready(Ok(sent)) => outbox.advance(sent),
+                Poll::Ready(Ok(count)) => outbox.advance(count),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => {
                     self.room.leave(Instant::now(), id, departure(&error));

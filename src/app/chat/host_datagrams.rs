@@ -328,7 +328,7 @@ fn datagrams(outbox: &mut Outbox, numbering: &mut Numbering) -> Vec<Vec<u8>> {
     while let Some(line) = outbox.first() {
         let length = line.len();
         let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let number = numbering.next();
+        let number = numbering.take();
         datagrams.push(Numbered::Message { number, text }.write());
         outbox.advance(length);
     }

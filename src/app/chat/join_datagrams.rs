@@ -172,7 +172,7 @@ impl Guest {
 
     /// Says goodbye until that is answered.
     async fn leave(&mut self, console: &Console) -> Result<(), Error> {
-        let number = self.said.next();
+        let number = self.said.take();
         let text = Input::Leave.to_string();
         let goodbye = Numbered::Message {
             number,
@@ -256,7 +256,7 @@ impl Guest {
     }
 
     async fn say(&mut self, line: &str) -> Result<(), Error> {
-        let number = self.said.next();
+        let number = self.said.take();
         let text = line.as_bytes();
         self.send(&Numbered::Message { number, text }.write())
             .await?;

@@ -145,7 +145,7 @@ impl Args {
     }
 
     fn over_datagrams(&self, stop: &Stop, recorder: &Recorder) -> Result<Account, Error> {
-        let (addresses, _) = self.addresses(&self.endpoint()?, Kind::Udp)?;
+        let (addresses, _) = Self::addresses(&self.endpoint()?, Kind::Udp)?;
         let Some(address) = addresses.first().copied() else {
             return Err(Error::new("host", "the room", "there is no address"));
         };
@@ -214,7 +214,7 @@ impl Args {
     }
 
     fn doorway(&self) -> Result<Doorway, Error> {
-        let (addresses, stack) = self.addresses(&self.endpoint()?, Kind::Tcp)?;
+        let (addresses, stack) = Self::addresses(&self.endpoint()?, Kind::Tcp)?;
         Ok(Doorway {
             addresses,
             stack,
@@ -223,11 +223,7 @@ impl Args {
         })
     }
 
-    fn addresses(
-        &self,
-        endpoint: &Endpoint,
-        kind: Kind,
-    ) -> Result<(Vec<SocketAddr>, Stack), Error> {
+    fn addresses(endpoint: &Endpoint, kind: Kind) -> Result<(Vec<SocketAddr>, Stack), Error> {
         match (&endpoint.host, &endpoint.service) {
             (None, Some(Service::Port(port))) => Ok((loopback(*port), Stack::Single)),
             (host, _) => {

@@ -80,7 +80,7 @@ pub struct Numbering {
 
 impl Numbering {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn take(&mut self) -> u64 {
         self.last += 1;
         self.last
     }

@@ -146,7 +146,7 @@ impl Room {
             nick: nick.to_string(),
             address,
         });
-        self.to_all(now, &format!("* {nick} joined"), None);
+        self.tell_all(now, &format!("* {nick} joined"), None);
         let greeting = match others {
             0 => format!("* you are {nick}; nobody else is here; /help tells the commands"),
             1 => format!("* you are {nick}; 1 other is here; /help tells the commands"),
@@ -156,7 +156,7 @@ impl Room {
         self.account.members += 1;
         self.account.most_at_once = self.account.most_at_once.max(self.members.len());
         self.replay(now, id);
-        self.to_one(now, id, &greeting);
+        self.tell_one(now, id, &greeting);
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Room {
             Input::Who => self.who(now, id),
             Input::Help => {
                 for line in HELP {
-                    self.to_one(now, id, &format!("* {line}"));
+                    self.tell_one(now, id, &format!("* {line}"));
                 }
             }
             Input::Leave => self.part(now, id, Departure::Exit),
@@ -203,7 +203,7 @@ impl Room {
 
     /// Something about a member's lines that the others need not know.
     pub fn notice(&mut self, now: Instant, id: MemberId, text: &str) {
-        self.to_one(now, id, &format!("* {text}"));
+        self.tell_one(now, id, &format!("* {text}"));
     }
 
     /// The room itself says something.
@@ -223,7 +223,7 @@ impl Room {
 
     /// Everybody is told, and must go.
     pub fn close(&mut self, now: Instant) {
-        self.to_all(now, "* the room closes", None);
+        self.tell_all(now, "* the room closes", None);
         let members: Vec<MemberId> = self.members.keys().copied().collect();
         for id in members {
             self.remove(now, id, Departure::Closed);
@@ -285,7 +285,7 @@ impl Room {
             return;
         }
         let count = counted(lines.len() as u64, "line");
-        self.to_one(now, id, &format!("* {count} from before you came:"));
+        self.tell_one(now, id, &format!("* {count} from before you came:"));
         for line in lines {
             self.put(now, id, line);
         }
@@ -316,7 +316,7 @@ impl Room {
             return self.deny(now, id, format!("nobody here is called {to}"));
         };
         let nick = member.nick.to_string();
-        self.to_one(now, target, &format!("[{nick} to you] {text}"));
+        self.tell_one(now, target, &format!("[{nick} to you] {text}"));
         self.account.whispers += 1;
         self.tell(Chat::Whispered {
             member: id,
@@ -331,7 +331,7 @@ impl Room {
         if self.settings.receipt == Receipt::Each {
             let bytes = counted(bytes as u64, "byte");
             let line = format!("* received {bytes}, passed on to {heard_by}");
-            self.to_one(now, id, &line);
+            self.tell_one(now, id, &line);
         }
     }
 
@@ -356,8 +356,8 @@ impl Room {
         self.by_name.remove(&member.nick.folded());
         self.by_name.insert(nick.folded(), id);
         let from = std::mem::replace(&mut member.nick, nick.clone());
-        self.to_all(now, &format!("* {from} is now {nick}"), Some(id));
-        self.to_one(now, id, &format!("* you are {nick}"));
+        self.tell_all(now, &format!("* {from} is now {nick}"), Some(id));
+        self.tell_one(now, id, &format!("* you are {nick}"));
         self.tell(Chat::Renamed {
             member: id,
             from: from.to_string(),
@@ -377,7 +377,7 @@ impl Room {
             lines.push(format!("*   and {} more", count - SHOWN));
         }
         for line in lines {
-            self.to_one(now, id, &line);
+            self.tell_one(now, id, &line);
         }
     }
 
@@ -388,7 +388,7 @@ impl Room {
     }
 
     fn deny(&mut self, now: Instant, id: MemberId, reason: String) {
-        self.to_one(now, id, &format!("* {reason}"));
+        self.tell_one(now, id, &format!("* {reason}"));
         if let Some(member) = self.members.get(&id) {
             let nick = member.nick.to_string();
             self.tell(Chat::Denied {
@@ -412,7 +412,7 @@ impl Room {
         }
         if let Some(nick) = self.remove(now, id, why) {
             let reason = reason(why);
-            self.to_all(now, &format!("* {nick} left{reason}"), None);
+            self.tell_all(now, &format!("* {nick} left{reason}"), None);
         }
     }
 
@@ -442,7 +442,7 @@ impl Room {
         Some(member.nick)
     }
 
-    fn to_all(&mut self, now: Instant, text: &str, except: Option<MemberId>) {
+    fn tell_all(&mut self, now: Instant, text: &str, except: Option<MemberId>) {
         self.spread(now, &shared(text), except);
     }
 
@@ -472,7 +472,7 @@ impl Room {
         heard_by
     }
 
-    fn to_one(&mut self, now: Instant, id: MemberId, text: &str) {
+    fn tell_one(&mut self, now: Instant, id: MemberId, text: &str) {
         self.put(now, id, shared(text));
     }
 
