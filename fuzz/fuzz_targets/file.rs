@@ -61,8 +61,8 @@ fn read(mut bytes: &[u8], piece: usize) -> Vec<String> {
 /// What a sender makes of it, line by line.
 fn answer(bytes: &[u8]) {
     let mut offers = Offers::default();
-    offers.directory(0);
-    for number in 1..4 {
+    offers.directory(0_u32);
+    for number in 1_u32..4 {
         offers.file(number, u64::from(number) * 1000);
     }
     for line in bytes.split(|byte| *byte == b'\n') {

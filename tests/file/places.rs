@@ -5,7 +5,7 @@ use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::scene::{Ended, Folders, alone, bytes, receive, receiver, run, sender};
+use crate::scene::{Ended, Folders, Hand, alone, bytes, offer, receive, receiver, run, sender};
 
 #[test]
 fn a_full_disk_is_said_before_and_in_the_middle() {
@@ -31,6 +31,23 @@ fn a_full_disk_is_said_before_and_in_the_middle() {
         assert!(received.told.contains(words), "{}", received.told);
         assert_eq!(folders.received("fits"), fits);
         assert_eq!(folders.all_received(), ["fits"]);
+        // Somebody else takes the room after it was promised.
+        fs::remove_file(folders.to().join("fits")).expect("ours");
+        let (running, port) = receiver(&["-4"], &folders.to());
+        let mut hand = Hand::sending(port, "files=1 directories=0 bytes=900000");
+        hand.say(offer("late", 900_000));
+        assert!(hand.line().starts_with("SEND offset=0"));
+        fs::write(folders.to().join("other"), bytes(3, 500_000)).expect("room");
+        hand.say("DATA offset=0 length=900000\n");
+        hand.say(&fits);
+        assert_eq!(hand.rest(), ["BYE code=space"]);
+        running.interrupt();
+        let told = running.end().told;
+        assert!(
+            told.contains("write late: no space left on device (ENOSPC)"),
+            "{told}"
+        );
+        assert!(!folders.to().join("late").exists());
     });
 }
 
@@ -110,8 +127,8 @@ fn ctrl_c_ends_with_what_was_done_and_keeps_what_has_come() {
     alone("Ctrl-C", || {
         let folders = Folders::new();
         let (receiver, port) = receiver(&["-4"], &folders.to());
-        let mut hand = crate::scene::Hand::sending(port, "files=2 directories=0 bytes=2000");
-        hand.say(crate::scene::offer("a", 2000));
+        let mut hand = Hand::sending(port, "files=2 directories=0 bytes=2000");
+        hand.say(offer("a", 2000));
         assert!(hand.line().starts_with("SEND offset=0"));
         hand.say("DATA offset=0 length=2000\n");
         hand.say(vec![b'a'; 1000]);

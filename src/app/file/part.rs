@@ -5,7 +5,7 @@
 //! the hidden name, a link or somebody else's file, is never written to.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat};
 use nix::libc::off_t;
-use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat, futimens};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, futimens};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, ftruncate, geteuid, unlinkat};
 
@@ -31,6 +31,7 @@ pub(super) struct Part {
     pub(super) resumed: u64,
     hidden: Vec<u8>,
     file: Flock<File>,
+    device: u64,
     written: u64,
     algorithm: Algorithm,
     hasher: Hasher,
@@ -65,8 +66,8 @@ impl Part {
         algorithm: Algorithm,
     ) -> Result<Self, NoPart> {
         let hidden = entry.name.unfinished();
-        let file = open(&folder, OsStr::from_bytes(&hidden))?;
-        let length = u64::try_from(fstat(file.as_fd())?.st_size).unwrap_or(0);
+        let (file, meta) = open(&folder, OsStr::from_bytes(&hidden))?;
+        let length = meta.len();
         let mut part = Self {
             entry,
             folder,
@@ -74,6 +75,7 @@ impl Part {
             resumed: 0,
             hidden,
             file,
+            device: meta.dev(),
             written: length,
             algorithm,
             hasher: Hasher::new(algorithm),
@@ -82,6 +84,11 @@ impl Part {
             part.restart().map_err(NoPart::Disk)?;
         }
         Ok(part)
+    }
+
+    /// The file system that it is on.
+    pub(super) fn device(&self) -> u64 {
+        self.device
     }
 
     /// How much of it there is.
@@ -148,12 +155,13 @@ impl Part {
 }
 
 /// The file under the hidden name, locked.
-fn open(folder: &OwnedFd, hidden: &OsStr) -> Result<Flock<File>, NoPart> {
+fn open(folder: &OwnedFd, hidden: &OsStr) -> Result<(Flock<File>, Metadata), NoPart> {
     let common = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let own = Mode::S_IRUSR | Mode::S_IWUSR;
     // Who ends a transfer may rename it away between two calls.
     for _ in 0..8 {
         let new = openat(folder, hidden, common | OFlag::O_CREAT | OFlag::O_EXCL, own);
+        let is_new = new.is_ok();
         let found = match new {
             Err(Errno::EEXIST) => openat(folder, hidden, common, Mode::empty()),
             other => other,
@@ -168,7 +176,8 @@ fn open(folder: &OwnedFd, hidden: &OsStr) -> Result<Flock<File>, NoPart> {
             other => File::from(other?),
         };
         let meta = file.metadata().map_err(NoPart::Disk)?;
-        if !meta.is_file() || meta.nlink() > 1 || meta.uid() != geteuid().as_raw() {
+        let is_ours = || meta.is_file() && meta.nlink() == 1 && meta.uid() == geteuid().as_raw();
+        if !is_new && !is_ours() {
             return Err(NoPart::NotOurs);
         }
         let locked = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -178,7 +187,7 @@ fn open(folder: &OwnedFd, hidden: &OsStr) -> Result<Flock<File>, NoPart> {
         };
         let there = fstatat(folder, hidden, AtFlags::AT_SYMLINK_NOFOLLOW);
         if there.is_ok_and(|there| there.st_ino == meta.ino() && there.st_dev == meta.dev()) {
-            return Ok(locked);
+            return Ok((locked, meta));
         }
     }
     Err(NoPart::Busy)

@@ -4,6 +4,7 @@
 //! How names are given is the batch's business. Owns no connection.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +20,7 @@ use super::batch::Batch;
 use super::folder::{Folder, Missing, make};
 use super::part::{NoPart, Part, is_addressable};
 use crate::event::SocketName;
-use crate::protocol::file::{Algorithm, Entry, Reason};
+use crate::protocol::file::{Algorithm, Entry, Escaped, Name, Reason};
 use crate::recorder::{Recorder, Returned};
 
 /// What is done where something of that name is there.
@@ -64,6 +65,9 @@ pub(super) struct Store {
     recorder: Recorder,
     /// Bytes that were asked for and have not come.
     promised: u64,
+    /// Bytes that were free when the disk was asked, and that were taken since.
+    free: u64,
+    unasked: u64,
     batch: Vec<Part>,
     batched: u64,
 }
@@ -82,6 +86,18 @@ pub(super) enum Plan {
 const BATCH: usize = 256;
 /// Bytes that are synced and named together.
 const BATCH_BYTES: u64 = 32 << 20;
+/// After so many bytes the disk is asked again how many are free.
+const UNASKED: u64 = 1 << 20;
+
+/// A name's hidden one, found only where it is shown.
+struct Hidden<'a>(&'a Name);
+
+impl fmt::Display for Hidden<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaped(&self.0.unfinished()).fmt(f)
+    }
+}
+
 impl Store {
     pub(super) fn open(
         into: &Path,
@@ -96,6 +112,8 @@ impl Store {
             mask: mask(),
             recorder: recorder.clone(),
             promised: 0,
+            free: 0,
+            unasked: 0,
             batch: Vec::new(),
             batched: 0,
         })
@@ -143,13 +161,11 @@ impl Store {
             Ok(Some(there)) if self.stays(&there) => return self.compare(&folder, last, size),
             _ => {}
         }
+        let name = entry.name.clone();
         let opened = self.recorder.call(
             &SocketName::from("disk"),
             "openat",
-            format_args!(
-                "{:?}, O_RDWR|O_NOFOLLOW",
-                entry.name.unfinished().escape_ascii().to_string()
-            ),
+            format_args!("{}, O_RDWR|O_NOFOLLOW", Hidden(&name)),
             || Ok(Part::open(folder, entry, size, hash)),
             |opened| match opened {
                 Ok(part) => Returned::ZERO.and(format_args!("{} bytes", part.written())),
@@ -165,7 +181,7 @@ impl Store {
             }
         };
         let missing = size - part.written();
-        if self.free().is_ok_and(|free| missing > free) {
+        if !self.has_room(missing) {
             drop(discarded(part));
             return Plan::Skip(Reason::Space, None);
         }
@@ -228,11 +244,19 @@ impl Store {
         }
     }
 
-    /// Bytes that are free and not promised.
-    fn free(&self) -> io::Result<u64> {
-        let room = fstatvfs(self.folder.root())?;
-        let free = room.blocks_available().saturating_mul(room.fragment_size());
-        Ok(free.saturating_sub(self.promised))
+    /// Whether so many bytes may come beside those that were promised. Small
+    /// files together ask the disk as often as a large one.
+    fn has_room(&mut self, bytes: u64) -> bool {
+        let wanted = self.promised.saturating_add(bytes);
+        self.unasked = self.unasked.saturating_add(bytes.max(4096));
+        if self.unasked >= UNASKED || wanted > self.free {
+            // A disk that does not say is found out by writing to it.
+            self.free = fstatvfs(self.folder.root()).map_or(u64::MAX, |room| {
+                room.blocks_available().saturating_mul(room.fragment_size())
+            });
+            self.unasked = 0;
+        }
+        wanted <= self.free
     }
 }
 
