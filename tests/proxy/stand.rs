@@ -235,7 +235,7 @@ pub fn serve(address: &str, attend: fn(TcpStream)) -> SocketAddr {
 
 /// Says everything back as it comes.
 pub fn echo(mut client: TcpStream) {
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     while let Ok(count) = client.read(&mut buffer) {
         if count == 0 || client.write_all(&buffer[..count]).is_err() {
             break;

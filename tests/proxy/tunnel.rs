@@ -58,6 +58,7 @@ fn the_destination_ends_first_and_hears_the_rest() {
 fn reset(stream: TcpStream) {
     let linger = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     linger.expect("an option");
+    drop(stream);
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn a_slow_reader_holds_up_nobody_and_an_idle_tunnel_has_no_pipe() {
 }
 
 fn pour(mut client: TcpStream) {
-    while client.write_all(&[b'x'; 65536]).is_ok() {}
+    while client.write_all(&vec![b'x'; 65536]).is_ok() {}
 }
 
 fn descriptors(proxy: &Proxy) -> usize {
