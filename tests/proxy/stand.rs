@@ -68,6 +68,12 @@ impl Running {
 
     /// The first line on standard error that has these words.
     pub fn until(&mut self, words: &str) -> String {
+        let all = self.through(words);
+        all.lines().last().unwrap_or_default().to_owned() + "\n"
+    }
+
+    /// All lines on standard error up to the first that has these words.
+    pub fn through(&mut self, words: &str) -> String {
         let mut all = String::new();
         loop {
             let mut line = String::new();
@@ -75,7 +81,7 @@ impl Running {
             all.push_str(&line);
             assert!(count > 0, "it never said {words:?}, but: {all}");
             if line.contains(words) {
-                return line;
+                return all;
             }
         }
     }

@@ -1,3 +1,7 @@
+//! Handshakes in any pieces, whole and malformed.
+//!
+//! Tables first, then properties.
+
 use super::*;
 use crate::protocol::proxy::{Destination, socks5};
 use proptest::prelude::*;
