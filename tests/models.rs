@@ -8,10 +8,12 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use support::program::{As, Program, text};
+use support::refusing::{Refused, refusing};
 
 const MODELS: [&str; 9] = [
     "one",
@@ -52,13 +54,20 @@ impl Server {
             .stdout(Stdio::null());
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let mut log = BufReader::new(child.stderr.take().expect("piped"));
-        let mut line = String::new();
-        log.read_line(&mut line).expect("a line");
-        let address = line
-            .strip_prefix("socklab: listening on ")
-            .and_then(|rest| rest.split(';').next())
-            .and_then(|address| address.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+        let mut said = String::new();
+        let address = loop {
+            let mut line = String::new();
+            let count = log.read_line(&mut line).expect("a line");
+            said.push_str(&line);
+            assert!(count > 0, "no address in {said}");
+            let rest = line
+                .split_once("listening on ")
+                .map(|(_, rest)| rest.trim());
+            let address = rest.and_then(|rest| rest.split(';').next()?.parse().ok());
+            if let Some(address) = address {
+                break address;
+            }
+        };
         Self {
             child,
             log,
@@ -404,23 +413,178 @@ fn who_is_not_let_in_is_closed() {
     }
 }
 
+/// What is typed, and what is said to it.
+const REFUSALS: &[(&str, &str)] = &[
+    (
+        "--model epoll -o x",
+        "--output with --model epoll: a service answers",
+    ),
+    (
+        "--model poll -C",
+        "--crlf with --model poll: a service sends no lines",
+    ),
+    (
+        "--model poll --line-delay 1",
+        "--line-delay with --model poll: a service sends no",
+    ),
+    (
+        "--model one -w 1",
+        "--idle-timeout with --model one: a model waits for",
+    ),
+    (
+        "--model pool --listen-timeout 1",
+        "--listen-timeout with --model pool: a model serves",
+    ),
+    (
+        "--model fork --packets",
+        "--packets with --model fork: a capture is a thread",
+    ),
+    (
+        "--model async --trace",
+        "--trace with --model async: tokio makes the system calls",
+    ),
+    (
+        "--model io-uring --trace",
+        "--trace with --model io-uring: there are no system calls",
+    ),
+    (
+        "--serve --echo",
+        "a built-in service with --serve: it is the operator who answers",
+    ),
+    (
+        "--serve --line-delay 1",
+        "--line-delay with --serve: it never waits for one client",
+    ),
+    (
+        "--model epoll --echo --service discard",
+        "cannot be used with",
+    ),
+];
+
+/// What a manner cannot do is refused with the reason and a remedy, and nothing
+/// that was asked for is passed over.
 #[test]
-fn options_of_one_conversation_are_refused() {
-    for option in [
-        &["--keep-open"][..],
-        &["--echo"],
-        &["--opt", "nodelay"],
-        &["-v"],
-    ] {
-        for manner in [&["--model", "epoll"][..], &["--serve"]] {
-            let output = Command::new(env!("CARGO_BIN_EXE_socklab"))
-                .args(["tcp", "listen"])
-                .args(manner)
-                .args(option)
-                .output()
-                .expect("it runs");
-            assert_eq!(output.status.code(), Some(2), "{manner:?} {option:?}");
+fn what_a_manner_cannot_do_is_refused() {
+    for (typed, words) in REFUSALS {
+        let output = Command::new("timeout")
+            .args([
+                "60",
+                env!("CARGO_BIN_EXE_socklab"),
+                "tcp",
+                "listen",
+                "127.0.0.1:0",
+            ])
+            .args(typed.split(' '))
+            .output()
+            .expect("it runs");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{typed}: {told}");
+        assert!(told.contains(words), "{typed}: {told}");
+        assert!(
+            told.contains("; ") || told.contains("Usage"),
+            "no remedy: {told}"
+        );
+    }
+}
+
+/// `-v` tells each client's steps in every model, and `--trace` each call and
+/// each byte in those whose calls are this program's.
+#[test]
+fn each_model_tells_its_clients_steps() {
+    for model in MODELS {
+        let is_traced = !["async", "io-uring"].contains(&model);
+        let detail = if is_traced { "--trace" } else { "-v" };
+        let options = [
+            detail,
+            "--opt",
+            "keepalive=30,5,3",
+            "--opt",
+            "nodelay",
+            "-m",
+            "5",
+            "-k",
+        ];
+        let mut server = Server::start(model, "127.0.0.1:0", &options);
+        let client = server.connect();
+        echo(&client, b"hello");
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        assert_eq!(hear(&client, model), b"", "{model}");
+        let mut told = String::new();
+        while !told.contains("client 1: over after") {
+            told.push_str(&server.says("client 1"));
         }
+        for words in [
+            "client 1: accepted: 127.0.0.1:",
+            "client 1: FIN received: the peer says no more, after 5 bytes",
+            "5 bytes sent, all acknowledged; 5 received",
+        ] {
+            assert!(told.contains(words), "{model}: no {words:?} in {told}");
+        }
+        if is_traced {
+            for words in [
+                "client 1: recv(",
+                ") = 5, \"hello\"",
+                "client 1: send(\"hello\") = 5",
+                "← 5 bytes received, from byte 0 on (client 1)",
+                "→ 5 bytes sent, from byte 0 on (client 1)",
+            ] {
+                assert!(told.contains(words), "{model}: no {words:?} in {told}");
+            }
+        }
+        server.stop();
+    }
+}
+
+/// One more than there is room for waits, and is served when another has left.
+#[test]
+fn no_more_than_so_many_are_served_at_once() {
+    for model in AT_ONCE {
+        let server = Server::start(model, "127.0.0.1:0", &["-m", "2", "--workers", "1"]);
+        let there = [server.connect(), server.connect()];
+        let waiting = server.connect();
+        (&waiting).write_all(b"me?").expect("it is sent");
+        for client in &there {
+            echo(client, b"here");
+        }
+        drop(there);
+        let mut answer = [0; 3];
+        (&waiting).read_exact(&mut answer).expect("an answer");
+        server.stop();
+    }
+}
+
+#[test]
+fn io_uring_that_is_refused_is_told_with_a_remedy() {
+    for (errno, words) in [
+        (
+            Errno::EPERM,
+            "operation not permitted (EPERM); kernel.io_uring_disabled or",
+        ),
+        (
+            Errno::ENOSYS,
+            "function not implemented (ENOSYS); this kernel has no io_uring",
+        ),
+        (
+            Errno::ENOMEM,
+            "out of memory (ENOMEM); its queues are locked memory",
+        ),
+    ] {
+        let refused = Refused {
+            call: nix::libc::SYS_io_uring_setup,
+            first: None,
+            errno,
+        };
+        let output = refusing(&refused, env!("CARGO_BIN_EXE_socklab"))
+            .args(["tcp", "listen", "127.0.0.1:0", "--model", "io-uring"])
+            .output()
+            .expect("it runs");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(
+            told.contains(&format!("socklab: io_uring_setup: {words}")),
+            "{told}"
+        );
+        assert!(told.trim_end().ends_with("try --model epoll"), "{told}");
     }
 }
 
@@ -446,6 +610,8 @@ fn the_models_are_measured_side_by_side() {
         assert!(model["churn"]["done"].as_u64() > Some(0), "{model}");
         let answered = model["crowd"]["answered"].as_u64().expect("a number");
         let beside = model["beside_slow"]["answered"].as_u64().expect("a number");
+        let dripped = model["beside_dripper"]["answered"].as_u64();
+        assert_eq!(dripped, Some(beside), "{model}");
         match name {
             // The lesson of each: one client keeps the others out, or eight do.
             "one" => assert_eq!((answered, beside), (1, 0), "{model}"),
@@ -453,10 +619,11 @@ fn the_models_are_measured_side_by_side() {
             _ => assert_eq!((answered, beside), (20, 20), "{model}"),
         }
         let exhausted = &model["exhausted"];
-        let waited = exhausted["came"].as_u64().expect("a number")
-            - exhausted["answered"].as_u64().expect("a number");
+        let answered = exhausted["answered"].as_u64().expect("a number");
+        let waited = exhausted["came"].as_u64().expect("a number") - answered;
         if !["one", "pool"].contains(&name) {
-            assert_eq!(exhausted["answered_later"], waited, "{model}");
+            // As many as those who left made room for.
+            assert_eq!(exhausted["answered_later"], waited.min(answered), "{model}");
         }
         let cost = &model["cost"];
         match name {
@@ -469,6 +636,29 @@ fn the_models_are_measured_side_by_side() {
             _ => {}
         }
     }
+}
+
+/// The words alone: figures are `#`, and units, rules and columns' widths, which
+/// go with them, are left out.
+fn masked(out: &str) -> String {
+    const UNITS: &[&str] = &[
+        "ns", "µs", "ms", "s", "conn/s", "kconn/s", "k/s", "/s", "KiB", "%",
+    ];
+    let word = |word: &str| {
+        let is_figure = word.chars().any(|letter| letter.is_ascii_digit());
+        let is_name = word.starts_with(char::is_alphabetic);
+        if is_figure && !is_name {
+            "#".to_owned()
+        } else {
+            word.to_owned()
+        }
+    };
+    let line = |line: &str| {
+        let words = line.split_whitespace();
+        let words = words.filter(|word| !UNITS.contains(word) && !word.starts_with("──"));
+        words.map(word).collect::<Vec<_>>().join(" ")
+    };
+    out.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -493,6 +683,7 @@ fn the_figures_fit_80_columns_and_make_a_page() {
     let out = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+    insta::assert_snapshot!(masked(&out));
     let rows = |name: &str| out.lines().filter(|line| line.starts_with(name)).count();
     assert_eq!((rows("epoll "), rows("thread ")), (5, 5), "{out}");
     let page = std::fs::read_to_string(&path).expect("the page");

@@ -76,20 +76,27 @@ fn chance(probability: f64) -> Chance {
 
 /// What `PROBES` probes to the server of such a link come to.
 fn ping_over(up: Settings, down: Settings, family: Family) -> Seen {
+    ping_by(&config(up, down), family)
+}
+
+fn config(up: Settings, down: Settings) -> link::Config {
     let course = |first| Course {
         first,
         ..Course::default()
     };
-    let config = link::Config {
+    link::Config {
         plan: Plan {
             seed: 7,
             up: course(up),
             down: course(down),
         },
         ..link::Config::default()
-    };
+    }
+}
+
+fn ping_by(config: &link::Config, family: Family) -> Seen {
     let wire = Arc::new(Recording::new());
-    let link = Link::build(&config, Clock::start(), Arc::clone(&wire) as _).unwrap();
+    let link = Link::build(config, Clock::start(), Arc::clone(&wire) as _).unwrap();
     let server = link.server().addresses().of(family).to_string();
     let (outcome, echoes) = link.client().run(move || {
         let socket = ping::open(family).unwrap();
@@ -258,8 +265,15 @@ fn no_round_trip_is_shorter_than_the_wire_took() {
     if !support::may_make_namespaces("a slow link") {
         return;
     }
-    for family in FAMILIES {
-        let seen = ping_over(delayed(5), delayed(5), family);
+    // By a wire that sleeps, and by one that does not.
+    let spins = [Duration::ZERO, Duration::from_secs(1)];
+    let cases = FAMILIES.map(|family| spins.map(|spin| (family, spin)));
+    for (family, spin) in cases.into_iter().flatten() {
+        let config = link::Config {
+            spin,
+            ..config(delayed(5), delayed(5))
+        };
+        let seen = ping_by(&config, family);
         assert_eq!(seen.summary().received, u64::from(PROBES));
         for reply in seen.replies() {
             let of = |direction| {

@@ -383,3 +383,92 @@ fn without_descriptors_the_clients_stay() {
     assert_eq!(joined, 30);
     server.quit();
 }
+
+/// What is shared with the other listeners holds here too.
+#[test]
+fn lines_end_as_asked_and_the_idle_are_seen_off() {
+    let mut server = Server::start("127.0.0.1:0", &["-C", "--opt", "nodelay"]);
+    let (client, handle) = server.join();
+    server.order(&json!({"order": "send", "handle": handle, "text": "hello"}));
+    server.order(&json!({"order": "kick", "handle": handle}));
+    let mut heard = String::new();
+    (&client).read_to_string(&mut heard).expect("UTF-8");
+    assert_eq!(heard, "hello\r\nyou are asked to leave\r\n");
+    server.quit();
+
+    let mut server = Server::start("127.0.0.1:0", &["-w", "50ms"]);
+    let (client, _) = server.join();
+    let mut heard = String::new();
+    (&client).read_to_string(&mut heard).expect("UTF-8");
+    assert_eq!(heard, "you have been idle for too long\n");
+    assert_eq!(server.next("left")["how"], "idle");
+    server.quit();
+}
+
+#[test]
+fn nobody_is_waited_for_no_longer_than_asked() {
+    let output = Command::new(env!("CARGO_BIN_EXE_socklab"))
+        .args([
+            "tcp",
+            "listen",
+            "127.0.0.1:0",
+            "--serve",
+            "--listen-timeout",
+            "50ms",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("nobody was here for 50ms (--listen-timeout)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_registry_tells_each_call_beside_what_happens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("happenings");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_socklab"))
+        .args(["tcp", "listen", "127.0.0.1:0", "--serve", "--trace", "-o"])
+        .arg(&file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("piped"));
+    let mut told = String::new();
+    let mut until = |words: &str| loop {
+        let mut line = String::new();
+        assert!(
+            log.read_line(&mut line).expect("UTF-8") > 0,
+            "no {words}: {told}"
+        );
+        told.push_str(&line);
+        if line.contains(words) {
+            return line;
+        }
+    };
+    let line = until("  listening on ");
+    let address = line.rsplit(' ').next().expect("an address").trim();
+    let client = TcpStream::connect(address).expect("it listens");
+    (&client).write_all(b"hi\n").expect("it is sent");
+    until("client 1: accepted: 127.0.0.1:");
+    until("client 1: recv(16384) = 3");
+    until("3 bytes received, from byte 0 on (client 1)");
+    drop(client);
+    until("client 1: FIN received");
+    until("client 1: over after");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(b"quit\n")
+        .expect("it reads");
+    assert!(child.wait().expect("it ends").success());
+    let kept = std::fs::read_to_string(file).expect("the file");
+    assert!(kept.contains("< 1 hi"), "{kept}");
+}

@@ -20,6 +20,7 @@ use socklab::event::{Event, Place, Recording, What};
 use socklab::flow::Direction;
 use socklab::packet::TcpFlags;
 use socklab::recorder::{Clock, Recorder};
+use support::refusing::{Refused, refusing};
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 
@@ -48,14 +49,19 @@ struct Running {
 
 impl Running {
     fn start(program: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
-            .args(arguments)
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::begin(command)
+    }
+
+    fn begin(mut command: Command) -> Self {
+        let mut child = command
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let told = BufReader::new(child.stderr.take().expect("piped"));
         Self { child, told }
     }
@@ -327,6 +333,89 @@ fn each_failure_to_connect_is_named() {
             &["bind 192.0.2.1:0: ", "EADDRNOTAVAIL", "no such address"],
         );
         fails(&["127.0.0.1:80", "--from", "[::1]"], 2, &["both be IPv4"]);
+    });
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_named() {
+    alone("unreachable", || {
+        let script = "ip route add unreachable 192.0.2.0/24
+            ip -6 route add unreachable 2001:db8:1::/48
+            ip link add near type veth peer name far
+            ip address add 198.51.100.1/24 dev near
+            ip link set near up
+            ip link set far up
+            sysctl -q net.ipv4.neigh.near.retrans_time_ms=10";
+        let laid = Command::new("sh").args(["-ec", script]).status();
+        assert!(laid.expect("sh runs").success());
+        // Two that the routing table says no to, and one that answers no ARP.
+        for endpoint in ["192.0.2.1:80", "[2001:db8:1::1]:80", "198.51.100.2:80"] {
+            fails(
+                &[endpoint],
+                1,
+                &[&format!("connect {endpoint}: "), "(EHOSTUNREACH); "],
+            );
+        }
+    });
+}
+
+#[test]
+fn the_peers_name_comes_from_beside() {
+    alone("names", || {
+        let _hosts = both_families();
+        let mut server = Running::listen(&["5073", "-v"]);
+        let mut client = Running::start(SOCKLAB, &["tcp", "connect", "-v", "127.0.0.1"]);
+        // Neither has said or heard a byte yet.
+        client.until("127.0.0.1:5073 is both.test");
+        server.until(" is both.test");
+        client.hang_up();
+        server.hang_up();
+        assert_eq!((client.end().1, server.end().1), (0, 0));
+    });
+}
+
+#[test]
+fn a_host_without_ipv6_is_listened_to_by_ipv4() {
+    alone("no IPv6", || {
+        for manner in [
+            &["--echo"][..],
+            &["--serve"],
+            &["--model", "epoll"],
+            &["--model", "reuseport"],
+        ] {
+            let refused = Refused {
+                call: nix::libc::SYS_socket,
+                first: Some(nix::libc::AF_INET6),
+                errno: nix::errno::Errno::EAFNOSUPPORT,
+            };
+            let mut command = refusing(&refused, SOCKLAB);
+            command.args(["tcp", "listen"]).args(manner);
+            let mut server = Running::begin(command);
+            let line = server.until("listening on ");
+            assert!(
+                line.contains("listening on 0.0.0.0:5073"),
+                "{manner:?}: {line}"
+            );
+            TcpStream::connect("127.0.0.1:5073").expect("it listens");
+            server.interrupt();
+            assert_eq!(server.end().1, 0, "{manner:?}");
+        }
+    });
+}
+
+#[test]
+fn so_many_connections_wait_as_were_asked_for() {
+    alone("backlog", || {
+        for manner in [&["--echo"][..], &["--serve"], &["--model", "poll"]] {
+            let server = Running::listen(&[&["5073", "--backlog", "7"], manner].concat());
+            // Of a socket that listens, ss shows it as Send-Q.
+            let shown = run("ss", &["-Hltn", "sport = :5073"], b"").stdout;
+            let shown = String::from_utf8(shown).expect("ASCII");
+            let most = shown.split_whitespace().nth(2);
+            assert_eq!(most, Some("7"), "{manner:?}: {shown}");
+            server.interrupt();
+            assert_eq!(server.end().1, 0, "{manner:?}");
+        }
     });
 }
 

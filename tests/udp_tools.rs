@@ -736,9 +736,9 @@ fn what_many_peers_answer_is_written_and_the_packets_are_shown() {
     let mut told = Vec::new();
     let is_answer = |line: &String| line.contains("\"passage\":\"received\"");
     while told.iter().filter(|line| is_answer(line)).count() < 2 {
-        let mut line = String::new();
-        assert_ne!(running.stderr.read_line(&mut line).expect("a line"), 0);
-        told.push(line);
+        let mut event = String::new();
+        assert_ne!(running.stderr.read_line(&mut event).expect("a line"), 0);
+        told.push(event);
     }
     running.signal(Signal::SIGINT);
     let ended = running.end();

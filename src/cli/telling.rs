@@ -31,7 +31,7 @@ pub(super) struct TellingArgs {
 
     /// Tell every system call too, and show the bytes
     #[arg(long)]
-    trace: bool,
+    pub(super) trace: bool,
 
     /// Show the packets too, where capture is allowed
     #[arg(long)]

@@ -34,7 +34,7 @@ use crate::event::{Figures, Side, Told};
 use crate::flow::TcpState;
 use crate::socket::Stream;
 
-pub use telling::{figures, show, tell};
+pub use telling::{ask_name, figures, say, show, tell};
 use telling::{is_reset, lost};
 pub use vigil::Vigil;
 pub use way::Treatment;

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::address::name_of;
 use crate::error::{Error, Exit};
-use crate::event::{Figures, Talk, Told, Topic, Way, What};
+use crate::event::{Figures, SocketName, Talk, Told, Topic, Way, What};
+use crate::recorder::Recorder;
 use crate::socket::Stream;
 
 /// What the kernel knows of a connection that lasted so long and moved so many
@@ -26,10 +28,8 @@ pub fn figures(stream: &Stream, lasted: Duration, (sent, received): (u64, u64)) 
         return counted;
     };
     Figures {
-        // The kernel counts the SYN, and in the end the FIN.
-        acknowledged: info
-            .bytes_acked
-            .map(|bytes| bytes.saturating_sub(1).min(sent)),
+        // In the end the kernel counts the FIN.
+        acknowledged: stream.acknowledged(&info).map(|bytes| bytes.min(sent)),
         rtt: Some(info.rtt).filter(|rtt| !rtt.is_zero()),
         min_rtt: info.min_rtt,
         retransmitted: info.total_retransmits,
@@ -53,6 +53,26 @@ pub fn tell(stream: &Stream, told: impl FnOnce() -> Told<'static>) {
         };
         recorder.record(recorder.clock().now(), What::Talk(talk));
     }
+}
+
+/// Tells something of a socket that is no conversation's.
+pub fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {
+    if recorder.wants(Topic::Talk) {
+        let socket = SocketName::from(socket);
+        recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));
+    }
+}
+
+/// Asks for an address's name without waiting for it, and tells it.
+pub fn ask_name(recorder: &Recorder, remote: SocketAddr) {
+    let recorder = recorder.clone();
+    let ask = move || {
+        if let Some(name) = name_of(remote) {
+            say(&recorder, "resolver", Told::Named { remote, name });
+        }
+    };
+    // Without the thread there is no name, and nothing else amiss.
+    let _ = std::thread::Builder::new().name("name".into()).spawn(ask);
 }
 
 /// Shows bytes that went one way after `offset` others, where anybody looks.

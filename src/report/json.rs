@@ -31,7 +31,7 @@
 //! | `reply` | `number`, `icmp_sequence`, `from`, \[`from_name`\], `ttl` or null, `message_bytes`, `rtt_ns` (send call to arrival in the kernel), `rtt_user_ns` (send call until the receive call returned), \[`rtt_kernel_ns`\] (the kernel's stamp of the departure to that of the arrival), [`out_of_order`: true], `judgement` (`counted`, `duplicate`, `bad_checksum`, `different_address`), `truncated`, \[`wrong_byte`: `index`, `sent`, `received`\], \[`ip_options_hex`\], `message_hex` |
 //! | `failure` | \[`number`, `icmp_sequence`\], `cause`: `icmp` with `from`, \[`from_name`\], `icmp_type`, `icmp_code`, `info` (an MTU or a pointer), `meaning`; `too_long` with `mtu_bytes`; `local` and `send` with `errno`, `meaning` |
 //! | `redirect` | `number`, `icmp_sequence`, `from`, \[`from_name`\], `gateway`, `icmp_code`, `meaning` |
-//! | `no_answer` | `number`, `icmp_sequence`, `patience`: `waiting` (it may come yet) or `over` (it counts as lost) |
+//! | `no_answer` | `number`, `icmp_sequence`, `patience`: `waiting` (it may come yet), `over` (it counts as lost) or `ended` (the run ended first: it counts as in flight) |
 //! | `status`, `summary` | `address`, `source`, \[`interface`\], `socket`, `transmitted`, `received`, `duplicates`, `corrupted`, `errors`, `lost`, `in_flight`, `out_of_order`, `loss_percent` or null, `time_ns`, [`rtt_min_ns`, `rtt_avg_ns`, `rtt_max_ns`, `rtt_mdev_ns`, `rtt_ewma_ns`, `rtt_jitter_ns`, `rtt_p50_ns`, `rtt_p90_ns`, `rtt_p99_ns`, and where fewer were kept than came, `rtt_percentiles_of`: how many], `pipe`, \[`gap_ns`\] |
 //! | `verdict` | `address`, `verdict` (`alive`, `unreachable`), `requests`, \[`rtt_ns`\]: of a target that was checked, without `-c` |
 //! | `unresolved` | `reason`: the name has no address |

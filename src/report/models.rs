@@ -106,7 +106,7 @@ impl Shown<'_> {
     fn churn(&self) -> Sheet {
         Sheet {
             title: "Connections opened, used once and closed".into(),
-            head: head(&["connections", "failed", "queue overflows", "by worker"]),
+            head: head(&["connections", "failed", "queue", "overflows", "by worker"]),
             rows: self.rows(|it| {
                 let spread: Vec<String> = it.spread.iter().map(|&count| grouped(count)).collect();
                 let spread = if spread.len() > 1 {
@@ -117,6 +117,8 @@ impl Shown<'_> {
                 vec![
                     rate(it.churn.done, it.churn.took, "conn"),
                     grouped(it.churn.failed),
+                    it.backlog
+                        .map_or_else(|| "–".into(), |most| grouped(most.into())),
                     grouped(it.backlog_overflows),
                     spread,
                 ]
@@ -178,19 +180,31 @@ impl Shown<'_> {
 
     fn slow(&self) -> Sheet {
         Sheet {
-            title: "Beside a client that sends and never reads".into(),
-            head: head(&["answered", "p50", "p99", "all p99 without it"]),
+            title: "Beside a client that never reads, and one that says a byte at a time".into(),
+            head: head(&[
+                "never reads",
+                "p50",
+                "p99",
+                "a byte",
+                "p50",
+                "p99",
+                "neither p99",
+            ]),
             rows: self.rows(|it| {
-                let echo = it.beside_slow_echo;
+                let (slow, drip) = (it.beside_slow_echo, it.beside_dripper_echo);
+                let alone = it.undisturbed_echo;
                 vec![
                     seated(it.beside_slow),
-                    time(echo, echo.p50),
-                    time(echo, echo.p99),
-                    time(it.loaded, it.loaded.p99),
+                    time(slow, slow.p50),
+                    time(slow, slow.p99),
+                    seated(it.beside_dripper),
+                    time(drip, drip.p50),
+                    time(drip, drip.p99),
+                    time(alone, alone.p99),
                 ]
             }),
-            lesson: "Where a client has the server, or one of few threads, to itself, it need \
-                     only stop reading to keep the others out.",
+            lesson: "How many others are answered. Where a client has the server, or one of few \
+                     threads, to itself, it need only stop reading, or be slow, to keep them out.",
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use super::Session;
 use super::model::Terms;
+use super::tale::{Watched, Witness};
 
 /// Bytes of a blocking conversation's buffer. Each thread has its own, so it is
 /// small.
@@ -17,13 +18,16 @@ const BLOCK: usize = 4096;
 /// for. `before_reading` is called before each read, and ends the conversation
 /// by answering no.
 pub(super) fn converse(
-    client: &TcpStream,
+    (client, tale): (&TcpStream, Witness),
     terms: &Terms<'_>,
     before_reading: impl Fn() -> io::Result<bool>,
 ) -> io::Result<()> {
     let mut session = terms.service.begin(SystemTime::now());
     let mut buffer = [0; BLOCK];
-    let mut stream = client;
+    let mut stream = Watched {
+        socket: client,
+        tale,
+    };
     loop {
         while !session.poll_output().is_empty() {
             match stream.write(session.poll_output()) {
@@ -73,7 +77,7 @@ fn drain(mut client: impl Read, buffer: &mut [u8]) {
 
 /// A conversation on a socket that never blocks.
 pub(super) struct Talk<S> {
-    pub(super) stream: S,
+    pub(super) stream: Watched<S>,
     pub(super) session: Session,
 }
 
@@ -105,9 +109,9 @@ pub(super) enum Until {
 const TURN: usize = 32;
 
 impl<S: Read + Write> Talk<S> {
-    pub(super) fn begin(stream: S, terms: &Terms<'_>) -> Self {
+    pub(super) fn begin((socket, tale): (S, Witness), terms: &Terms<'_>) -> Self {
         Self {
-            stream,
+            stream: Watched { socket, tale },
             session: terms.service.begin(SystemTime::now()),
         }
     }

@@ -14,9 +14,11 @@ pub mod measure;
 mod model;
 pub mod registry;
 mod stop;
+mod tale;
 
 pub use crate::protocol::services::{Service, Session};
-pub use door::{Entrance, Families};
+pub use door::{Asked, BACKLOG, Entrance, Families};
 pub use journal::Journal;
 pub use model::{Model, Served, Terms};
 pub use stop::Stop;
+pub use tale::{Names, Watch};

@@ -244,15 +244,7 @@ fn receive_error(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(Queue
     let queued = QueuedError {
         target: message.address.as_ref().and_then(internet),
         errno: Errno::from_raw(i32::try_from(error.ee_errno).unwrap_or_default()),
-        origin: match error.ee_origin {
-            libc::SO_EE_ORIGIN_LOCAL => Origin::Local,
-            libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => Origin::Icmp {
-                offender,
-                icmp_type: error.ee_type,
-                icmp_code: error.ee_code,
-            },
-            other => Origin::Unknown(other),
-        },
+        origin: Origin::of(error.ee_origin, (error.ee_type, error.ee_code), offender),
         info: error.ee_info,
     };
     Ok((queued, message.bytes))

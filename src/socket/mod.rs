@@ -28,9 +28,19 @@ pub use tcp_info::TcpInfo;
 use std::io;
 use std::net::SocketAddr;
 
+use nix::errno::Errno;
 use nix::libc;
 
 use crate::error::Error;
+
+/// Whether a failure to listen means that this host has no IPv6: it is switched
+/// off, or not built into the kernel.
+pub fn is_without_ipv6(error: &Error) -> bool {
+    matches!(
+        error.errno(),
+        Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL)
+    )
+}
 
 /// A failed `bind()` with what would help.
 pub fn bind_failure(address: SocketAddr, error: io::Error) -> Error {

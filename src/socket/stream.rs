@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::ops::Deref;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use socket2::Type;
 
@@ -71,12 +71,18 @@ impl Listener {
             name,
             recorder: self.recorder.clone(),
         };
-        Ok((Stream(handle), peer))
+        let opening = Opening::Passive;
+        Ok((Stream { handle, opening }, peer))
     }
 
     /// `close()`.
     pub fn close(self) -> io::Result<()> {
         self.0.close()
+    }
+
+    /// The socket itself, for whoever accepts in a manner of its own.
+    pub fn into_inner(self) -> std::net::TcpListener {
+        self.0.socket.into()
     }
 }
 
@@ -103,7 +109,19 @@ fn unspecified(like: SocketAddr) -> SocketAddr {
 }
 
 /// A socket that is, or is about to be, one end of a connection.
-pub struct Stream(Handle);
+pub struct Stream {
+    handle: Handle,
+    opening: Opening,
+}
+
+/// Which end a socket is of its connection (RFC 9293 section 3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// It connects.
+    Active,
+    /// It was accepted.
+    Passive,
+}
 
 impl Stream {
     /// `socket(SOCK_STREAM)` for addresses like `address`, not yet connected.
@@ -112,7 +130,25 @@ impl Stream {
         name: impl Into<SocketName>,
         address: SocketAddr,
     ) -> io::Result<Self> {
-        Handle::open(recorder, name, domain(address), (Type::STREAM, None)).map(Self)
+        let handle = Handle::open(recorder, name, domain(address), (Type::STREAM, None))?;
+        let opening = Opening::Active;
+        Ok(Self { handle, opening })
+    }
+
+    /// A connection that somebody else accepted and has a descriptor of, by one of
+    /// its own (dup(2)): for whoever records calls that another may make as well.
+    pub fn sharing(
+        recorder: &Recorder,
+        name: impl Into<SocketName>,
+        socket: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
+        let handle = Handle {
+            socket: socket.try_clone_to_owned()?.into(),
+            name: name.into(),
+            recorder: recorder.clone(),
+        };
+        let opening = Opening::Passive;
+        Ok(Self { handle, opening })
     }
 
     /// `recv(buffer)`: as many bytes as have arrived, at most the buffer's
@@ -155,18 +191,26 @@ impl Stream {
 
     /// `getsockopt(TCP_INFO)`: what the kernel knows of this connection.
     pub fn info(&self) -> io::Result<TcpInfo> {
-        TcpInfo::of(self.0.as_fd())
+        TcpInfo::of(self.handle.as_fd())
+    }
+
+    /// Bytes that the peer's kernel has acknowledged, and perhaps a FIN, where the
+    /// kernel tells: of who connected it counts the SYN too, of who accepted it
+    /// does not.
+    pub fn acknowledged(&self, info: &TcpInfo) -> Option<u64> {
+        let syn = u64::from(self.opening == Opening::Active);
+        info.bytes_acked.map(|bytes| bytes.saturating_sub(syn))
     }
 
     /// `close()`.
     pub fn close(self) -> io::Result<()> {
-        self.0.close()
+        self.handle.close()
     }
 }
 
 impl AsRawFd for Stream {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.handle.as_raw_fd()
     }
 }
 
@@ -174,6 +218,6 @@ impl Deref for Stream {
     type Target = Handle;
 
     fn deref(&self) -> &Handle {
-        &self.0
+        &self.handle
     }
 }

@@ -11,11 +11,12 @@ use nix::errno::Errno;
 
 use crate::address::Admission;
 use crate::error::Error;
-use crate::event::{SocketName, Talk, Told, Topic, What};
+use crate::event::{SocketName, Told};
 use crate::flow::{Family, Kind};
+pub(crate) use crate::pipe::say;
 use crate::recorder::Recorder;
-use crate::socket::Listener;
 use crate::socket::options::{self, Moment, Role, SocketOption, Target};
+use crate::socket::{Listener, is_without_ipv6};
 
 /// How to listen.
 #[derive(Debug, Clone)]
@@ -26,6 +27,9 @@ pub struct Listen {
     pub stack: Stack,
     /// Options to set.
     pub options: Vec<SocketOption>,
+    /// Connections that may wait to be accepted; the kernel caps it at
+    /// net.core.somaxconn.
+    pub backlog: i32,
     /// Who is let in.
     pub admission: Admission,
     /// What happens after the first conversation.
@@ -56,9 +60,8 @@ pub enum After {
     KeepOpen,
 }
 
-/// Connections that wait to be accepted; the kernel caps it at
-/// net.core.somaxconn.
-const BACKLOG: i32 = 4096;
+/// The backlog where nothing else is asked for.
+pub const BACKLOG: i32 = 4096;
 
 impl Listen {
     /// Binds every address, and listens.
@@ -115,7 +118,7 @@ impl Listen {
             .set_nonblocking(true)
             .map_err(failed("fcntl for"))?;
         listener
-            .listen(BACKLOG)
+            .listen(self.backlog)
             .map_err(|error| unbound(address, error))?;
         for option in applied {
             let text = option.to_string();
@@ -133,21 +136,6 @@ pub(crate) fn target(address: SocketAddr) -> Target {
         family: Family::of(address.ip()),
         role: Role::Listening,
     }
-}
-
-pub(crate) fn say(recorder: &Recorder, socket: &'static str, told: Told<'static>) {
-    if recorder.wants(Topic::Talk) {
-        let socket = SocketName::from(socket);
-        recorder.record(recorder.clock().now(), What::Talk(Talk { socket, told }));
-    }
-}
-
-/// Whether a failure means that this host has no IPv6.
-fn is_without_ipv6(error: &Error) -> bool {
-    matches!(
-        error.errno(),
-        Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL)
-    )
 }
 
 fn unbound(address: SocketAddr, error: io::Error) -> Error {

@@ -16,17 +16,17 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use serde::Serialize;
 
-use super::bound::{say, target};
+use super::bound::target;
 use super::service::{Client, Counts, Service};
-use crate::address::{canonical, name_of};
+use crate::address::canonical;
 use crate::error::{Error, Exit, explain};
 use crate::event::{Figures, Told};
-use crate::pipe::{Ends, Terms, Vigil, converse, tell};
+use crate::pipe::{Ends, Terms, Vigil, ask_name, converse, say, tell};
 use crate::recorder::Recorder;
 use crate::socket::options::{self, Moment};
 use crate::socket::{Listener, Stream};
 
-pub use super::bound::{After, Listen, Stack};
+pub use super::bound::{After, BACKLOG, Listen, Stack};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -217,7 +217,7 @@ impl<'a> Door<'a> {
             });
         }
         if self.config.names {
-            self.ask_name(peer);
+            ask_name(self.recorder, peer);
         }
         let target = target(peer);
         for applied in options::apply(&self.config.options, Moment::Connected, target, &stream)? {
@@ -226,18 +226,6 @@ impl<'a> Door<'a> {
             });
         }
         Ok(Some(stream))
-    }
-
-    /// Asks for the client's name without waiting for it.
-    fn ask_name(&self, remote: SocketAddr) {
-        let recorder = self.recorder.clone();
-        let ask = move || {
-            if let Some(name) = name_of(remote) {
-                say(&recorder, "resolver", Told::Named { remote, name });
-            }
-        };
-        // Without the thread there is no name, and nothing else amiss.
-        let _ = std::thread::Builder::new().name("name".into()).spawn(ask);
     }
 
     fn reject(&mut self, remote: SocketAddr, reason: String) {

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod capture_file;
 pub mod fixtures;
 pub mod program;
+pub mod refusing;
 pub mod story;
 pub mod tshark;
 

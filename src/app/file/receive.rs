@@ -9,8 +9,9 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+use super::batch::Settled;
 use super::part::{self, Part};
-use super::store::{Plan, Settled, Store, discarded};
+use super::store::{Plan, Store, discarded};
 use super::wire::Wire;
 use super::{Gauge, Receive};
 use crate::error::{Error, explain};
@@ -210,12 +211,11 @@ impl<'a> Receiving<'a> {
         let reason = self.store.rehearse(entry, size);
         self.intake.skips();
         self.gauge.settle(size);
-        match reason {
-            Some(reason) => self.skip(entry.name.clone(), reason, None),
-            None => {
-                self.tally.files += 1;
-                self.wire.say(&Line::Skip(Reason::DryRun));
-            }
+        if let Some(reason) = reason {
+            self.skip(entry.name.clone(), reason, None);
+        } else {
+            self.tally.files += 1;
+            self.wire.say(&Line::Skip(Reason::DryRun));
         }
     }
 

@@ -99,7 +99,11 @@ impl Source {
         }
         if source.items.is_empty() {
             let reason = "there is nothing that can be sent";
-            return Err(Error::new("send", shown(paths.first()), reason));
+            return Err(Error::new(
+                "send",
+                shown(paths.first().map_or(Path::new(""), |path| path)),
+                reason,
+            ));
         }
         Ok(source)
     }
@@ -121,7 +125,7 @@ impl Source {
 
     fn add(&mut self, path: &Path) -> Result<(), Error> {
         let failed = |error: io::Error| {
-            let error = Error::new("send", shown(Some(path)), error);
+            let error = Error::new("send", shown(path), error);
             match error.errno() {
                 Some(nix::errno::Errno::ENOENT) => error.remedy("check the spelling"),
                 _ => error,
@@ -129,10 +133,9 @@ impl Source {
         };
         let real = fs::canonicalize(path).map_err(failed)?;
         let named = path.file_name().or(real.file_name());
-        let base = named.ok_or_else(|| Error::new("send", shown(Some(path)), "it has no name"))?;
+        let base = named.ok_or_else(|| Error::new("send", shown(path), "it has no name"))?;
         let name = Name::new(base.as_bytes());
-        let name =
-            name.map_err(|error| Error::new("send", shown(Some(path)), error.to_string()))?;
+        let name = name.map_err(|error| Error::new("send", shown(path), error.to_string()))?;
         let meta = fs::metadata(&real).map_err(failed)?;
         if meta.is_dir() {
             let folder = Folder::open(&real).map_err(failed)?;
@@ -141,7 +144,7 @@ impl Source {
         }
         if !meta.is_file() {
             let cause = "it is neither a file nor a folder";
-            return Err(Error::new("send", shown(Some(path)), cause));
+            return Err(Error::new("send", shown(path), cause));
         }
         let parent = real.parent().unwrap_or(Path::new("/"));
         let last = real.file_name().unwrap_or(base);
@@ -209,7 +212,7 @@ impl Source {
 
     fn leave_out(&mut self, path: &Path, why: String, is_missed: bool) {
         self.left_out.push(LeftOut {
-            path: shown(Some(path)),
+            path: shown(path),
             why,
             is_missed,
         });
@@ -217,8 +220,7 @@ impl Source {
 }
 
 /// A path as a terminal may have it.
-fn shown(path: Option<impl AsRef<Path>>) -> String {
-    let path = path.as_ref().map_or(Path::new(""), AsRef::as_ref);
+fn shown(path: &Path) -> String {
     Escaped(path.as_os_str().as_bytes()).to_string()
 }
 

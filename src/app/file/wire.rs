@@ -120,6 +120,14 @@ impl Wire {
         Ok(())
     }
 
+    /// Sends what is there, if anything is: what was waited for may have come
+    /// meanwhile.
+    async fn flushed(&mut self) -> Result<bool, Error> {
+        let is_any = !self.outbox.is_empty();
+        self.flush().await?;
+        Ok(is_any)
+    }
+
     fn heard(&mut self, count: io::Result<usize>) -> Result<(), Error> {
         match count.map_err(|error| self.broken("receive from", error))? {
             0 => self.has_ended = true,
@@ -172,7 +180,9 @@ impl Wire {
             if let Some(line) = self.line_at_hand()? {
                 return Ok(Some(line));
             }
-            self.flush().await?;
+            if self.flushed().await? {
+                continue;
+            }
             let patience = (patience < self.idle).then_some(patience);
             if !self.fill(patience).await? {
                 return Ok(None);
@@ -190,8 +200,9 @@ impl Wire {
         while left > 0 {
             let data = self.inbox.data(left);
             if data.is_empty() {
-                self.flush().await?;
-                self.fill(None).await?;
+                if !self.flushed().await? {
+                    self.fill(None).await?;
+                }
                 continue;
             }
             let count = data.len();
@@ -254,7 +265,7 @@ impl Wire {
         match (&self.parting, error.errno()) {
             (Parting::Silent, _) => None,
             (Parting::Said(code), _) => Some(code.clone()),
-            (Parting::Cause, Some(errno)) => Some(super::store::code(&errno.into())),
+            (Parting::Cause, Some(errno)) => Some(super::batch::code(&errno.into())),
             (Parting::Cause, None) => Some(Code::Disk),
         }
     }
@@ -323,4 +334,54 @@ fn lost(gone: &JoinError) -> Error {
 enum Moved {
     Out(io::Result<usize>),
     In(io::Result<usize>),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::address::Admission;
+    use crate::app::net::{Door, Doorway, Stack};
+    use crate::app::runtime;
+    use crate::event::{Place, Silence};
+    use crate::recorder::{Clock, Recorder};
+
+    /// An answer that is taken in while something is being sent is not waited
+    /// for again.
+    #[test]
+    fn what_comes_while_we_speak_is_heard() {
+        let recorder = Recorder::new(Place::Server, Clock::start(), Arc::new(Silence));
+        let doorway = Doorway {
+            addresses: vec!["127.0.0.1:0".parse().expect("an address")],
+            stack: Stack::Single,
+            options: Vec::new(),
+            admission: Admission::default(),
+        };
+        let idle = Duration::from_secs(20);
+        runtime(0).expect("a runtime").block_on(async {
+            let door = Door::open(doorway, &recorder).expect("a port");
+            let mut peer = TcpStream::connect(door.addresses()[0]).expect("it listens");
+            let mut wire = Wire::new(door.accept().await, idle, Stop::default());
+            // Whether writing or reading comes first is drawn each time.
+            for _ in 0..64 {
+                peer.write_all(b"OK\n").expect("it is open");
+                wire.reader.readable().await.expect("it is open");
+                wire.say(&Line::Wait);
+                assert_eq!(wire.line().await.expect("it came"), Line::Ok);
+                peer.write_all(b"12345").expect("it is open");
+                wire.reader.readable().await.expect("it is open");
+                wire.say(&Line::Wait);
+                let mut heard = Vec::new();
+                let take = |data: &[u8]| {
+                    heard.extend_from_slice(data);
+                    Ok(())
+                };
+                wire.data(5, take).await.expect("it came");
+                assert_eq!(heard, b"12345");
+            }
+        });
+    }
 }

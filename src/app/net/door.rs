@@ -23,7 +23,7 @@ use crate::recorder::Recorder;
 use crate::socket::options::{self, Moment, SocketOption};
 use crate::socket::{Listener, Stream};
 use crate::tcp::bound::{say, target};
-use crate::tcp::listen::{After, Listen, is_exhaustion};
+use crate::tcp::listen::{After, BACKLOG, Listen, is_exhaustion};
 
 /// How clients come in.
 #[derive(Debug, Clone)]
@@ -59,6 +59,7 @@ impl Door {
             addresses: doorway.addresses.clone(),
             stack: doorway.stack,
             options: doorway.options.clone(),
+            backlog: BACKLOG,
             admission: doorway.admission.clone(),
             after: After::KeepOpen,
             most: usize::MAX,

@@ -12,9 +12,11 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::protocol::remote::allow::{Bounds, Privileges};
 
@@ -22,14 +24,17 @@ use crate::protocol::remote::allow::{Bounds, Privileges};
 pub(super) fn set(command: &mut Command, bounds: &Bounds) {
     let bounds = *bounds;
     // SAFETY: the closure runs in the child of a fork. It allocates nothing,
-    // takes no lock, and makes only the system calls setrlimit, getrlimit and
-    // prctl; an error is made from an errno, without memory.
+    // takes no lock, and makes only the system calls sigprocmask,
+    // close_range, setrlimit, getrlimit and prctl; an error is made from an errno, without memory.
     unsafe {
         command.pre_exec(move || bind(&bounds));
     }
 }
 
 fn bind(bounds: &Bounds) -> io::Result<()> {
+    // What this thread leaves to others must reach the program: SIGTERM too.
+    SigSet::empty().thread_set_mask()?;
+    keep_nothing_open()?;
     limit(Resource::RLIMIT_CORE, 0)?;
     limit(Resource::RLIMIT_CPU, bounds.processor)?;
     limit(Resource::RLIMIT_AS, bounds.memory)?;
@@ -51,4 +56,15 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let (_, hard) = getrlimit(resource)?;
     let most = most.min(hard);
     Ok(setrlimit(resource, most, most)?)
+}
+
+/// Whatever descriptors this server was started with end with execve(2): all but
+/// the first three.
+fn keep_nothing_open() -> io::Result<()> {
+    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    // SAFETY: only flags of descriptors change, and of this process alone: a
+    // child of fork(2) has its own table.
+    let result = unsafe { libc::close_range(3, u32::MAX, flags) };
+    Errno::result(result)?;
+    Ok(())
 }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::run::words;
 use super::{keys, tell};
 use crate::app::Stop;
 use crate::app::net::Connection;
@@ -28,6 +27,7 @@ pub struct Session {
     client: Client,
     /// What was told and not yet looked at.
     told: std::vec::IntoIter<Told>,
+    buffer: Vec<u8>,
 }
 
 /// What became of a run.
@@ -63,6 +63,7 @@ pub async fn open(
         connection,
         client,
         told: Vec::new().into_iter(),
+        buffer: vec![0; 16 << 10],
     };
     let began = Instant::now();
     let greeted = async {
@@ -239,16 +240,15 @@ impl Session {
     }
 
     async fn next(&mut self) -> Result<Told, Failure> {
-        let mut buffer = [0; 16 << 10];
         loop {
             if let Some(told) = self.told.next() {
                 return Ok(told);
             }
-            let count = self.connection.read(&mut buffer).await?;
+            let count = self.connection.read(&mut self.buffer).await?;
             if count == 0 {
                 return Err(Failure::Left);
             }
-            self.told = self.client.handle_bytes(&buffer[..count])?.into_iter();
+            self.told = self.client.handle_bytes(&self.buffer[..count])?.into_iter();
         }
     }
 
@@ -282,7 +282,7 @@ fn ended(run: u64, id: &str, ending: &Ending) -> Remote {
     Remote::Ended {
         run,
         id: id.to_owned(),
-        outcome: words(ending.outcome),
+        outcome: ending.outcome.to_string(),
         stdout: ending.stdout.sent,
         stderr: ending.stderr.sent,
         left_out: ending.stdout.left_out + ending.stderr.left_out,

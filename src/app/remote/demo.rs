@@ -12,7 +12,6 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::run::words;
 use super::{Answer, Config, House, Served, Session, keys, open, serve};
 use crate::address::Admission;
 use crate::app::Stop;
@@ -82,8 +81,8 @@ pub struct Row {
 /// Plays it.
 pub fn play(stage: &Stage, family: Family, port: u16) -> Result<Outcome, Error> {
     let address = stage.server().address(family, port);
-    let (own, server) = (Secret::from_bytes(keys::random()?), keys::random()?);
-    let server = Secret::from_bytes(server);
+    let own = Secret::from_bytes(keys::random()?);
+    let theirs = Secret::from_bytes(keys::random()?);
     let mut authorised = Authorised::default();
     authorised
         .add(own.public(), "client")
@@ -93,7 +92,7 @@ pub fn play(stage: &Stage, family: Family, port: u16) -> Result<Outcome, Error> 
     let house = Config {
         list,
         handshake: PATIENCE,
-        ..Config::new(server.clone(), authorised)
+        ..Config::new(theirs.clone(), authorised)
     };
     let stop = Stop::default();
     let (ready, is_ready) = tokio::sync::oneshot::channel();
@@ -110,7 +109,7 @@ pub fn play(stage: &Stage, family: Family, port: u16) -> Result<Outcome, Error> 
     let asking = move |recorder: Recorder| async move {
         let script = Script {
             address,
-            server: server.public(),
+            server: theirs.public(),
             own,
             recorder,
             rows: Vec::new(),
@@ -259,7 +258,7 @@ impl Script {
                     bytes => format!("{name}{:?}, ", String::from_utf8_lossy(bytes)),
                 };
                 let (out, err) = (printed("", &out), printed("standard error ", &err));
-                format!("{out}{err}{}", words(ending.outcome))
+                format!("{out}{err}{}", ending.outcome)
             }
         };
         self.note(question, answer, expected);

@@ -11,6 +11,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{SysconfVar, gethostname, sysconf};
 
 use crate::error::Error;
+use crate::protocol::remote::harmless;
 
 /// Processes that are listed.
 const MOST_PROCESSES: usize = 1000;
@@ -48,8 +49,8 @@ fn info() -> Result<String, Error> {
             .unwrap_or_default()
     };
     let rows = [
-        ("name", shown(&name.to_string_lossy())),
-        ("kernel", format!("Linux {}", shown(kernel.trim()))),
+        ("name", harmless(&name.to_string_lossy())),
+        ("kernel", format!("Linux {}", harmless(kernel.trim()))),
         ("up", days(uptime)),
         ("processors", processors.to_string()),
         ("load", load.join(" ")),
@@ -106,7 +107,7 @@ fn processes() -> Result<String, Error> {
             process.number,
             process.state,
             size(process.resident),
-            shown(&process.name)
+            harmless(&process.name)
         );
     }
     if all.len() > MOST_PROCESSES {
@@ -156,7 +157,7 @@ fn disks() -> Result<String, Error> {
             "{:>10}  {:>10}  {used:>3}%  {}",
             size(all),
             size(free),
-            shown(&point)
+            harmless(&point)
         );
     }
     Ok(text)
@@ -166,20 +167,6 @@ fn disks() -> Result<String, Error> {
 fn unescaped(text: &str) -> String {
     let plain = text.replace("\\040", " ").replace("\\011", "\t");
     plain.replace("\\012", "\n").replace("\\134", "\\")
-}
-
-/// Without anything that a terminal would obey.
-fn shown(text: &str) -> String {
-    text.chars()
-        .flat_map(|letter| {
-            let escaped: Box<dyn Iterator<Item = char>> = if letter.is_control() {
-                Box::new(letter.escape_default())
-            } else {
-                Box::new(std::iter::once(letter))
-            };
-            escaped
-        })
-        .collect()
 }
 
 /// Three digits or so, in powers of 1024.
@@ -217,7 +204,7 @@ mod tests {
         let text = "42 (a) \u{1b}[2J (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 77 1";
         let process = stat(42, text, 4096).expect("a process");
         assert_eq!(process.name, "a) \u{1b}[2J (b");
-        assert_eq!(shown(&process.name), "a) \\u{1b}[2J (b");
+        assert_eq!(harmless(&process.name), "a) \\u{1b}[2J (b");
         assert_eq!((process.state.as_str(), process.resident), ("S", 77 * 4096));
         assert!(stat(42, "42 (short) S 1", 4096).is_none());
     }

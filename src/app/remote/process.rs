@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::bounds;
 use crate::protocol::remote::Outcome;
-use crate::protocol::remote::allow::{BuiltIn, Prepared, Program};
+use crate::protocol::remote::allow::{Prepared, Program};
 
 /// A program that runs.
 pub(super) struct Process {
@@ -40,7 +40,7 @@ impl Process {
                 let mut command = Command::new(own);
                 command
                     .arg0("socklab")
-                    .args(["remote", "report", name(*built_in)]);
+                    .args(["remote", "report", built_in.name()]);
                 command
             }
         };
@@ -133,14 +133,4 @@ fn attend(mut child: Child, tell: oneshot::Sender<Outcome>, released: &mpsc::Rec
 fn number(child: &Child) -> Pid {
     // The kernel's are positive and fit (pid_max is at most 2^22).
     Pid::from_raw(child.id().cast_signed())
-}
-
-/// By what the hidden subcommand knows a built-in command.
-fn name(built_in: BuiltIn) -> &'static str {
-    match built_in {
-        BuiltIn::Info => "info",
-        BuiltIn::Processes => "processes",
-        BuiltIn::Disks => "disks",
-        BuiltIn::RebootRehearsal => "reboot",
-    }
 }

@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
             who,
             id,
             parameters,
-            program: format!("{:?}", prepared.program),
+            program: prepared.program.to_string(),
             arguments: &prepared.arguments,
         });
         if let Err(error) = written {
@@ -390,7 +390,7 @@ impl<'a> Run<'a> {
         };
         let took = self.began.elapsed();
         let [stdout, stderr] = self.amounts;
-        let words = words(outcome);
+        let words = outcome.to_string();
         self.house
             .log(&ended_entry(self.number, &words, self.amounts, self.began));
         tell(&self.house.recorder, || Remote::Ended {
@@ -419,16 +419,6 @@ impl<'a> Run<'a> {
             Ok(sent) => Ok(sent?),
             Err(_) => Err(Gone::Late),
         }
-    }
-}
-
-/// How a run ended, in words.
-pub(super) fn words(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Exited(code) => format!("exit code {code}"),
-        Outcome::Signalled(signal) => format!("signal {signal}"),
-        Outcome::TimedOut => "ended because its time was over".into(),
-        Outcome::Stopped => "ended because it was asked to".into(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -114,7 +114,10 @@ impl House {
 
     /// Whether somebody may try.
     fn admit(&self, peer: SocketAddr) -> Result<(), String> {
-        match self.guard().handle_arrival(Instant::now(), peer.ip()) {
+        match self
+            .guard()
+            .handle_arrival(self.recorder.clock().now(), peer.ip())
+        {
             Verdict::Welcome => Ok(()),
             Verdict::TooFast => Err("it comes too fast".into()),
             Verdict::LockedOut(time) => Err(format!(
@@ -126,7 +129,8 @@ impl House {
 
     /// Somebody proved that they have their key.
     pub(super) fn proved(&self, peer: SocketAddr) {
-        self.guard().handle_success(Instant::now(), peer.ip());
+        self.guard()
+            .handle_success(self.recorder.clock().now(), peer.ip());
     }
 
     /// Something came that no client sends. Whoever has not proved to be one is
@@ -141,7 +145,9 @@ impl House {
         if is_proved {
             return;
         }
-        let locked = self.guard().handle_failure(Instant::now(), peer.ip());
+        let locked = self
+            .guard()
+            .handle_failure(self.recorder.clock().now(), peer.ip());
         if let Some(time) = locked {
             let source = peer.ip();
             tell(&self.recorder, || Remote::LockedOut { source, time });

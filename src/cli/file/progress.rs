@@ -37,10 +37,7 @@ impl Progress {
             return None;
         }
         let bar = ProgressBar::new(0);
-        let (signs, _) = match is_utf8() {
-            true => ("━╸─", ()),
-            false => ("#>-", ()),
-        };
+        let signs = if is_utf8() { "━╸─" } else { "#>-" };
         let style = ProgressStyle::with_template(LOOKS).ok()?;
         bar.set_style(style.progress_chars(signs));
         let (end, ended) = channel();

@@ -18,7 +18,7 @@ use crate::cli::interrupt::left_to_this_thread;
 use crate::cli::output::{Colour, unwritten, whole};
 use crate::cli::packets::Packets;
 use crate::cli::telling::{TellingArgs, some_time};
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::event::Place;
 use crate::flow::{Family, Kind};
 use crate::recorder::Recorder;
@@ -27,6 +27,10 @@ use crate::socket::options::SocketOption;
 
 /// Options of both.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that is typed"
+)]
 pub(super) struct ToolArgs {
     /// Wait for the other end to connect, here; until Ctrl-C, for one after
     /// another and several at once
@@ -144,9 +148,10 @@ impl ToolArgs {
             Reach::Listen(doorway) => {
                 let door = Door::open(doorway.clone(), recorder)?;
                 let packets = self.packets(|| Packets::at(&door.addresses(), recorder));
-                let serve = match self.once {
-                    true => Serve::Once,
-                    false => Serve::Many(self.max_connections),
+                let serve = if self.once {
+                    Serve::Once
+                } else {
+                    Serve::Many(self.max_connections)
                 };
                 let outcome = file::serve(&door, serve, terms, stop).await;
                 packets.finish();
@@ -157,7 +162,7 @@ impl ToolArgs {
                 let connected = tokio::select! {
                     connected = connect(config, recorder) => connected,
                     () = stop.asked() => {
-                        Err(Error::new("connect", &config.endpoint, "interrupted"))
+                        Err(interrupted(config))
                     }
                 };
                 let outcome = file::call(connected?, terms, stop).await;
@@ -278,6 +283,10 @@ fn at_once() -> Result<Vec<SocketOption>, Error> {
     let option = "nodelay".parse::<SocketOption>();
     let option = option.map_err(|error| Error::new("set", "nodelay", error.to_string()))?;
     Ok(vec![option])
+}
+
+fn interrupted(config: &Connect) -> Error {
+    Error::new("connect", &config.endpoint, "interrupted").exiting(Exit::Network)
 }
 
 /// How the other end is reached.

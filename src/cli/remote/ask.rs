@@ -22,7 +22,7 @@ use crate::cli::telling::{Telling, TellingArgs, some_time};
 use crate::error::{Error, Exit};
 use crate::event::{Place, Told};
 use crate::flow::{Family, Kind};
-use crate::protocol::remote::{Amount, Ending, Entry, Outcome, Public, Secret};
+use crate::protocol::remote::{Amount, Ending, Entry, Outcome, Public, Secret, harmless};
 use crate::recorder::Recorder;
 use crate::report::Stream;
 use crate::report::app::remote as report;
@@ -44,17 +44,16 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     server: ServerArgs,
 
-    /// Which command, as `socklab remote list` shows it
-    #[arg(value_name = "COMMAND")]
-    id: String,
-
-    /// Its parameters, in order
+    /// Which command, as `socklab remote list` shows it, and its parameters in
+    /// order: whatever follows is theirs, and no option of this program
     #[arg(
-        value_name = "PARAMETER",
+        value_names = ["COMMAND", "PARAMETER"],
+        required = true,
+        num_args = 1..,
         trailing_var_arg = true,
         allow_hyphen_values = true
     )]
-    parameters: Vec<String>,
+    command: Vec<String>,
 }
 
 /// Show what may be run on another machine.
@@ -121,7 +120,10 @@ struct Listed {
 /// Runs a command.
 pub(super) fn run(args: &RunArgs, colour: Colour) -> Result<ExitCode, Error> {
     let stop = Stop::on_signals()?;
-    let request = (args.id.as_str(), args.parameters.as_slice());
+    let Some((id, parameters)) = args.command.split_first() else {
+        return Err(Error::new("run", "", "there is no command"));
+    };
+    let request = (id.as_str(), parameters);
     let (answer, telling) = args
         .server
         .talk(colour, &stop, async |session: &mut Session| {
@@ -133,8 +135,7 @@ pub(super) fn run(args: &RunArgs, colour: Colour) -> Result<ExitCode, Error> {
     };
     let ending = match answer {
         Answer::Refused { reason, .. } => {
-            let reason: String = reason.escape_debug().collect();
-            return Err(Error::new("run", &args.id, reason)
+            return Err(Error::new("run", harmless(id), harmless(&reason))
                 .remedy("socklab remote list shows what is allowed")
                 .exiting(Exit::Network));
         }
@@ -153,7 +154,7 @@ pub(super) fn run(args: &RunArgs, colour: Colour) -> Result<ExitCode, Error> {
     telling.conclude(
         "remote run",
         &Ran {
-            outcome: report::outcome(ending.outcome),
+            outcome: ending.outcome.to_string(),
             exit_code: code,
             stdout_bytes: ending.stdout.sent,
             stderr_bytes: ending.stderr.sent,
@@ -171,7 +172,7 @@ fn exit_code(ending: &Ending) -> u8 {
         Outcome::TimedOut => 124,
         Outcome::Stopped => 130,
     };
-    note!("the command was {}", report::outcome(ending.outcome));
+    note!("the command was {}", ending.outcome);
     own
 }
 
@@ -300,7 +301,7 @@ fn known(folder: &Folder, endpoint: &Endpoint, host: &Endpoint) -> Result<Public
         .copied()
         .ok_or_else(|| {
             Error::new("connect", endpoint, "the server's key is not known").remedy(format!(
-                "socklab remote keys authorize KEY --server {without}, with the KEY that socklab \
+                "socklab remote keys authorize KEY --server '{without}', with the KEY that socklab \
                  remote keys show prints there"
             ))
         })

@@ -76,6 +76,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         None if args.demo => demonstrate::run(&args.demonstration, colour),
         None => {
             let mut command = super::Cli::command();
+            command.build();
             if let Some(own) = command.find_subcommand_mut("remote") {
                 own.print_help()?;
             }

@@ -31,7 +31,7 @@ use crate::protocol::remote::allow::AllowList;
 Examples:
   socklab remote serve                  on loopback, port 5073
   socklab remote serve 192.0.2.1 --allow 192.0.2.0/24
-  socklab remote serve :: --commands /etc/socklab/remote.toml -v
+  socklab remote serve '[::]' --commands /etc/socklab/remote.toml -v
 
 The list of commands, remote.toml:
   concurrent = 16                       # runs at the same time

@@ -14,7 +14,7 @@ use crate::cli::telling::some_time;
 use crate::error::Error;
 use crate::event::{Figures, Place};
 use crate::flow::{Family, Kind};
-use crate::pipe::{Terms, converse};
+use crate::pipe::{Terms, ask_name, converse};
 use crate::recorder::Recorder;
 use crate::socket::options::{self, Role, Target};
 use crate::tcp::connect::{Connect, Connected, connect};
@@ -95,6 +95,9 @@ impl Args {
         };
         if self.zero {
             return open(&connected).map(|()| None).map_err(unwritten);
+        }
+        if self.tool.telling.tells_steps() {
+            left_to_this_thread(|| ask_name(recorder, connected.remote));
         }
         let terms = Terms {
             // Whoever types would have to end what nobody hears any more.

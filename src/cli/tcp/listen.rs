@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::serve::ServeArgs;
+use super::serve::{ServeArgs, Shared};
 use super::tool::ToolArgs;
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
 use crate::cli::interrupt::{Interrupt, left_to_this_thread};
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::event::Place;
 use crate::flow::{Family, Kind};
 use crate::socket::options::{self, Role, Target};
-use crate::tcp::listen::{After, Door, Listen, Stack};
+use crate::tcp::listen::{After, BACKLOG, Door, Listen, Stack};
 use crate::tcp::service::Service;
 
 /// Wait for a connection: standard input goes to whoever comes, what they send
@@ -42,13 +42,20 @@ pub(super) struct Args {
     endpoint: Vec<String>,
 
     /// Wait for the next client when one has gone
-    #[arg(short, long, conflicts_with = "model")]
+    #[arg(short, long)]
     keep_open: bool,
 
-    /// Serve at most so many clients at once
-    #[arg(short, long, value_name = "N", default_value_t = 1000,
+    /// Serve at most so many clients at once: 1000 unless told otherwise, with
+    /// --serve 10, with --model as many as there is room for
+    #[arg(short, long, value_name = "N", visible_alias = "max-clients",
           value_parser = whole(1_usize, 1_000_000))]
-    max_connections: usize,
+    max_connections: Option<usize>,
+
+    /// Let so many connections wait to be accepted, as far as
+    /// net.core.somaxconn allows
+    #[arg(long, value_name = "N", default_value_t = BACKLOG,
+          allow_negative_numbers = true, value_parser = whole(0_i32, i32::MAX))]
+    backlog: i32,
 
     /// Let in only clients of this network, such as 192.0.2.0/24; repeat for
     /// more
@@ -60,23 +67,23 @@ pub(super) struct Args {
     deny: Vec<Network>,
 
     /// Give up when nobody has been there for so long; seconds, or with a unit
-    #[arg(long, value_name = "TIME", value_parser = some_time, conflicts_with = "model")]
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
     listen_timeout: Option<Duration>,
 
     /// Send everything back (RFC 862)
-    #[arg(long, group = "built-in", conflicts_with = "model")]
+    #[arg(long, group = "built-in")]
     echo: bool,
 
     /// Throw everything away (RFC 863)
-    #[arg(long, group = "built-in", conflicts_with = "model")]
+    #[arg(long, group = "built-in")]
     discard: bool,
 
     /// Send characters without end (RFC 864)
-    #[arg(long, group = "built-in", conflicts_with = "model")]
+    #[arg(long, group = "built-in")]
     chargen: bool,
 
     /// Send the time of day (RFC 867)
-    #[arg(long, group = "built-in", conflicts_with = "model")]
+    #[arg(long, group = "built-in")]
     daytime: bool,
 
     #[command(flatten)]
@@ -90,7 +97,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let config = args.config()?;
     if args.serve.is_asked_for() {
-        return args.serve.run(&config, colour);
+        return args.serve_many(&config, colour);
     }
     let stop = Interrupt::catch()?;
     let telling = args.tool.telling.begin(colour);
@@ -112,7 +119,21 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Clients at once, unless told otherwise.
+const MOST: usize = 1000;
+
 impl Args {
+    /// Serves many clients, as far as what was asked for goes with that.
+    fn serve_many(&self, config: &Listen, colour: Colour) -> Result<ExitCode, Error> {
+        let shared = Shared {
+            tool: &self.tool,
+            config,
+            most: self.max_connections,
+            service: self.service(),
+        };
+        self.serve.run(&shared, colour)
+    }
+
     fn service(&self) -> Option<Service> {
         [
             (self.echo, Service::Echo),
@@ -163,7 +184,8 @@ impl Args {
             } else {
                 After::Leave
             },
-            most: self.max_connections,
+            backlog: self.backlog,
+            most: self.max_connections.unwrap_or(MOST),
             timeout: self.listen_timeout,
             names: self.tool.telling.tells_steps(),
         })

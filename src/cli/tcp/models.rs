@@ -19,14 +19,14 @@ use crate::recorder::Clock;
 use crate::report::json::JsonLines;
 use crate::report::models::{self, Shown};
 use crate::serve::measure::{Config, measure};
-use crate::serve::{Model, Stop};
+use crate::serve::{BACKLOG, Model, Stop};
 
 /// Measure the ways to serve many clients, side by side.
 ///
 /// Each way serves echoes in a process of its own, one after another, under the
 /// same load: connections opened and closed, many clients idle and all at once,
-/// one that sends and never reads, and more clients than there are descriptors.
-/// Takes about two seconds a model.
+/// one that sends and never reads, one that says a byte at a time, and more
+/// clients than there are descriptors. Takes about three seconds a model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -43,6 +43,12 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "N", default_value = "100",
           allow_negative_numbers = true, value_parser = whole(1_u32, 1_000_000))]
     messages: u32,
+
+    /// Let so many connections wait to be accepted, as far as
+    /// net.core.somaxconn allows.
+    #[arg(long, value_name = "N", default_value_t = BACKLOG,
+          allow_negative_numbers = true, value_parser = whole(0_i32, i32::MAX))]
+    backlog: i32,
 
     /// Measure only these.
     #[arg(long, value_name = "MODELS", value_delimiter = ',', value_parser = model())]
@@ -104,6 +110,7 @@ impl Args {
                 self.only.clone()
             },
             clients: self.clients,
+            backlog: self.backlog,
             messages: self.messages,
         }
     }
@@ -157,6 +164,7 @@ fn all(config: &Config, stop: &Stop) -> Result<Figures, Error> {
         let mut command = Command::new(&program);
         command.args(["tcp", "listen", "127.0.0.1:0", "--measured"]);
         command.args(["--model", model.name()]);
+        command.args(["--backlog", &config.backlog.to_string()]);
         if let Some(descriptors) = descriptors {
             command.args(["--descriptors", &descriptors.to_string()]);
         }

@@ -30,15 +30,15 @@ pub(super) struct ToolArgs {
 
     /// Write what is received to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
 
     /// Send each line's end as CR LF
     #[arg(short = 'C', long)]
-    crlf: bool,
+    pub(super) crlf: bool,
 
     /// Wait so long after each line that is sent
     #[arg(long, value_name = "TIME", value_parser = time)]
-    line_delay: Option<Duration>,
+    pub(super) line_delay: Option<Duration>,
 
     /// Give up when nothing has moved for so long; seconds, or with a unit
     #[arg(short = 'w', long, value_name = "TIME", value_parser = some_time)]

@@ -9,8 +9,6 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nix::errno::Errno;
-
 use super::tool::{Run, ToolArgs, Wanted, summary};
 use crate::address::{Admission, Endpoint, Network};
 use crate::cli::output::{Colour, bytes, whole};
@@ -18,6 +16,7 @@ use crate::cli::telling::time;
 use crate::error::Error;
 use crate::event::Place;
 use crate::flow::Family;
+use crate::socket::is_without_ipv6;
 use crate::udp::connect::{Ends, Until};
 use crate::udp::listen::{Config, Listening, Reply, Service};
 use crate::udp::{Cut, LARGEST, LineEnd};
@@ -168,7 +167,7 @@ impl ListenArgs {
         let local = self.tool.resolve(&endpoint.or_host(host))?;
         let is_dual = is_any && family.is_none();
         match Listening::open(self.config(local, is_dual)?, &run.recorder) {
-            Err(error) if is_dual && lacks_ipv6(&error) => {
+            Err(error) if is_dual && is_without_ipv6(&error) => {
                 let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, local.port()));
                 Listening::open(self.config(local, false)?, &run.recorder)
             }
@@ -283,12 +282,4 @@ impl ListenArgs {
         };
         format!("{families}{service}")
     }
-}
-
-/// Whether IPv6 is switched off or not built into the kernel.
-fn lacks_ipv6(error: &Error) -> bool {
-    matches!(
-        error.errno(),
-        Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL)
-    )
 }

@@ -143,7 +143,8 @@ impl<'a> Exchange<'a> {
     /// and what became of it, in order.
     ///
     /// Of requests that went in one system call it is known when that began and
-    /// ended: they are taken to have gone at even distances.
+    /// ended: they are taken to have gone at even distances or, where the kernel
+    /// stamps departures, when it began.
     pub fn flush(&mut self, each: impl FnMut(Instant, &Request, &[u8], Sending)) {
         self.transmit();
         self.tell(each);

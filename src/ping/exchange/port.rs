@@ -159,10 +159,13 @@ impl<'a> Port<'a> {
 
     fn note_taken(&mut self, taken: usize, begin: Instant) {
         let count = u32::try_from(taken).unwrap_or(u32::MAX);
-        // One message went when the call began; there is nothing to spread.
-        let step = match count {
-            0 | 1 => std::time::Duration::ZERO,
-            _ => begin.elapsed() / count,
+        // One message went when the call began; there is nothing to spread. Of
+        // many, none went sooner: the kernel's stamps tell how much later each did,
+        // and must not come before a guess.
+        let step = if count < 2 || self.socket.is_stamping_departures() {
+            std::time::Duration::ZERO
+        } else {
+            begin.elapsed() / count
         };
         let mut at = begin;
         for _ in 0..taken {

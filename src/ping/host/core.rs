@@ -6,9 +6,13 @@
 //! influence it. The rules are those of `ping(8)`, except that send times are
 //! counted from the start and do not drift.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+mod window;
+
+use window::{Fate, Sent, Window};
+
+use super::plan::{Plan, Rhythm};
 use crate::event::{EchoJudgement, EchoPatience, EchoStarted, EchoSummary};
 use crate::flow::Family;
 use crate::ping::statistics::RoundTrips;
@@ -25,52 +29,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const MOST_AT_ONCE: u64 = 64;
 /// An interval below this is no interval (iputils counts milliseconds).
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
-
-/// When to send and when to stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// The protocol; for IPv6, errors do not enter into `pipe`, as in iputils.
-    pub family: Family,
-    /// From one probe to the next (`-i`); zero sends at each reply.
-    pub interval: Duration,
-    /// How probes follow each other.
-    pub rhythm: Rhythm,
-    /// How many probes go out without waiting for a reply (`-l`), at least 1.
-    pub preload: u64,
-    /// How many probes, or without limit (`-c`).
-    pub count: Option<u64>,
-    /// Stop this long after the start (`-w`).
-    pub deadline: Option<Duration>,
-    /// Wait this long for a first reply after the last probe (`-W`), or for
-    /// ever.
-    pub linger: Option<Duration>,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            family: Family::Ipv4,
-            interval: Duration::from_secs(1),
-            rhythm: Rhythm::Steady,
-            preload: 1,
-            count: None,
-            deadline: None,
-            linger: Some(Duration::from_secs(10)),
-        }
-    }
-}
-
-/// How probes follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rhythm {
-    /// One an interval.
-    Steady,
-    /// One an interval, which is usually zero (`-f`).
-    Flood,
-    /// As far apart as a round trip takes, whole milliseconds, and no less than
-    /// this (`-A`).
-    Adaptive(Duration),
-}
 
 /// A request to send now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,13 +84,10 @@ pub enum Refused {
 #[derive(Debug)]
 pub struct Core {
     plan: Plan,
-    /// How many probes are told apart by their tokens, and so remembered.
-    width: u64,
     started: Instant,
     /// The next probe's place on the grid of start + n × interval.
     slot: u64,
-    /// The latest probes, the oldest first.
-    window: VecDeque<Sent>,
+    window: Window,
     last_sent: Option<Instant>,
     /// After a refusal: not before then, and how long it has gone on.
     pause: Option<(Instant, Duration)>,
@@ -146,23 +101,6 @@ pub struct Core {
     allowance: u64,
     tally: Tally,
     round_trips: RoundTrips,
-}
-
-/// A probe that was sent, in as little as there is to know of a million.
-#[derive(Debug, Clone, Copy)]
-struct Sent {
-    /// When it was handed to the kernel, in nanoseconds since the start.
-    at: u64,
-    /// How much later it left, in nanoseconds, as far as is known.
-    departure: u32,
-    fate: Fate,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Open,
-    Answered,
-    Failed,
 }
 
 #[derive(Debug, Default)]
@@ -183,11 +121,8 @@ impl Core {
     pub fn new(plan: Plan, width: u64, now: Instant) -> Self {
         Self {
             allowance: plan.preload.max(1),
-            // All at once, so that a flood does not stop to move house; memory
-            // that is not written to costs nothing.
-            window: VecDeque::with_capacity(most_remembered(&plan, width)),
+            window: Window::new(width, plan.count),
             plan,
-            width: width.max(1),
             started: now,
             slot: 0,
             last_sent: None,
@@ -205,26 +140,17 @@ impl Core {
         if self.next_probe()? > now || self.is_finished(now) {
             return None;
         }
-        let before = self.window.back();
+        let before = self.window.newest();
         let unanswered = before.is_some_and(|sent| sent.fate != Fate::Answered);
         let unanswered = unanswered.then_some(self.tally.transmitted);
-        if self.window.len() as u64 == self.width {
-            self.window.pop_front();
-        }
-        let at = self.offset(now);
-        let fate = Fate::Open;
-        self.window.push_back(Sent {
-            at,
-            departure: 0,
-            fate,
-        });
+        self.window.push(self.offset(now));
         self.last_sent = Some(now);
         self.tally.transmitted += 1;
         self.advance(now);
         self.begin_final_wait();
         Some(Probe {
             number: self.tally.transmitted,
-            token: self.token_of(self.tally.transmitted),
+            token: self.window.token_of(self.tally.transmitted),
             unanswered,
         })
     }
@@ -258,14 +184,14 @@ impl Core {
         let so_far = self.pause.map_or(Duration::ZERO, |(_, total)| total) + step;
         let hopeless = self.plan.linger.is_some_and(|linger| so_far > linger);
         let kept = if hopeless { number } else { number - 1 };
-        while self.tally.transmitted > kept && self.window.pop_back().is_some() {
+        while self.tally.transmitted > kept && self.window.take_back() {
             self.tally.transmitted -= 1;
         }
         if hopeless {
             self.pause = None;
             return Refused::Counted;
         }
-        let before = self.window.back().map(|sent| sent.at);
+        let before = self.window.newest().map(|sent| sent.at);
         self.last_sent = before.map(|at| self.instant(at));
         self.wait_until = None;
         self.pause = Some((now + step, so_far));
@@ -276,7 +202,7 @@ impl Core {
     pub fn handle_accepted(&mut self, number: u64, at: Instant) {
         self.pause = None;
         let at = self.offset(at);
-        if let Some(sent) = self.sent_mut(number) {
+        if let Some(sent) = self.window.get_mut(number) {
             sent.at = at;
         }
     }
@@ -285,8 +211,8 @@ impl Core {
     /// believed.
     pub fn handle_departed(&mut self, token: Token, at: Instant) {
         let at = self.offset(at);
-        let number = self.number_of(token);
-        if let Some(sent) = number.and_then(|number| self.sent_mut(number)) {
+        let number = self.window.number_of(token);
+        if let Some(sent) = number.and_then(|number| self.window.get_mut(number)) {
             let later = at.checked_sub(sent.at);
             sent.departure = later.and_then(|later| later.try_into().ok()).unwrap_or(0);
         }
@@ -294,7 +220,7 @@ impl Core {
 
     /// The kernel refused this probe for good; it counts as sent.
     pub fn handle_failed(&mut self, number: u64) {
-        if let Some(sent) = self.sent_mut(number) {
+        if let Some(sent) = self.window.get_mut(number) {
             sent.fate = Fate::Failed;
             self.tally.failed += 1;
         }
@@ -307,8 +233,8 @@ impl Core {
         token: Token,
         condition: Condition,
     ) -> Option<Judged> {
-        let number = self.number_of(token)?;
-        let sent = *self.sent_mut(number)?;
+        let number = self.window.number_of(token)?;
+        let sent = *self.window.get_mut(number)?;
         let arrived = self.offset(now);
         let round_trip = arrived
             .checked_sub(sent.at + u64::from(sent.departure))
@@ -347,7 +273,7 @@ impl Core {
     }
 
     fn answered(&mut self, number: u64, before: Fate, out_of_order: bool) {
-        if let Some(sent) = self.sent_mut(number) {
+        if let Some(sent) = self.window.get_mut(number) {
             sent.fate = Fate::Answered;
         }
         self.latest_answered = self.latest_answered.max(number);
@@ -359,9 +285,9 @@ impl Core {
     /// An ICMP error that quotes a request with this token came. `None`: it is
     /// about no probe of ours.
     pub fn handle_error(&mut self, _now: Instant, token: Token) -> Option<u64> {
-        let number = self.number_of(token)?;
+        let number = self.window.number_of(token)?;
         self.tally.errors += 1;
-        let sent = self.sent_mut(number)?;
+        let sent = self.window.get_mut(number)?;
         if sent.fate == Fate::Open {
             sent.fate = Fate::Failed;
             self.tally.failed += 1;
@@ -374,7 +300,7 @@ impl Core {
 
     /// The number of the latest probe with this token, if it is remembered.
     pub fn sent(&self, token: Token) -> Option<u64> {
-        self.number_of(token)
+        self.window.number_of(token)
     }
 
     /// This host's kernel reported an error of its own, such as a message
@@ -451,8 +377,7 @@ impl Core {
     /// The probes without a reply or an error at the end of the run, each with
     /// how far it was waited for.
     pub fn unanswered(&self, now: Instant) -> impl Iterator<Item = (u64, EchoPatience)> + '_ {
-        let before = self.tally.transmitted - self.window.len() as u64;
-        let open = (before + 1..).zip(&self.window);
+        let open = self.window.numbered();
         open.filter(|(_, sent)| sent.fate == Fate::Open)
             .map(move |(number, sent)| {
                 let patience = if self.is_recent(sent, now) {
@@ -472,8 +397,10 @@ impl Core {
     /// Probes that may still be answered: sent no longer ago than the final
     /// wait would be.
     fn in_flight(&self, now: Instant) -> u64 {
-        let latest = self.window.iter().rev();
-        let recent = latest.take_while(|sent| self.is_recent(sent, now));
+        let recent = self
+            .window
+            .latest_first()
+            .take_while(|sent| self.is_recent(sent, now));
         recent.filter(|sent| sent.fate == Fate::Open).count() as u64
     }
 
@@ -589,18 +516,6 @@ impl Core {
         self.acknowledged = self.acknowledged.max(number);
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a token has 32 bits")]
-    fn token_of(&self, number: u64) -> Token {
-        Token((number % self.width) as u32)
-    }
-
-    /// The latest probe with this token.
-    fn number_of(&self, token: Token) -> Option<u64> {
-        let latest = self.tally.transmitted % self.width;
-        let age = (latest + self.width).checked_sub(token.0.into())? % self.width;
-        (age < self.window.len() as u64).then(|| self.tally.transmitted - age)
-    }
-
     fn offset(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.started);
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
@@ -609,17 +524,6 @@ impl Core {
     fn instant(&self, offset: u64) -> Instant {
         self.started + Duration::from_nanos(offset)
     }
-
-    fn sent_mut(&mut self, number: u64) -> Option<&mut Sent> {
-        let age = usize::try_from(self.tally.transmitted.checked_sub(number)?).ok()?;
-        let index = self.window.len().checked_sub(age + 1)?;
-        self.window.get_mut(index)
-    }
-}
-
-fn most_remembered(plan: &Plan, width: u64) -> usize {
-    let most = plan.count.unwrap_or(u64::MAX).min(width);
-    usize::try_from(most).unwrap_or_default()
 }
 
 #[expect(

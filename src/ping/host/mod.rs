@@ -4,8 +4,10 @@
 
 mod core;
 pub(super) mod payload;
+mod plan;
 mod run;
 mod tell;
 
-pub use core::{Condition, Core, Judged, Plan, Probe, Refused, Rhythm};
+pub use core::{Condition, Core, Judged, Probe, Refused};
+pub use plan::{Plan, Rhythm};
 pub use run::{ArrivalTime, Config, Naming, Outcome, Responders, run};

@@ -7,8 +7,9 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use super::core::{Core, Plan, Refused};
+use super::core::{Core, Refused};
 use super::payload::payload;
+use super::plan::Plan;
 use super::tell::Tell;
 use crate::error::Error;
 use crate::event::{EchoPatience, EchoSummary, Sink};

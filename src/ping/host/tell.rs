@@ -16,7 +16,7 @@ use super::run::{ArrivalTime, Config, Naming, Responders};
 use crate::error::Error;
 use crate::event::{
     Echo, EchoCause, EchoFailure, EchoNoAnswer, EchoPatience, EchoRedirect, EchoReply, EchoRequest,
-    EchoStarted, EchoSummary, EchoTarget, Sink, Topic,
+    EchoStarted, EchoSummary, EchoTarget, Sink,
 };
 use crate::flow::Family;
 use crate::ping::exchange::{Arrival, Departed, IcmpError, LocalError, Redirect, Reply, Request};
@@ -54,8 +54,9 @@ impl<'a> Tell<'a> {
         let by_name = config.naming == Naming::Names && !config.target.numeric;
         let names = by_name.then(Names::start).transpose();
         let names = names.map_err(|cause| Error::new("start", "name look-up", cause))?;
-        if sink.wants(Topic::Echo) && config.plan.interval >= STAMPED_INTERVAL {
-            // Without, only the kernel's own round trip is missing.
+        if config.plan.interval >= STAMPED_INTERVAL {
+            // Without, round trips count from the send call, and the kernel's own
+            // is missing.
             let _ = socket.stamp_departures();
         }
         let target = &config.target;
@@ -196,6 +197,9 @@ impl<'a> Tell<'a> {
     fn departed(&mut self, core: &mut Core, departed: &Departed) {
         if self.config.arrival == ArrivalTime::Kernel {
             core.handle_departed(departed.token, departed.at);
+        }
+        if !self.outbox.is_wanted() {
+            return;
         }
         if self.departures.len() >= MOST_DEPARTURES {
             self.departures.clear();

@@ -4,6 +4,7 @@
 //!
 //! Parse and emit together; whatever has more or less than its fields is refused.
 
+use std::fmt;
 use std::time::Duration;
 
 /// The most parameters of a run.
@@ -118,6 +119,17 @@ pub enum Outcome {
     TimedOut,
     /// It was ended because the client asked for it, or left.
     Stopped,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Exited(code) => write!(f, "exit code {code}"),
+            Outcome::Signalled(signal) => write!(f, "ended by signal {signal}"),
+            Outcome::TimedOut => f.write_str("ended because its time was over"),
+            Outcome::Stopped => f.write_str("ended because it was asked to"),
+        }
+    }
 }
 
 /// How much a program printed.

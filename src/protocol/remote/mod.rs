@@ -23,3 +23,21 @@ pub use message::{
     Output, Reply, Why,
 };
 pub use session::{Client, Heard, Server, Told};
+
+/// A text from somebody else as it may be shown: what a terminal would obey, or
+/// what would turn the order of the letters, is escaped.
+pub fn harmless(text: &str) -> String {
+    let is_harmful = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_harmful(letter) {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}

@@ -2,6 +2,7 @@
 //!
 //! Values in, text out; knows no colour and no layout but the closing table's.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::app::file::demo::{Fate, Played};
@@ -28,11 +29,8 @@ pub(in crate::report) fn lines(step: &File, detail: Detail) -> Vec<String> {
     }
 }
 
+/// What is said before a file's bytes move.
 fn line(step: &File) -> String {
-    let because = |cause: &Option<String>| match cause {
-        Some(cause) => format!(": {cause}"),
-        None => String::new(),
-    };
     match step {
         File::Greeted { peer, name, role } => {
             let does = match role {
@@ -67,6 +65,18 @@ fn line(step: &File) -> String {
             format!("{name}: wanted from byte {} on", grouped(*offset))
         }
         File::Compared { name } => format!("{name}: there already; is it the same?"),
+        File::Over(tally) => summary(tally),
+        moved => outcome(moved),
+    }
+}
+
+/// What is said of its bytes, and of what became of it.
+fn outcome(step: &File) -> String {
+    let because = |cause: &Option<String>| match cause {
+        Some(cause) => format!(": {cause}"),
+        None => String::new(),
+    };
+    match step {
         File::Restarted { name, discarded } => format!(
             "{name}: {} from before are of something else, it starts anew",
             counted(*discarded, "byte")
@@ -101,40 +111,33 @@ fn line(step: &File) -> String {
         File::Failed { name, code, cause } => {
             format!("{name}: not received: {code}{}", because(cause))
         }
-        File::Over(tally) => summary(tally),
+        _ => String::new(),
     }
 }
 
 /// What a transfer came to, in one line.
 pub fn summary(tally: &FileTally) -> String {
-    let mut parts = vec![
-        format!(
-            "{}, {}",
-            counted(tally.files, "file"),
-            counted(tally.moved, "byte")
-        ),
-        format!(
-            "in {} ({})",
-            duration(tally.took),
-            rate(tally.moved, tally.took, "B")
-        ),
-    ];
+    let mut text = format!(
+        "{}, {} in {} ({})",
+        counted(tally.files, "file"),
+        counted(tally.moved, "byte"),
+        duration(tally.took),
+        rate(tally.moved, tally.took, "B")
+    );
     if tally.resumed > 0 {
-        parts.push(format!(
-            "; {} were there from before",
-            counted(tally.resumed, "byte")
-        ));
+        let resumed = counted(tally.resumed, "byte");
+        let _ = write!(text, "; {resumed} there from before");
     }
-    for (count, text) in [
+    for (count, what) in [
         (tally.same, "there already, the same"),
         (tally.skipped, "not wanted"),
         (tally.failed, "failed"),
     ] {
         if count > 0 {
-            parts.push(format!("; {} {text}", grouped(count)));
+            let _ = write!(text, "; {} {what}", grouped(count));
         }
     }
-    parts.join(" ").replace(" ;", ";")
+    text
 }
 
 /// Writes what came of the demonstration.

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use crate::app::remote::demo::{Outcome, Row};
 use crate::event::Remote;
-use crate::protocol::remote::{self as protocol, Entry, Output};
+use crate::protocol::remote::{Entry, Output, harmless};
 use crate::report::evidence::Evidence;
 use crate::report::figure::{counted, duration, grouped};
 use crate::report::line::Line;
@@ -77,16 +77,6 @@ pub fn list(out: &mut impl Write, commands: &[Entry], style: &Style) -> io::Resu
     lines.iter().try_for_each(|line| line.write(out, style))
 }
 
-/// How a run ended, in words.
-pub fn outcome(outcome: protocol::Outcome) -> String {
-    match outcome {
-        protocol::Outcome::Exited(code) => format!("exit code {code}"),
-        protocol::Outcome::Signalled(signal) => format!("ended by signal {signal}"),
-        protocol::Outcome::TimedOut => "ended because its time was over".into(),
-        protocol::Outcome::Stopped => "ended because it was asked to".into(),
-    }
-}
-
 fn is_right(row: &Row) -> bool {
     row.answer == row.expected
 }
@@ -139,12 +129,12 @@ fn one(step: &Remote) -> String {
         }
         Remote::Asked { id, parameters } => {
             let words: Vec<String> = parameters.iter().map(|one| format!("{one:?}")).collect();
-            format!("asked to run {} {}", id.escape_debug(), words.join(" "))
+            format!("asked to run {} {}", harmless(id), words.join(" "))
                 .trim_end()
                 .to_owned()
         }
         Remote::Refused { id, reason, .. } => {
-            format!("refused {}: {}", id.escape_debug(), reason.escape_debug())
+            format!("refused {}: {}", harmless(id), harmless(reason))
         }
         Remote::Begun { run, id } => format!("run {run}: {id} begins"),
         Remote::Ending { run, reason } => format!("run {run}: asked to end, SIGTERM: {reason}"),
@@ -176,18 +166,18 @@ fn ended(step: &Remote) -> String {
         return String::new();
     };
     let took = duration(*took);
-    let mut text = format!("run {run}: {id} ended after {took}: {outcome}");
-    if stdout + stderr > 0 {
-        text += &format!(
-            "; {} on standard output, {} on standard error",
-            counted(*stdout, "byte"),
-            grouped(*stderr)
-        );
-    }
-    if *left_out > 0 {
-        text += &format!(", {} left out", grouped(*left_out));
-    }
-    text
+    let printed = if stdout + stderr > 0 {
+        let stdout = counted(*stdout, "byte");
+        let stderr = grouped(*stderr);
+        format!("; {stdout} on standard output, {stderr} on standard error")
+    } else {
+        String::new()
+    };
+    let left_out = match left_out {
+        0 => String::new(),
+        count => format!(", {} left out", grouped(*count)),
+    };
+    format!("run {run}: {id} ended after {took}: {outcome}{printed}{left_out}")
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub struct Crowd {
     events: Events,
     clients: Vec<Client>,
     times: Histogram<u64>,
+    dripper: Option<Dripper>,
 }
 
 struct Client {
@@ -59,6 +60,7 @@ impl Crowd {
             events: Events::with_capacity(1024),
             clients: Vec::with_capacity(count),
             times: histogram(),
+            dripper: None,
         };
         for number in 0..count {
             let mut stream = TcpStream::connect(address).map_err(failed)?;
@@ -96,6 +98,12 @@ impl Crowd {
     pub fn answered(&self) -> usize {
         let there = |client: &&Client| client.is_answered && client.stream.is_some();
         self.clients.iter().filter(there).count()
+    }
+
+    /// From now on this one says a byte whenever all others could have had an
+    /// echo.
+    pub(super) fn beside(&mut self, dripper: Dripper) {
+        self.dripper = Some(dripper);
     }
 
     /// Those that were answered leave.
@@ -159,6 +167,9 @@ impl Crowd {
                     && client.go_on(&mut self.times)
                 {
                     heard = Instant::now();
+                    if let Some(dripper) = &mut self.dripper {
+                        dripper.hear_of_an_echo(self.clients.len());
+                    }
                 }
             }
         }
@@ -203,6 +214,38 @@ impl Client {
                 self.left = self.left.saturating_sub(1);
             }
         }
+    }
+}
+
+/// A client that says a byte at a time, and hears what comes back.
+pub(super) struct Dripper {
+    stream: std::net::TcpStream,
+    echoes: usize,
+}
+
+impl Dripper {
+    /// Comes first, and says its first byte.
+    pub(super) fn come(address: SocketAddr) -> Result<Self, Error> {
+        let failed = |error| Error::new("connect", address, error);
+        let stream = std::net::TcpStream::connect(address).map_err(failed)?;
+        stream.set_nonblocking(true).map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let mut dripper = Self { stream, echoes: 0 };
+        dripper.drip();
+        Ok(dripper)
+    }
+
+    fn hear_of_an_echo(&mut self, others: usize) {
+        self.echoes += 1;
+        if self.echoes.is_multiple_of(others.max(1)) {
+            self.drip();
+        }
+    }
+
+    fn drip(&mut self) {
+        // What it cannot say or hear now is of no interest: the others are.
+        let _ = self.stream.write(b".");
+        while matches!(self.stream.read(&mut [0; 256]), Ok(1..)) {}
     }
 }
 

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{Model, Stop};
 use crate::error::Error;
 use crate::units::nanoseconds;
-use load::Exchange;
+use load::{Dripper, Exchange};
 
 pub use churn::churn;
 pub use load::Crowd;
@@ -31,6 +31,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// Clients at once.
     pub clients: usize,
+    /// Connections that may wait to be accepted: what the servers are asked for.
+    pub backlog: i32,
     /// Messages that each of them sends.
     pub messages: u32,
 }
@@ -40,6 +42,7 @@ impl Default for Config {
         Self {
             models: Model::ALL.to_vec(),
             clients: 100,
+            backlog: super::BACKLOG,
             messages: 100,
         }
     }
@@ -72,6 +75,8 @@ pub struct Measured {
     /// Connections that found the listener's queue full, through all rounds
     /// (`ListenOverflows`).
     pub backlog_overflows: u64,
+    /// Connections that could wait in it, as the kernel had it.
+    pub backlog: Option<u32>,
     /// Many clients at once.
     pub crowd: Seated,
     /// What they cost.
@@ -86,6 +91,12 @@ pub struct Measured {
     pub beside_slow: Seated,
     /// Their echoes.
     pub beside_slow_echo: Latency,
+    /// Clients that come when one is there that says a byte at a time.
+    pub beside_dripper: Seated,
+    /// Their echoes.
+    pub beside_dripper_echo: Latency,
+    /// As many clients' echoes when nobody else is there.
+    pub undisturbed_echo: Latency,
     /// Running out of descriptors.
     pub exhausted: Exhausted,
     /// Connections by worker, where each has a listener of its own.
@@ -222,16 +233,26 @@ fn one(
     let tired = subject.snapshot();
     let answered = crowd.answered();
     drop(crowd);
-    let (beside_slow, beside_slow_echo) = beside_slow(subject.address, config)?;
+    let (_, undisturbed_echo) = beside(None, subject.address, config)?;
+    let (beside_dripper, beside_dripper_echo) = beside(
+        Some(Dripper::come(subject.address)?),
+        subject.address,
+        config,
+    )?;
+    let (beside_slow, beside_slow_echo) = {
+        let _slow = load::flood(subject.address)?;
+        beside(None, subject.address, config)?
+    };
     // Last: whatever a server keeps of those who have left, such as the stacks
     // of their threads, is not to look like memory that clients need not.
     let churn = churn(subject.address, CHURNING, CHURN)?;
-    let spread = subject.end()?.accepted;
+    let ended = subject.end()?;
     let exhausted = exhaust(Subject::start(server(model, Some(FEW)))?)?;
     Ok(Measured {
         model,
         meaning: model.meaning(),
         churn,
+        backlog: ended.backlog,
         backlog_overflows: subject::overflows().saturating_sub(overflows),
         crowd: Seated {
             came: config.clients,
@@ -246,8 +267,11 @@ fn one(
         },
         beside_slow,
         beside_slow_echo,
+        beside_dripper,
+        beside_dripper_echo,
+        undisturbed_echo,
         exhausted,
-        spread,
+        spread: ended.accepted,
     })
 }
 
@@ -261,10 +285,16 @@ fn cost(before: &Snapshot, full: &Snapshot, clients: usize) -> Cost {
     }
 }
 
-/// Clients that come when one is there already that sends and never reads.
-fn beside_slow(address: SocketAddr, config: &Config) -> Result<(Seated, Latency), Error> {
-    let _slow = load::flood(address)?;
+/// Clients that come when one is there already.
+fn beside(
+    dripper: Option<Dripper>,
+    address: SocketAddr,
+    config: &Config,
+) -> Result<(Seated, Latency), Error> {
     let mut crowd = Crowd::gather(address, BESIDE)?;
+    if let Some(dripper) = dripper {
+        crowd.beside(dripper);
+    }
     let exchange = crowd.exchange(BESIDE, config.messages, EXCHANGE)?;
     let seated = Seated {
         came: BESIDE,

@@ -45,6 +45,7 @@ pub struct Snapshot {
 #[derive(Debug, Deserialize)]
 pub(super) struct Ended {
     pub(super) accepted: Vec<u64>,
+    pub(super) backlog: Option<u32>,
 }
 
 impl Subject {

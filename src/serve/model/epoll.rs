@@ -16,7 +16,7 @@ use slab::Slab;
 
 use crate::error::Error;
 use crate::serve::conversation::{Next, Talk, Until};
-use crate::serve::door::{Door, Knock, PAUSE};
+use crate::serve::door::{Arrival, Door, Knock, PAUSE};
 
 /// Bytes read at once; one buffer serves all.
 const BUFFER: usize = 64 << 10;
@@ -142,7 +142,7 @@ impl Loop {
         if !client.is_watched_for_room {
             client.is_watched_for_room = true;
             let both = Interest::READABLE | Interest::WRITABLE;
-            let (registry, stream) = (self.poll.registry(), &mut client.talk.stream);
+            let (registry, stream) = (self.poll.registry(), &mut client.talk.stream.socket);
             if registry.reregister(stream, Token(number), both).is_err() {
                 self.clients.remove(number);
             }
@@ -157,8 +157,8 @@ impl Loop {
         // Whoever came during the rest was told of then.
         self.is_awaited |= self.rest.take().is_some();
         while self.is_awaited && self.clients.len() < door.terms.most && self.deadline.is_none() {
-            match door.judge(self.listener.accept())? {
-                Knock::Client(stream) => self.receive(door, stream),
+            match door.judge(|| self.listener.accept())? {
+                Knock::Client(arrival) => self.receive(door, arrival),
                 Knock::Nobody => self.is_awaited = false,
                 Knock::Gone => {}
                 Knock::Full => {
@@ -170,18 +170,31 @@ impl Loop {
         Ok(())
     }
 
-    fn receive(&mut self, door: &Door<'_>, stream: TcpStream) {
-        let mut talk = Talk::begin(stream, door.terms);
+    /// Talks with a client at once, and watches it only where that is not all:
+    /// who has said everything by then never costs an epoll_ctl(2).
+    fn receive(&mut self, door: &Door<'_>, arrival: Arrival<TcpStream>) {
+        let mut talk = Talk::begin((arrival.client, arrival.tale), door.terms);
+        let next = talk.advance(&mut self.buffer, Until::Short);
+        if next == Next::Over {
+            return;
+        }
+        let is_watched_for_room = next == Next::Writing;
+        let interest = if is_watched_for_room {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
         let entry = self.clients.vacant_entry();
         let (registry, token) = (self.poll.registry(), Token(entry.key()));
+        let watched = registry.register(&mut talk.stream.socket, token, interest);
         // One that cannot be watched is closed.
-        if let Ok(()) = registry.register(&mut talk.stream, token, Interest::READABLE) {
-            if !talk.session.wants_data() {
+        if watched.is_ok() {
+            if next == Next::Turn {
                 self.due.push((entry.key(), Until::Empty));
             }
             entry.insert(Client {
                 talk,
-                is_watched_for_room: false,
+                is_watched_for_room,
             });
         }
     }

@@ -24,7 +24,8 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::error::Error;
 use crate::serve::conversation::converse;
-use crate::serve::door::{Door, Knock, PAUSE};
+use crate::serve::door::{Arrival, Door, Knock, PAUSE};
+use crate::serve::tale::Witness;
 
 pub(super) fn serve(door: &Door<'_>) -> Result<(), Error> {
     refuse_threads()?;
@@ -48,7 +49,7 @@ fn receive(door: &Door<'_>, children: &mut HashSet<Pid>) -> Result<(), Error> {
             continue;
         }
         match door.knock()? {
-            Knock::Client(client) => children.extend(hand_over(door, client)),
+            Knock::Client(arrival) => children.extend(hand_over(door, arrival)),
             Knock::Nobody => door.wait()?,
             Knock::Gone => {}
             Knock::Full => door.rest()?,
@@ -57,16 +58,22 @@ fn receive(door: &Door<'_>, children: &mut HashSet<Pid>) -> Result<(), Error> {
 }
 
 /// Gives the client to a child of its own.
-fn hand_over(door: &Door<'_>, client: TcpStream) -> Option<Pid> {
+fn hand_over(door: &Door<'_>, arrival: Arrival<TcpStream>) -> Option<Pid> {
+    let Arrival {
+        client, mut tale, ..
+    } = arrival;
     // SAFETY: this process has one thread (see `refuse_threads`), so that the
     // child may do whatever this one may.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => {
             // The connection is the child's now.
             drop(client);
+            if let Some(tale) = &mut tale {
+                tale.disown();
+            }
             Some(child)
         }
-        Ok(ForkResult::Child) => attend(door, &client),
+        Ok(ForkResult::Child) => attend(door, (&client, tale)),
         Err(errno) => {
             door.terms.journal.exhausted(&errno.into());
             None
@@ -75,10 +82,10 @@ fn hand_over(door: &Door<'_>, client: TcpStream) -> Option<Pid> {
 }
 
 /// The child's whole life.
-fn attend(door: &Door<'_>, client: &TcpStream) -> ! {
+fn attend(door: &Door<'_>, client: (&TcpStream, Witness)) -> ! {
     // The listener is the parent's.
     let _ = nix::unistd::close(door.listener.as_raw_fd());
-    end_on_signals(client);
+    end_on_signals(client.0);
     let is_done = converse(client, door.terms, || Ok(true)).is_ok();
     // SAFETY: ends the process at once. What the parent had not yet written out,
     // and what it would undo at its end, is the parent's to write and to undo.

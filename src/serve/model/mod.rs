@@ -23,9 +23,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::door::{Door, Entrance};
-use super::{Journal, Service, Stop};
+use super::{Journal, Service, Stop, Watch};
 use crate::address::Admission;
 use crate::error::Error;
+use crate::recorder::Recorder;
+use crate::socket::options::SocketOption;
 
 /// A way to serve many clients at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -115,6 +117,7 @@ impl Model {
         serve(&doors)?;
         Ok(Served {
             accepted: doors.iter().map(Door::accepted).collect(),
+            backlog: entrance.backlog(),
         })
     }
 }
@@ -147,6 +150,12 @@ pub struct Terms<'a> {
     pub journal: &'a Journal,
     /// Clients at once; one more waits in the kernel's queue.
     pub most: usize,
+    /// Where calls are recorded.
+    pub recorder: &'a Recorder,
+    /// What tells of each client, where it is asked for.
+    pub watch: Option<&'a Watch>,
+    /// Options of the clients' sockets.
+    pub options: &'a [SocketOption],
     /// Who is let in; others are closed at once.
     pub admission: &'a Admission,
     /// Threads of the models that have a fixed number of them.
@@ -160,4 +169,6 @@ pub struct Terms<'a> {
 pub struct Served {
     /// Connections accepted, by worker where each has a listener of its own.
     pub accepted: Vec<u64>,
+    /// Connections that could wait to be accepted, as the kernel had it.
+    pub backlog: Option<u32>,
 }

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::Error;
 use crate::serve::conversation::{Next, Talk, Until};
-use crate::serve::door::{Door, Knock, PAUSE};
+use crate::serve::door::{Arrival, Door, Knock, PAUSE};
 
 /// Bytes read at once; one buffer serves all.
 const BUFFER: usize = 64 << 10;
@@ -106,9 +106,9 @@ fn welcome(
 ) -> Result<Option<Instant>, Error> {
     while clients.len() < door.terms.most {
         match door.knock()? {
-            Knock::Client(stream) => {
-                if stream.set_nonblocking(true).is_ok() {
-                    let mut talk = Talk::begin(stream, door.terms);
+            Knock::Client(Arrival { client, tale, .. }) => {
+                if client.set_nonblocking(true).is_ok() {
+                    let mut talk = Talk::begin((client, tale), door.terms);
                     let next = talk.advance(buffer, Until::Short);
                     if next != Next::Over {
                         clients.push(Client { talk, next });

@@ -10,7 +10,7 @@ use std::thread::Builder;
 
 use super::thread::talk;
 use crate::error::Error;
-use crate::serve::door::Door;
+use crate::serve::door::{Arrival, Door};
 use crate::serve::guests::Guests;
 
 pub(super) fn serve(door: &Door<'_>) -> Result<(), Error> {
@@ -33,9 +33,9 @@ pub(super) fn serve(door: &Door<'_>) -> Result<(), Error> {
 fn work(door: &Door<'_>, guests: &Guests) -> Result<(), Error> {
     loop {
         match door.next() {
-            Ok(Some(client)) => {
+            Ok(Some(Arrival { client, tale, .. })) => {
                 let client = Arc::new(client);
-                talk(door, guests.seat(&client), &client);
+                talk(door, guests.seat(&client), (&client, tale));
             }
             Ok(None) => return Ok(()),
             Err(error) => {

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::error::Error;
 use crate::serve::Session;
 use crate::serve::door::{Door, Knock, PAUSE};
+use crate::serve::tale::{Tale, Witness};
 
 /// Bytes of a task's buffer.
 const BLOCK: usize = 1024;
@@ -44,9 +45,10 @@ async fn receive(door: &Door<'_>) -> Result<(), Error> {
             Some(_) = tasks.join_next() => continue,
             accepted = listener.accept(), if tasks.len() < door.terms.most => accepted,
         };
-        match door.judge(accepted)? {
-            Knock::Client(client) => {
+        match door.judge(|| accepted)? {
+            Knock::Client(arrival) => {
                 let session = door.terms.service.begin(SystemTime::now());
+                let client = (arrival.client, arrival.tale);
                 tasks.spawn(converse(client, session, ending.clone()));
             }
             Knock::Nobody | Knock::Gone => {}
@@ -63,14 +65,18 @@ async fn receive(door: &Door<'_>) -> Result<(), Error> {
 }
 
 async fn converse(
-    mut client: TcpStream,
+    (mut client, mut tale): (TcpStream, Witness),
     mut session: Session,
     mut ending: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut buffer = [0; BLOCK];
     loop {
         while !session.poll_output().is_empty() {
-            let count = client.write(session.poll_output()).await?;
+            let written = client.write(session.poll_output()).await;
+            let count = written.inspect_err(|error| failed(tale.as_deref(), error))?;
+            if let Some(tale) = &mut tale {
+                tale.said(&session.poll_output()[..count]);
+            }
             session.handle_sent(count);
             if *ending.borrow() {
                 session.handle_end();
@@ -82,12 +88,24 @@ async fn converse(
             return Ok(());
         }
         let count = tokio::select! {
-            count = client.read(&mut buffer) => count?,
+            count = client.read(&mut buffer) => {
+                let count = count.inspect_err(|error| failed(tale.as_deref(), error))?;
+                if let Some(tale) = &mut tale {
+                    tale.heard(&buffer[..count]);
+                }
+                count
+            }
             _ = ending.wait_for(|is_ending| *is_ending) => 0,
         };
         match count {
             0 => session.handle_end(),
             count => session.handle_data(&buffer[..count]),
         }
+    }
+}
+
+fn failed(tale: Option<&Tale>, error: &io::Error) {
+    if let Some(tale) = tale {
+        tale.failed(error);
     }
 }

@@ -10,8 +10,9 @@ use std::thread::{Builder, Scope};
 
 use crate::error::Error;
 use crate::serve::conversation::converse;
-use crate::serve::door::{Door, PAUSE};
+use crate::serve::door::{Arrival, Door, PAUSE};
 use crate::serve::guests::{Guests, Seat};
+use crate::serve::tale::Witness;
 
 /// Address space for a thread's stack, of which only the pages it touches become
 /// memory. The default would be 2 MiB.
@@ -31,13 +32,13 @@ fn receive<'scope>(
     guests: &'scope Guests,
     scope: &'scope Scope<'scope, '_>,
 ) -> Result<(), Error> {
-    while let Some(client) = door.next()? {
+    while let Some(Arrival { client, tale, .. }) = door.next()? {
         let client = Arc::new(client);
         // Taken here and not by the thread, which may begin later: the next
         // client is counted after this one.
         let seat = guests.seat(&client);
         let thread = Builder::new().stack_size(STACK);
-        let spawned = thread.spawn_scoped(scope, move || talk(door, seat, &client));
+        let spawned = thread.spawn_scoped(scope, move || talk(door, seat, (&client, tale)));
         if let Err(error) = spawned {
             // The kernel gives no more threads: this client is closed.
             door.terms.journal.exhausted(&error);
@@ -49,7 +50,7 @@ fn receive<'scope>(
     Ok(())
 }
 
-pub(super) fn talk(door: &Door<'_>, seat: Seat<'_>, client: &TcpStream) {
+pub(super) fn talk(door: &Door<'_>, seat: Seat<'_>, client: (&TcpStream, Witness)) {
     // How one conversation failed is no matter of another's.
     let _ = converse(client, door.terms, || Ok(true));
     drop(seat);

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::serve::Session;
 use crate::serve::conversation::drain_now;
 use crate::serve::door::{Door, Knock, PAUSE};
+use crate::serve::tale::Witness;
 
 /// Calls handed over at once.
 const ENTRIES: u32 = 1024;
@@ -45,9 +46,25 @@ pub(super) fn serve(door: &Door<'_>) -> Result<(), Error> {
 /// of what its session owes.
 struct Guest {
     stream: TcpStream,
+    tale: Witness,
     session: Session,
     buffer: Box<[u8; BLOCK]>,
     is_sending: bool,
+}
+
+impl Guest {
+    /// Tells what came of its call.
+    fn tell(&mut self, result: i32) {
+        let Some(tale) = &mut self.tale else {
+            return;
+        };
+        let count = |count: i32| count.unsigned_abs() as usize;
+        match (value(result), self.is_sending) {
+            (Ok(sent), true) => tale.said(&self.session.poll_output()[..count(sent)]),
+            (Ok(received), false) => tale.heard(&self.buffer[..count(received)]),
+            (Err(error), _) => tale.failed(&error),
+        }
+    }
 }
 
 struct Ring {
@@ -153,10 +170,11 @@ impl Ring {
             let address = stream.peer_addr()?;
             Ok((stream, address))
         });
-        match door.judge(accepted)? {
-            Knock::Client(stream) => {
+        match door.judge(|| accepted)? {
+            Knock::Client(arrival) => {
                 let whose = self.guests.insert(Guest {
-                    stream,
+                    stream: arrival.client,
+                    tale: arrival.tale,
                     session: door.terms.service.begin(SystemTime::now()),
                     buffer: Box::new([0; BLOCK]),
                     is_sending: false,
@@ -177,6 +195,7 @@ impl Ring {
         else {
             return;
         };
+        guest.tell(result);
         match (value(result), guest.is_sending) {
             (Ok(count), true) => {
                 guest.session.handle_sent(count.unsigned_abs() as usize);

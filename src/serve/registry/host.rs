@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,11 @@ use super::Happening;
 use super::inbox::{Console, Inbox, News};
 use super::lines::Lines;
 use super::order::Order;
-use super::roster::{Handle, Roster};
-use crate::error::{Error, errno_name};
-use crate::serve::door::{Door, Knock, PAUSE};
+use super::roster::{Counts, Handle, Roster};
+use crate::address::canonical;
+use crate::error::{Error, Exit, errno_name};
+use crate::serve::door::{Arrival, Door, Knock, PAUSE};
+use crate::serve::tale::Watched;
 use crate::serve::{Entrance, Terms};
 
 const STOP: Token = Token(usize::MAX);
@@ -42,29 +44,53 @@ const TURN: usize = 16;
 pub fn host(
     entrance: &Entrance,
     terms: &Terms<'_>,
-    console: Console,
+    house: House,
     tell: &mut dyn FnMut(Duration, &Happening) -> io::Result<()>,
-) -> Result<(), Error> {
+) -> Result<Counts, Error> {
     let doors = entrance.listeners.iter();
     let doors: Vec<Door<'_>> = doors.map(|listener| Door::new(listener, terms)).collect();
     let failed = |error| doors[0].failure("epoll", error);
-    let mut host = Host::open(&doors, terms, tell).map_err(failed)?;
+    let mut host = Host::open(&doors, (terms, &house), tell).map_err(failed)?;
     host.inbox
-        .listen_to(console)
+        .listen_to(house.console)
         .and_then(|()| host.inbox.ask_for_names())
         .map_err(|error| Error::new("start a thread for", "the console", error))?;
     while !host.is_over && !terms.stop.is_asked() {
         host.turn(&doors).map_err(failed)??;
     }
     host.see_off();
-    host.told
-        .map_err(|error| Error::new("write", "standard output", error))
+    let counts = host.roster.counts();
+    match (host.told, host.is_lonely) {
+        (Err(error), _) => Err(Error::new("write", house.output_name, error)),
+        (Ok(()), true) => {
+            let alone = house.alone.unwrap_or_default();
+            let cause = format!("nobody was here for {alone:?} (--listen-timeout)");
+            Err(Error::new("listen on", entrance.address, cause).exiting(Exit::Network))
+        }
+        (Ok(()), false) => Ok(counts),
+    }
+}
+
+/// How a server that knows its clients is run.
+pub struct House {
+    /// Where orders come from.
+    pub console: Console,
+    /// What errors call the place where happenings go.
+    pub output_name: String,
+    /// What ends a line to a client.
+    pub line_end: &'static str,
+    /// How long a client may neither say nor be told anything.
+    pub idle: Option<Duration>,
+    /// How long nobody may be there.
+    pub alone: Option<Duration>,
 }
 
 struct Guest {
-    stream: TcpStream,
+    stream: Watched<TcpStream>,
     lines: Lines,
     queue: Vec<u8>,
+    /// When it last said or took anything.
+    moved: Instant,
 }
 
 struct Host<'a> {
@@ -81,12 +107,21 @@ struct Host<'a> {
     tell: &'a mut dyn FnMut(Duration, &Happening) -> io::Result<()>,
     told: io::Result<()>,
     is_over: bool,
+    /// It is over because nobody came.
+    is_lonely: bool,
+    line_end: &'static str,
+    idle: Option<Duration>,
+    alone: Option<Duration>,
+    /// When the last guest left, or it began.
+    left: Instant,
+    /// When the next guest may have been idle for too long.
+    look: Option<Instant>,
 }
 
 impl<'a> Host<'a> {
     fn open(
         doors: &[Door<'_>],
-        terms: &Terms<'_>,
+        (terms, house): (&Terms<'_>, &House),
         tell: &'a mut dyn FnMut(Duration, &Happening) -> io::Result<()>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -111,19 +146,23 @@ impl<'a> Host<'a> {
             tell,
             told: Ok(()),
             is_over: false,
+            is_lonely: false,
+            line_end: house.line_end,
+            idle: house.idle,
+            alone: house.alone,
+            left: Instant::now(),
+            look: None,
         })
     }
 
     /// Sleeps until something is to be done, and does it.
     fn turn(&mut self, doors: &[Door<'_>]) -> io::Result<Result<(), Error>> {
-        let rest = self
-            .rest
-            .map(|until| until.saturating_duration_since(Instant::now()));
-        let is_hurried = !self.due.is_empty();
-        let patience = if is_hurried {
-            Some(Duration::ZERO)
+        let patience = if self.due.is_empty() {
+            let dues = [self.rest, self.look, self.lonely_at()].into_iter();
+            let next = dues.flatten().min();
+            next.map(|until| until.saturating_duration_since(Instant::now()))
         } else {
-            rest
+            Some(Duration::ZERO)
         };
         let mut events = Events::with_capacity(256);
         match self.poll.poll(&mut events, patience) {
@@ -151,7 +190,43 @@ impl<'a> Host<'a> {
                 }
             }
         }
-        Ok(self.open_doors(doors))
+        let opened = self.open_doors(doors);
+        self.end_what_rests();
+        Ok(opened)
+    }
+
+    /// When it has been without guests for too long.
+    fn lonely_at(&self) -> Option<Instant> {
+        let alone = self.alone.filter(|_| self.guests.is_empty())?;
+        Some(self.left + alone)
+    }
+
+    /// Sends away the guests who have been idle for too long, and ends where
+    /// nobody comes.
+    fn end_what_rests(&mut self) {
+        let now = Instant::now();
+        if let Some(idle) = self
+            .idle
+            .filter(|_| self.look.is_none_or(|look| now >= look))
+        {
+            let mut late = Vec::new();
+            self.look = None;
+            for (handle, guest) in &self.guests {
+                let until = guest.moved + idle;
+                if until <= now {
+                    late.push(*handle);
+                } else {
+                    self.look = Some(self.look.map_or(until, |look| look.min(until)));
+                }
+            }
+            for handle in late {
+                self.dismiss(handle, "you have been idle for too long", "idle");
+            }
+        }
+        if self.lonely_at().is_some_and(|until| now >= until) {
+            self.is_lonely = true;
+            self.is_over = true;
+        }
     }
 
     fn open_doors(&mut self, doors: &[Door<'_>]) -> Result<(), Error> {
@@ -162,9 +237,8 @@ impl<'a> Host<'a> {
         while let Some(number) = self.awaited.pop() {
             loop {
                 let door = &doors[number];
-                let accepted = door.listener.accept();
-                match door.judge(accepted.map(|(stream, address)| ((stream, address), address)))? {
-                    Knock::Client((stream, address)) => self.receive(stream, address),
+                match door.knock()? {
+                    Knock::Client(arrival) => self.receive(arrival),
                     Knock::Nobody => break,
                     Knock::Gone => {}
                     Knock::Full => {
@@ -178,32 +252,40 @@ impl<'a> Host<'a> {
         Ok(())
     }
 
-    fn receive(&mut self, stream: std::net::TcpStream, address: SocketAddr) {
+    fn receive(&mut self, arrival: Arrival<std::net::TcpStream>) {
         // An IPv4 client of a listener for both families.
-        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        if stream.set_nonblocking(true).is_err() {
+        let address = canonical(arrival.address);
+        if arrival.client.set_nonblocking(true).is_err() {
             return;
         }
+        let mut stream = Watched {
+            socket: arrival.client,
+            tale: arrival.tale,
+        };
         let most = self.roster.most();
-        let now = self.began.elapsed();
+        let now_there = Instant::now();
+        self.look = None;
+        let now = now_there.duration_since(self.began);
         let Some(handle) = self.roster.admit(address, now) else {
-            say_good_bye(
-                &stream,
-                &format!("no room: {most} clients are here; try later\n"),
-            );
+            let words = format!("no room: {most} clients are here; try later");
+            say_good_bye(&mut stream, &(words + self.line_end));
             self.tell(&Happening::Refused { address, most });
             return;
         };
-        let mut stream = TcpStream::from_std(stream);
+        let mut stream = Watched {
+            socket: TcpStream::from_std(stream.socket),
+            tale: stream.tale,
+        };
         let both = Interest::READABLE | Interest::WRITABLE;
-        let watched = self
-            .poll
-            .registry()
-            .register(&mut stream, Token(handle as usize), both);
+        let watched =
+            self.poll
+                .registry()
+                .register(&mut stream.socket, Token(handle as usize), both);
         let guest = Guest {
             stream,
             lines: Lines::default(),
             queue: Vec::new(),
+            moved: now_there,
         };
         self.guests.insert(handle, guest);
         let online = self.roster.online();
@@ -232,6 +314,7 @@ impl<'a> Host<'a> {
                 Ok(0) => return self.part(handle, "ended"),
                 Ok(count) => {
                     self.roster.received(handle, count);
+                    guest.moved = Instant::now();
                     let mut said = Vec::new();
                     let lines = &mut guest.lines;
                     lines.handle_data(&buffer[..count], |line| said.push(line));
@@ -273,7 +356,7 @@ impl<'a> Host<'a> {
                 self.say(handle, &text);
             }
             Order::Kick { handle } if self.guests.contains_key(&handle) => {
-                self.dismiss(handle, "you are asked to leave\n", "kicked");
+                self.dismiss(handle, "you are asked to leave", "kicked");
             }
             Order::Send { handle, .. } | Order::Kick { handle } => {
                 let why = format!("nobody here has the handle {handle}; list shows who is");
@@ -293,12 +376,13 @@ impl<'a> Host<'a> {
         let Some(guest) = self.guests.get_mut(&handle) else {
             return;
         };
-        let (waiting, bytes) = (guest.queue.len(), text.len() + 1);
+        let bytes = text.len() + self.line_end.len();
+        let waiting = guest.queue.len();
         if waiting > 0 && waiting + bytes > QUEUE {
             return self.tell(&Happening::Deaf { handle, waiting });
         }
         guest.queue.extend_from_slice(text.as_bytes());
-        guest.queue.push(b'\n');
+        guest.queue.extend_from_slice(self.line_end.as_bytes());
         self.tell(&Happening::Told { handle, bytes });
         self.flush(handle);
     }
@@ -312,6 +396,7 @@ impl<'a> Host<'a> {
             match guest.stream.write(&guest.queue) {
                 Ok(count) => {
                     guest.queue.drain(..count);
+                    guest.moved = Instant::now();
                     self.roster.sent(handle, count);
                 }
                 // It is told of when there is room again.
@@ -325,9 +410,9 @@ impl<'a> Host<'a> {
     /// Ends a guest's visit with a last line.
     fn dismiss(&mut self, handle: Handle, words: &str, how: &str) {
         self.flush(handle);
-        if let Some(guest) = self.guests.get(&handle) {
+        if let Some(guest) = self.guests.get_mut(&handle) {
             if guest.queue.is_empty() {
-                say_good_bye(&guest.stream, words);
+                say_good_bye(&mut guest.stream, &format!("{words}{}", self.line_end));
             }
             self.part(handle, how);
         }
@@ -341,13 +426,14 @@ impl<'a> Host<'a> {
         }
         if let Some(client) = self.roster.leave(handle, self.began.elapsed()) {
             let how = how.to_owned();
+            self.left = Instant::now();
             self.tell(&Happening::Left { client, how });
         }
     }
 
     fn see_off(&mut self) {
         for handle in self.roster.handles() {
-            self.dismiss(handle, "the server ends\n", "server_ended");
+            self.dismiss(handle, "the server ends", "server_ended");
         }
     }
 
@@ -363,13 +449,9 @@ impl<'a> Host<'a> {
 /// A last line, as far as it is taken at once, and the end of the stream. What
 /// has arrived is read away, or close(2) would send a reset that could destroy
 /// the line.
-fn say_good_bye<S>(mut stream: &S, words: &str)
-where
-    S: AsFd,
-    for<'s> &'s S: Read + Write,
-{
+fn say_good_bye(stream: &mut (impl Read + Write + AsFd), words: &str) {
     let _ = stream.write(words.as_bytes());
-    let _ = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
+    let _ = socket2::SockRef::from(&*stream).shutdown(Shutdown::Write);
     let mut buffer = [0; BUFFER];
     for _ in 0..TURN {
         if !matches!(stream.read(&mut buffer), Ok(1..)) {

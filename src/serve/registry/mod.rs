@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-pub use host::host;
+pub use host::{House, host};
 pub use inbox::Console;
 pub use lines::Lines;
 pub use order::{HELP, Order};

@@ -84,6 +84,26 @@ pub enum Origin {
     Unknown(u8),
 }
 
+impl Origin {
+    /// What `ee_origin` says, with the type, the code and the sender that an ICMP
+    /// message has.
+    pub(in crate::socket) fn of(
+        origin: u8,
+        (icmp_type, icmp_code): (u8, u8),
+        offender: Option<SocketAddr>,
+    ) -> Self {
+        match origin {
+            libc::SO_EE_ORIGIN_LOCAL => Self::Local,
+            libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => Self::Icmp {
+                offender,
+                icmp_type,
+                icmp_code,
+            },
+            other => Self::Unknown(other),
+        }
+    }
+}
+
 impl Received<'_> {
     /// What this is, if it comes from the error queue.
     pub fn queued(&self) -> Option<Queued> {
@@ -95,15 +115,11 @@ impl Received<'_> {
         Some(Queued::Error(QueuedError {
             target: self.from,
             errno: Errno::from_raw(error.errno),
-            origin: match error.origin {
-                libc::SO_EE_ORIGIN_LOCAL => Origin::Local,
-                libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6 => Origin::Icmp {
-                    offender: error.offender,
-                    icmp_type: error.icmp_type,
-                    icmp_code: error.icmp_code,
-                },
-                other => Origin::Unknown(other),
-            },
+            origin: Origin::of(
+                error.origin,
+                (error.icmp_type, error.icmp_code),
+                error.offender,
+            ),
             info: error.info,
         }))
     }

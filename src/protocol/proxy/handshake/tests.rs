@@ -1,6 +1,4 @@
-//! Handshakes in any pieces, whole and malformed.
-//!
-//! Tables first, then properties.
+//! Handshakes of every protocol, whole and in pieces, hostile ones among them.
 
 use super::*;
 use crate::protocol::proxy::{Destination, socks5};

@@ -10,6 +10,7 @@ mod parameter;
 mod template;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +61,27 @@ pub enum BuiltIn {
     Disks,
     /// What `reboot` would do.
     RebootRehearsal,
+}
+
+impl BuiltIn {
+    /// By what its report is asked for.
+    pub fn name(self) -> &'static str {
+        match self {
+            BuiltIn::Info => "info",
+            BuiltIn::Processes => "processes",
+            BuiltIn::Disks => "disks",
+            BuiltIn::RebootRehearsal => "reboot",
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Program::Path(path) => write!(f, "{}", path.display()),
+            Program::BuiltIn(built_in) => write!(f, "built-in {}", built_in.name()),
+        }
+    }
 }
 
 /// What a run may take.
@@ -191,7 +213,7 @@ impl AllowList {
         let Some(command) = self.commands.get(id) else {
             return Err(format!("there is no command {}", shown(id)));
         };
-        command.prepare(given).map_err(|why| format!("{id}: {why}"))
+        command.prepare(given)
     }
 }
 

@@ -124,19 +124,16 @@ impl Characters {
         let mut ranges = Vec::new();
         let mut rest = letters.as_slice();
         while let Some((first, after)) = rest.split_first() {
-            rest = match after {
-                ['-', last, after @ ..] => {
-                    if first > last {
-                        return Err(format!("{first}-{last} is no range: it runs backwards"));
-                    }
-                    ranges.push(*first..=*last);
-                    after
-                }
-                _ => {
-                    ranges.push(*first..=*first);
-                    after
-                }
+            let (range, after) = match after {
+                ['-', last, after @ ..] => (*first..=*last, after),
+                _ => (*first..=*first, after),
             };
+            if range.is_empty() {
+                let (first, last) = (range.start(), range.end());
+                return Err(format!("{first}-{last} is no range: it runs backwards"));
+            }
+            ranges.push(range);
+            rest = after;
         }
         if ranges.is_empty() {
             return Err("a set has at least one character".into());

@@ -149,7 +149,7 @@ fn hostile_parameters_are_refused() {
     let none = prepare("/bin/sh", &["-c", "id"]).expect_err("no such");
     assert_eq!(none, "there is no command \"/bin/sh\"");
     let extra = prepare("info", &["x"]).expect_err("takes none");
-    assert_eq!(extra, "info: it takes no parameters");
+    assert_eq!(extra, "it takes no parameters");
 }
 
 /// A command with these lines.
@@ -163,83 +163,17 @@ fn with_parameter(arguments: &str, lines: &str) -> Result<AllowList, ListError> 
     ))
 }
 
+/// Each is refused, for its reason.
+fn refused(lists: &[(Result<AllowList, ListError>, &str)]) {
+    for (list, why) in lists {
+        let told = list.as_ref().expect_err(why).to_string();
+        assert!(told.contains(why), "{why}: {told}");
+    }
+}
+
 #[test]
 fn a_list_that_cannot_be_meant_is_refused_with_its_reason() {
-    let number = "type = \"integer\"\nleast = -5\nmost = 5";
-    for (refused, why) in [
-        (command("program = \"sh\""), "not an absolute path"),
-        (
-            command("program = \"/bin/x\"\nshell = true"),
-            "unknown field `shell`",
-        ),
-        (
-            command("program = \"/bin/x\"\ntimeout = \"5\""),
-            "a time without its unit",
-        ),
-        (
-            command("program = \"/bin/x\"\ntimeout = \"0s\""),
-            "timeout is nothing",
-        ),
-        (
-            command("program = \"/bin/x\"\noutput = \"much\""),
-            "not a size",
-        ),
-        (
-            command("program = \"/bin/x\"\ndirectory = \"tmp\""),
-            "is not absolute",
-        ),
-        (
-            command("program = \"/bin/x\"\narguments = [\"{p}\"]"),
-            "which is no parameter",
-        ),
-        (
-            command("program = \"/bin/x\"\narguments = [\"{\"]"),
-            "a brace without",
-        ),
-        (
-            command("program = \"/bin/x\"\narguments = [\"a\\u0000\"]"),
-            "a NUL byte",
-        ),
-        (
-            command("program = \"/bin/x\"\nlimits = { memry = \"1mb\" }"),
-            "unknown field `memry`",
-        ),
-        (
-            command("program = \"/bin/x\"\nenvironment = { \"A=B\" = \"\" }"),
-            "no variable",
-        ),
-        (with_parameter("[]", number), "no argument has {p}"),
-        (with_parameter("[\"{p}\"]", number), "put \"--\" before it"),
-        (
-            with_parameter("[\"{p}\"]", "type = \"anything\""),
-            "unknown variant `anything`",
-        ),
-        (
-            with_parameter("[\"n{p}\"]", "type = \"integer\"\nleast = 2\nmost = 1"),
-            "least is more than most",
-        ),
-        (
-            with_parameter("[\"n{p}\"]", "type = \"choice\"\nvalues = []"),
-            "at least one",
-        ),
-        (
-            with_parameter("[\"{p}\"]", "type = \"text\"\ncharacters = \"\"\nmost = 5"),
-            "at least one character",
-        ),
-        (
-            with_parameter(
-                "[\"{p}\"]",
-                "type = \"text\"\ncharacters = \"z-a\"\nmost = 5",
-            ),
-            "runs backwards",
-        ),
-        (
-            with_parameter(
-                "[\"{p}\"]",
-                "type = \"choice\"\nvalues = [\"a\"]\ndefault = \"b\"",
-            ),
-            "its default too",
-        ),
+    refused(&[
         (
             AllowList::parse("[[command]]\nid = \"info\"\nprogram = \"/x\""),
             "a built-in's name",
@@ -252,16 +186,63 @@ fn a_list_that_cannot_be_meant_is_refused_with_its_reason() {
             AllowList::parse("[builtin]\nscreen = []"),
             "the capture program",
         ),
-        (AllowList::parse("[builtin]\nreboot = true"), "expected"),
+        (
+            AllowList::parse("[builtin]\nreboot = true"),
+            "wanted string",
+        ),
         (AllowList::parse("concurrent = 0"), "1 to 10000"),
         (
             AllowList::parse("concurent = 3"),
             "unknown field `concurent`",
         ),
-    ] {
-        let told = refused.expect_err(why).to_string();
-        assert!(told.contains(why), "{why}: {told}");
-    }
+    ]);
+}
+
+#[test]
+fn a_command_that_cannot_be_meant_is_refused_with_its_reason() {
+    let program = |line: &str| command(&format!("program = \"/bin/x\"\n{line}"));
+    refused(&[
+        (command("program = \"sh\""), "not an absolute path"),
+        (program("shell = true"), "unknown field `shell`"),
+        (program("timeout = \"5\""), "a time without its unit"),
+        (program("timeout = \"0s\""), "timeout is nothing"),
+        (program("output = \"much\""), "not a size"),
+        (program("directory = \"tmp\""), "is not absolute"),
+        (program("arguments = [\"{p}\"]"), "which is no parameter"),
+        (program("arguments = [\"{\"]"), "a brace without"),
+        (program("arguments = [\"a\\u0000\"]"), "a NUL byte"),
+        (
+            program("limits = { memry = \"1mb\" }"),
+            "unknown field `memry`",
+        ),
+        (program("environment = { \"A=B\" = \"\" }"), "no variable"),
+    ]);
+}
+
+#[test]
+fn a_parameter_that_cannot_be_meant_is_refused_with_its_reason() {
+    let number = "type = \"integer\"\nleast = -5\nmost = 5";
+    let backwards = "type = \"integer\"\nleast = 2\nmost = 1";
+    let nothing = "type = \"choice\"\nvalues = []";
+    let stray = "type = \"choice\"\nvalues = [\"a\"]\ndefault = \"b\"";
+    let empty = "type = \"text\"\ncharacters = \"\"\nmost = 5";
+    let reversed = "type = \"text\"\ncharacters = \"z-a\"\nmost = 5";
+    refused(&[
+        (with_parameter("[]", number), "no argument has {p}"),
+        (with_parameter("[\"{p}\"]", number), "put \"--\" before it"),
+        (
+            with_parameter("[\"{p}\"]", "type = \"any\""),
+            "unknown variant `any`",
+        ),
+        (
+            with_parameter("[\"n{p}\"]", backwards),
+            "least is more than most",
+        ),
+        (with_parameter("[\"n{p}\"]", nothing), "at least one"),
+        (with_parameter("[\"{p}\"]", empty), "at least one character"),
+        (with_parameter("[\"{p}\"]", reversed), "runs backwards"),
+        (with_parameter("[\"{p}\"]", stray), "its default too"),
+    ]);
     with_parameter("[\"--\", \"{p}\"]", number).expect("after the options");
     with_parameter("[\"-n{p}\"]", number).expect("with text before it");
 }
