@@ -60,7 +60,7 @@ fn what_is_no_handshake_is_closed_and_the_proxy_goes_on() {
     alone("noise", || {
         let server = serve("127.0.0.1:0", echo_late);
         let proxy = Proxy::start(&["127.0.0.1:0"]);
-        let long = [&b"CONNECT a:1 HTTP/1.1\r\nx: "[..], &[b'y'; 20_000]].concat();
+        let long = [&b"CONNECT a:1 HTTP/1.1\r\nx: "[..], &vec![b'y'; 20_000]].concat();
         for (noise, answer) in [
             (&b"\x16\x03\x01\x02\x00"[..], &b""[..]),
             (b"\0\0\0\0", b""),

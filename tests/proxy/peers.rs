@@ -188,7 +188,7 @@ fn ssh_through_the_proxy() {
                 "root@127.0.0.1",
                 "wc -c",
             ];
-            let counted = printed("ssh", &arguments, &[b'x'; 300_000]);
+            let counted = printed("ssh", &arguments, &vec![b'x'; 300_000]);
             assert_eq!(counted.trim(), "300000", "{kind}");
         }
     });

@@ -68,6 +68,12 @@ impl Running {
 
     /// The first line on standard error that has these words.
     pub fn until(&mut self, words: &str) -> String {
+        let all = self.through(words);
+        all.lines().last().unwrap_or_default().to_owned() + "\n"
+    }
+
+    /// All lines on standard error up to the first that has these words.
+    pub fn through(&mut self, words: &str) -> String {
         let mut all = String::new();
         loop {
             let mut line = String::new();
@@ -75,7 +81,7 @@ impl Running {
             all.push_str(&line);
             assert!(count > 0, "it never said {words:?}, but: {all}");
             if line.contains(words) {
-                return line;
+                return all;
             }
         }
     }
@@ -235,7 +241,7 @@ pub fn serve(address: &str, attend: fn(TcpStream)) -> SocketAddr {
 
 /// Says everything back as it comes.
 pub fn echo(mut client: TcpStream) {
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     while let Ok(count) = client.read(&mut buffer) {
         if count == 0 || client.write_all(&buffer[..count]).is_err() {
             break;

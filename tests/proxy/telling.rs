@@ -44,14 +44,12 @@ fn converse(proxy: &Proxy, server: std::net::SocketAddr) {
 fn the_eight_steps() {
     alone("steps", || {
         let server = serve("127.0.0.1:0", echo_late);
-        let proxy = Proxy::start(&["127.0.0.1:0", "-v"]);
+        let mut proxy = Proxy::start(&["127.0.0.1:0", "-v"]);
         converse(&proxy, server);
-        assert_eq!(
-            proxy.answer(&crate::stand::request_name(b"nobody.test", 80)),
-            4
-        );
-        let (told, _, code) = proxy.running.interrupt();
-        assert_eq!(code, 0);
+        let mut told = proxy.running.through("client 1  8/8 ended");
+        let nobody = crate::stand::request_name(b"nobody.test", 80);
+        assert_eq!(proxy.answer(&nobody), 4);
+        told += &proxy.running.through("client 2  8/8 ended");
         insta::assert_snapshot!(masked(&told));
     });
 }

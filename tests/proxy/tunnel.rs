@@ -58,6 +58,7 @@ fn the_destination_ends_first_and_hears_the_rest() {
 fn reset(stream: TcpStream) {
     let linger = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     linger.expect("an option");
+    drop(stream);
 }
 
 #[test]
@@ -104,14 +105,29 @@ fn what_moves_no_more_is_closed() {
     });
 }
 
-/// A reader that stops holds up nobody but itself, and an idle tunnel has two
-/// descriptors and no pipe.
 #[test]
-fn a_slow_reader_holds_up_nobody_and_an_idle_tunnel_has_no_pipe() {
-    alone("slow reader", || {
+fn readers_that_stop_hold_up_nobody() {
+    alone("slow readers", || {
         let (server, source) = (serve("127.0.0.1:0", echo), serve("127.0.0.1:0", pour));
         let proxy = Proxy::start(&["127.0.0.1:0"]);
         let _stalled: Vec<_> = (0..20).map(|_| proxy.tunnel(source)).collect();
+        let words = bytes(3 << 20);
+        let mut tunnel = proxy.tunnel(server);
+        let mut writer = tunnel.try_clone().expect("the same");
+        let heard = thread::scope(|scope| {
+            scope.spawn(|| writer.write_all(&words).expect("written"));
+            take(&mut tunnel, words.len())
+        });
+        assert!(heard == words, "whole");
+    });
+}
+
+/// An idle tunnel has two descriptors: its pipes are lent to others.
+#[test]
+fn an_idle_tunnel_has_no_pipe() {
+    alone("idle tunnels", || {
+        let server = serve("127.0.0.1:0", echo);
+        let proxy = Proxy::start(&["127.0.0.1:0"]);
         let before = descriptors(&proxy);
         let mut tunnels = Vec::new();
         for _ in 0..200 {
@@ -126,7 +142,7 @@ fn a_slow_reader_holds_up_nobody_and_an_idle_tunnel_has_no_pipe() {
 }
 
 fn pour(mut client: TcpStream) {
-    while client.write_all(&[b'x'; 65536]).is_ok() {}
+    while client.write_all(&vec![b'x'; 65536]).is_ok() {}
 }
 
 fn descriptors(proxy: &Proxy) -> usize {

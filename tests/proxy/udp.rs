@@ -96,7 +96,7 @@ fn parrot() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let own = socket.local_addr().expect("an address");
     std::thread::spawn(move || {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         while let Ok((count, from)) = socket.recv_from(&mut buffer) {
             if socket.send_to(&buffer[..count], from).is_err() {
                 break;
@@ -156,7 +156,7 @@ fn fragments_strangers_and_what_is_not_allowed_are_dropped() {
             .send_to(&wrapped(0, server, b""), relay)
             .expect("sent");
         hears(b"");
-        let large = [b'x'; 60_000];
+        let large = vec![b'x'; 60_000];
         socket
             .send_to(&wrapped(0, server, &large), relay)
             .expect("sent");

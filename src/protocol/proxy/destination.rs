@@ -102,9 +102,8 @@ impl Destination {
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse().ok()?
             }
-            Some(_) => return None,
             None if rest.is_empty() => port?,
-            None => return None,
+            _ => return None,
         };
         let host = Host::read(host.as_bytes()).ok()?;
         Some(Self { host, port })
