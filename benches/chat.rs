@@ -59,7 +59,7 @@ fn measure(name: &str, members: usize, start: fn(SocketAddr, usize) -> Child) ->
     let mut crowd = Crowd::gather(address, first, members);
     let per_member = resident(&server.0).saturating_sub(empty) / members as u64;
     let Some(latencies) = crowd.talk() else {
-        println!("{name} {members:>5} members: it lost some of them");
+        println!("{name} {members:>5} members: some lines never came");
         return None;
     };
     let at = |quantile| Duration::from_nanos(latencies.value_at_quantile(quantile));
@@ -204,11 +204,9 @@ impl Crowd {
     fn hear(&mut self, patience: Duration, latencies: &mut Histogram<u64>) {
         let begun = self.begun;
         self.read(patience, &mut |line| {
-            let number = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-            let sent = std::str::from_utf8(number)
-                .ok()
-                .and_then(|text| text.parse().ok());
-            if let (true, Some(sent)) = (line.windows(7).any(|part| part == b"sent at"), sent) {
+            let number = line.rsplit(|byte| *byte == b'@').next().unwrap_or_default();
+            let sent = std::str::from_utf8(number).ok();
+            if let Some(sent) = sent.and_then(|text| text.parse::<u64>().ok()) {
                 let now = u64::try_from(begun.elapsed().as_nanos()).expect("not for ever");
                 latencies
                     .record(now.saturating_sub(sent))

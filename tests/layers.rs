@@ -58,6 +58,17 @@ struct Source {
     code: String,
 }
 
+impl Source {
+    /// Its code without its tests, which may look at the clock.
+    fn own_code(&self) -> &str {
+        if self.path.ends_with("tests.rs") {
+            return "";
+        }
+        let code = self.code.split("#[cfg(test)]\nmod tests {").next();
+        code.unwrap_or_default()
+    }
+}
+
 #[test]
 fn imports_point_down() {
     let mut offences = Vec::new();
@@ -116,7 +127,7 @@ fn pure_rooms_touch_nothing_outside() {
         if floor(&source.room) == Some(0) {
             for word in OUTSIDE {
                 assert!(
-                    !source.code.contains(word),
+                    !source.own_code().contains(word),
                     "{} is pure and says {word}",
                     source.path.display()
                 );

@@ -32,6 +32,8 @@ fn nc_ncat_telnet_and_join_are_members_alike() {
             for (member, name) in members.iter_mut().zip(names) {
                 member.say("exit");
                 member.sees("* bye");
+                // They wait for the end of their input too.
+                member.hang_up();
                 host.sees(&format!("* {name} left"));
             }
             let [nc, ncat, telnet, join] = members;

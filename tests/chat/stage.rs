@@ -18,8 +18,8 @@ pub const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 /// How long a line is waited for before the test has failed.
 const GUARD: Duration = Duration::from_secs(60);
 
-/// Runs `test` on a thread in a network namespace of its own, where loopback is
-/// up, takes multicast, and every port is free.
+/// Runs `test` on a thread in a network namespace of its own, where every port is
+/// free, loopback is up, and `net0` takes multicast.
 pub fn alone(what: &str, test: impl FnOnce() + Send + 'static) {
     if !support::may_make_namespaces(what) {
         return;
@@ -27,9 +27,14 @@ pub fn alone(what: &str, test: impl FnOnce() + Send + 'static) {
     let stage = move || {
         unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
         for line in [
-            "link set lo up multicast on",
-            "route add 224.0.0.0/4 dev lo",
-            "-6 route add ff00::/8 dev lo table local",
+            "link set lo up",
+            "link add net0 type veth peer name net1",
+            // Without the addresses that a kernel makes up, and the time it takes
+            // to find out that nobody else has them.
+            "link set net0 addrgenmode none up",
+            "link set net1 addrgenmode none up",
+            "addr add 192.0.2.1/24 dev net0",
+            "-6 addr add fe80::1/64 dev net0 nodad",
         ] {
             let status = Command::new("ip").args(line.split(' ')).status();
             assert!(status.expect("ip runs").success(), "ip {line}");

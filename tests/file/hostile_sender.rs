@@ -181,7 +181,7 @@ fn nothing_grows_without_end() {
         let (receiver, port) = receiver_of(&folders);
         let most = i64::MAX;
         let mut hand = Hand::sending(port, &format!("files=2 directories=0 bytes={most}"));
-        hand.say(offer("huge", most as u64));
+        hand.say(offer("huge", most.cast_unsigned()));
         assert_eq!(hand.line(), "SKIP reason=space");
         told(receiver);
         assert_eq!(folders.all_received(), Vec::<String>::new());

@@ -102,24 +102,26 @@ impl Transfer {
         let folders = Folders::new();
         let mut draws = Draws(seed << 32);
         // Every third is a folder of several files.
-        let files: Vec<(String, Vec<u8>)> = match seed % 3 {
-            0 => (0..5)
+        let mut draw = |limit| usize::try_from(draws.below(limit)).expect("small");
+        let files: Vec<(String, Vec<u8>)> = if seed.is_multiple_of(3) {
+            let numbers = 0..5;
+            numbers
                 .map(|number| {
-                    let size = usize::try_from(draws.below(30_000)).expect("small");
-                    (format!("tree/{number}"), bytes(seed * 10 + number, size))
+                    let bytes = bytes(seed * 10 + number, draw(30_000));
+                    (format!("tree/{number}"), bytes)
                 })
-                .collect(),
-            _ => {
-                let size = usize::try_from(draws.below(150_000)).expect("small");
-                vec![("file".into(), bytes(seed * 10, size))]
-            }
+                .collect()
+        } else {
+            vec![("file".into(), bytes(seed * 10, draw(150_000)))]
         };
         for (name, bytes) in &files {
             folders.file(name, bytes);
         }
-        let path = folders
-            .from()
-            .join(if seed % 3 == 0 { "tree" } else { "file" });
+        let path = folders.from().join(if seed.is_multiple_of(3) {
+            "tree"
+        } else {
+            "file"
+        });
         Self {
             seed,
             folders,
@@ -135,9 +137,10 @@ impl Transfer {
         let total: usize = self.files.iter().map(|(_, bytes)| bytes.len()).sum();
         let mut killed = 0;
         for _ in 0..KILLS {
-            let victim = match draws.below(2) {
-                0 => Victim::Listener,
-                _ => Victim::Caller,
+            let victim = if draws.below(2) == 0 {
+                Victim::Listener
+            } else {
+                Victim::Caller
             };
             // Around the end of it, too: between the last byte and the name.
             let limit = draws.below(total as u64 + 1500);
@@ -155,7 +158,8 @@ impl Transfer {
     fn attempt(&self, link: &Link, plot: Option<(Victim, u64)>) -> (Option<i32>, Option<i32>) {
         // The sender listens at even seeds, the receiver at odd ones.
         let into = self.folders.to();
-        let (send, receive) = (self.seed % 2 == 0, self.seed % 2 == 1);
+        let send = self.seed.is_multiple_of(2);
+        let receive = !send;
         let mut listener = start(link.server(), &self.path, &into, send, None);
         let port = listener.port();
         let server = SocketAddr::new(link.server().addresses().v4.into(), port);
@@ -172,7 +176,7 @@ impl Transfer {
             };
             (id, limit)
         });
-        relay_between(near, far.expect("it listens"), victim);
+        relay_between(&near, &far.expect("it listens"), victim);
         let is_broken = plot.is_some();
         (exit(listener, is_broken), exit(caller, is_broken))
     }
@@ -190,7 +194,7 @@ impl Transfer {
         }
         if is_over {
             let mut names: Vec<String> = self.files.iter().map(|(name, _)| name.clone()).collect();
-            if self.seed % 3 == 0 {
+            if self.seed.is_multiple_of(3) {
                 names.insert(0, "tree/".into());
             }
             assert_eq!(self.folders.all_received(), names, "seed {}", self.seed);
@@ -231,10 +235,10 @@ fn exit(mut running: Running, is_broken: bool) -> Option<i32> {
 
 /// Carries bytes both ways until both have ended. Once so many have gone towards
 /// either end, the victim is killed.
-fn relay_between(near: TcpStream, far: TcpStream, victim: Option<(u32, u64)>) {
+fn relay_between(near: &TcpStream, far: &TcpStream, victim: Option<(u32, u64)>) {
     let carried = AtomicU64::new(0);
     thread::scope(|scope| {
-        let (near, far, carried) = (&near, &far, &carried);
+        let carried = &carried;
         scope.spawn(move || carry(near, far, carried, victim));
         carry(far, near, carried, victim);
     });

@@ -115,10 +115,12 @@ fn ctrl_c_ends_with_what_was_done_and_keeps_what_has_come() {
         assert!(hand.line().starts_with("SEND offset=0"));
         hand.say("DATA offset=0 length=2000\n");
         hand.say(vec![b'a'; 1000]);
-        let part = || folders.all_received().pop();
-        while part().is_none_or(|part| {
-            fs::metadata(folders.to().join(part)).map_or(0, |meta| meta.len()) < 1000
-        }) {
+        let has_come = || {
+            let hidden = folders.all_received().pop()?;
+            let meta = fs::metadata(folders.to().join(hidden)).ok()?;
+            Some(meta.len())
+        };
+        while has_come() != Some(1000) {
             std::thread::yield_now();
         }
         receiver.interrupt();
@@ -152,13 +154,13 @@ fn an_ordinary_user_needs_no_privilege() {
         // Whoever runs this may keep the program where nobody else may look.
         let program = folders.outside().join("socklab");
         fs::copy(crate::scene::SOCKLAB, &program).expect("room");
-        let received = Command::new("setpriv")
+        let output = Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
             .arg(&program)
             .args(["file", "receive", &format!("127.0.0.1:{port}"), "--into"])
             .arg(&into)
             .output();
-        Ended::from(received.expect("setpriv runs")).with(0);
+        Ended::from(output.expect("setpriv runs")).with(0);
         assert_eq!(crate::scene::mode(&into.join("a")), 0o444);
     });
 }

@@ -265,7 +265,7 @@ impl Hand {
     pub fn sending(port: u16, manifest: &str) -> Self {
         let mut hand = Self::connect(port);
         hand.say("HELLO version=1 role=send name=mallory\n");
-        hand.say(&format!("MANIFEST {manifest}\n"));
+        hand.say(format!("MANIFEST {manifest}\n"));
         hand
     }
 

@@ -20,7 +20,7 @@ fn either_end_may_listen() {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o4755)).expect("ours");
 
             let host = if family == "-4" { "127.0.0.1" } else { "[::1]" };
-            let (sender, port) = sender(&["--once", family], &[path.clone()]);
+            let (sender, port) = sender(&["--once", family], std::slice::from_ref(&path));
             let into = folders.to();
             let into = into.to_str().expect("text");
             run(&["receive", &format!("{host}:{port}"), "--into", into]).with(0);

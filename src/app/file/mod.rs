@@ -4,6 +4,7 @@
 //! [protocol](crate::protocol::file)'s. Each transfer has a thread of its own,
 //! so that a slow disk holds up nobody else.
 
+mod batch;
 pub mod demo;
 mod folder;
 mod gauge;

@@ -9,8 +9,9 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+use super::batch::Settled;
 use super::part::{self, Part};
-use super::store::{Plan, Settled, Store, discarded};
+use super::store::{Plan, Store, discarded};
 use super::wire::Wire;
 use super::{Gauge, Receive};
 use crate::error::{Error, explain};

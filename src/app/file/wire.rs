@@ -265,7 +265,7 @@ impl Wire {
         match (&self.parting, error.errno()) {
             (Parting::Silent, _) => None,
             (Parting::Said(code), _) => Some(code.clone()),
-            (Parting::Cause, Some(errno)) => Some(super::store::code(&errno.into())),
+            (Parting::Cause, Some(errno)) => Some(super::batch::code(&errno.into())),
             (Parting::Cause, None) => Some(Code::Disk),
         }
     }

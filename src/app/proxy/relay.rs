@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
+use tokio::task::coop::consume_budget;
 use tokio::time::sleep_until;
 
 use super::Proxy;
@@ -18,6 +19,9 @@ use super::vessel::Vessels;
 use super::visit::over;
 use crate::app::net::{Connection, Reader, Writer};
 use crate::error::explain;
+
+/// How often a direction fills and pours before others have their turn.
+const RUN: usize = 16;
 
 /// Both connections, and what came from either before it was passed on.
 pub(super) struct Tunnel {
@@ -137,8 +141,13 @@ impl Direction<'_> {
         drop(early);
         loop {
             from.readable().await.map_err(lost_source)?;
+            // What is tried at once does not wait for its turn among the tasks.
+            consume_budget().await;
             let mut vessel = vessels.lend();
-            while let Some(filled) = vessel.fill(from).await {
+            for _ in 0..RUN {
+                let Some(filled) = vessel.fill(from).await else {
+                    break;
+                };
                 let count = filled.map_err(lost_source)?;
                 if count == 0 {
                     pulse.end(source);

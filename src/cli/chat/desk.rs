@@ -30,6 +30,11 @@ const TYPED: usize = 64;
 /// How long showing the last lines may take.
 const LAST: Duration = Duration::from_millis(500);
 
+/// The editor shows a line when its thread comes to it, and takes the next one
+/// only then: once it has taken two more, the last line is on the screen. These
+/// move the cursor up, and down again.
+const PUSH: &[&str] = &["\x1b[A", "\x1b[A"];
+
 /// How it is to be.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Taste {
@@ -62,11 +67,13 @@ impl Desk {
             let mut editor = Editor::open(taste.history.clone())?;
             let mut printer = editor.printer()?;
             let print = move |line: String| printer.print(line + "\n").map_err(io::Error::other);
-            spawn("writing", move || show(&showing, print, &stop, &done)).map_err(failed)?;
+            let write = move || show(&showing, print, &stop, &done, PUSH);
+            spawn("writing", write).map_err(failed)?;
             spawn("typing", move || editor.edit(&typed)).map_err(failed)?;
             before
         } else {
-            spawn("writing", move || show(&showing, write, &stop, &done)).map_err(failed)?;
+            let write = move || show(&showing, write, &stop, &done, &[]);
+            spawn("writing", write).map_err(failed)?;
             spawn("typing", move || read(io::stdin().lock(), &typed)).map_err(failed)?;
             None
         };
@@ -111,7 +118,7 @@ impl Drop for Desk {
             && let Ok(now) = tcgetattr(io::stdin().as_fd())
             && now != *before
         {
-            let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, before);
+            let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSANOW, before);
             // The prompt's line ends.
             let _ = writeln!(io::stdout());
         }
@@ -123,14 +130,17 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Shows lines as they come, until there are no more or nobody takes them.
+/// Shows lines as they come, until there are no more or nobody takes them; then
+/// what pushes the last of them out.
 fn show(
     lines: &Receiver<String>,
     mut print: impl FnMut(String) -> io::Result<()>,
     stop: &Stop,
     done: &SyncSender<()>,
+    push: &[&str],
 ) {
-    for line in lines {
+    let push = push.iter().map(|line| (*line).to_owned());
+    for line in lines.iter().chain(push) {
         if print(line).is_err() {
             stop.ask();
             break;

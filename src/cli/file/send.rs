@@ -22,7 +22,7 @@ use crate::units::ByteSize;
 Examples:
   socklab file send photo.jpg --to 192.0.2.7    to a receiver that listens
   socklab file send --listen --once album/      to the first that asks
-  socklab file send --listen --bind :: film.mkv to many, all at once if they like
+  socklab file send --listen --bind 0.0.0.0 f.mkv  to many, all at once
   socklab file send album/ --dry-run            what would be sent
 Exit code: 0 all sent, 1 the network or the receiver said no, 2 anything else.")]
 pub(super) struct Args {

@@ -120,6 +120,10 @@ pub(super) struct Args {
           default_value = "600")]
     idle_timeout: Duration,
 
+    /// Run on so many threads; one for each processor where it is not said
+    #[arg(long, value_name = "N", value_parser = whole(1_usize, 1024))]
+    threads: Option<usize>,
+
     #[command(flatten)]
     telling: TellingArgs,
 }
@@ -172,8 +176,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     }
     raise_limit();
     let stop = Stop::on_signals()?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = runtime(threads)?;
+    let runtime = runtime(args.threads())?;
     let (door, packets) = {
         let _inside = runtime.enter();
         let door = Door::open(doorway, &recorder)?;
@@ -184,7 +187,11 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
         };
         (door, packets)
     };
-    let served = runtime.block_on(serve(config, door, stop, &recorder));
+    // On a thread of the runtime's: a client that is let in stays there.
+    let serving = runtime.spawn(async move { serve(config, door, stop, &recorder).await });
+    let served = runtime
+        .block_on(serving)
+        .unwrap_or_else(|gone| Err(Error::new("serve", "clients", gone.to_string())));
     // A look-up that still waits for its answer is not waited for.
     runtime.shutdown_background();
     packets.finish();
@@ -201,6 +208,11 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
 }
 
 impl Args {
+    fn threads(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(processors)
+    }
+
     fn doorway(&self) -> Result<Doorway, Error> {
         let endpoint = Endpoint::local(&self.endpoint)
             .map_err(|error| Error::new("listen on", self.endpoint.join(" "), error.to_string()))?

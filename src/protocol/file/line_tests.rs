@@ -1,5 +1,6 @@
 //! That lines read back, and what is none is refused.
 
+use super::super::LARGEST_BLOCK;
 use super::*;
 use proptest::prelude::*;
 

@@ -29,6 +29,7 @@
 //! cost no round trip each. Either end may say `WAIT` while its disk is busy,
 //! and `BYE code=` to end it all.
 
+mod fields;
 mod hash;
 mod inbox;
 mod line;

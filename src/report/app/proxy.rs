@@ -326,7 +326,16 @@ mod tests {
             .into_iter()
             .map(|step| text(step, Detail::Steps))
             .collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        client 3  1/8 asked       127.0.0.1:40000 at 127.0.0.1:1080
+        client 3  2/8 method      SOCKS5, user "ann"
+        client 3  3/8 destination CONNECT example.org:443
+        client 3  4/8 resolved    192.0.2.1 in 120 µs; denied: 10.0.0.1
+        client 3  5/8 connected   192.0.2.9:50000 → 192.0.2.1:443 in 120 µs
+        client 3  6/8 replied     0, granted
+        client 3  7/8 relayed     1 byte to the destination, 12,345 bytes back
+        client 3  8/8 ended       the client ended first, after 120 µs
+        "#);
     }
 
     #[test]

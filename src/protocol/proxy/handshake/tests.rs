@@ -1,3 +1,5 @@
+//! Handshakes of every protocol, whole and in pieces, hostile ones among them.
+
 use super::*;
 use crate::protocol::proxy::{Destination, socks5};
 use proptest::prelude::*;

@@ -1,0 +1,94 @@
+//! `socklab proxy --demo`: the scene on a private link, over a good one and a
+//! bad one.
+
+use crate::stand::{SOCKLAB, printed, run};
+use crate::support;
+
+fn play(arguments: &[&str]) -> String {
+    let all = [&["proxy", "--demo", "--color", "never"][..], arguments].concat();
+    printed(SOCKLAB, &all, b"")
+}
+
+/// From the steps on, without ports and times.
+fn closing(text: &str) -> String {
+    let from = text.find("── Steps").expect("the steps");
+    let steps = text[from..]
+        .lines()
+        .take_while(|line| !line.starts_with("The link"));
+    let masked = steps.map(|line| {
+        let line = line.split(" in ").next().unwrap_or(line);
+        let line = line.split(", after ").next().unwrap_or(line);
+        let mut out = String::new();
+        let mut rest = line;
+        while let Some(place) = rest.find(':') {
+            let (head, tail) = rest.split_at(place + 1);
+            let digits = tail.find(|letter: char| !letter.is_ascii_digit());
+            let digits = digits.unwrap_or(tail.len());
+            out.push_str(head);
+            if digits >= 4 {
+                out.push_str("PORT");
+            } else {
+                out.push_str(&tail[..digits]);
+            }
+            rest = &tail[digits..];
+        }
+        out + rest
+    });
+    masked.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_scene_is_told_to_its_end_over_ipv4_and_ipv6() {
+    if !support::may_make_namespaces("the scene") {
+        return;
+    }
+    let four = play(&[]);
+    insta::assert_snapshot!(closing(&four));
+    for words in [
+        "client.1, :",
+        "SYN_SENT",
+        "TIME_WAIT",
+        "conn.connect(",
+        "HELLO FROM BEYOND",
+    ] {
+        let words = words.replace("client.1", "client 1");
+        assert!(four.contains(&words), "no {words:?} in {four}");
+    }
+    let six = play(&["-6"]);
+    assert!(six.contains("3 clients: 2 granted, 1 refused"), "{six}");
+    assert!(six.contains("CONNECT [::1]:"), "{six}");
+}
+
+#[test]
+fn a_bad_link_changes_the_packets_and_not_the_story() {
+    if !support::may_make_namespaces("the scene on a bad link") {
+        return;
+    }
+    let link = ["--loss", "5%", "--seed", "1"];
+    let good = closing(&play(&[]));
+    let bad = closing(&play(&link));
+    assert_eq!(bad, good);
+}
+
+#[test]
+fn json_has_both_accounts() {
+    if !support::may_make_namespaces("the scene as JSON") {
+        return;
+    }
+    let text = play(&["--json"]);
+    let last = text.lines().last().expect("the result");
+    let result: serde_json::Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(result["result"]["served"]["granted"], 2, "{result}");
+    assert_eq!(
+        result["result"]["visits"][2]["answer"],
+        "it refused: not allowed by the rules"
+    );
+}
+
+#[test]
+fn options_of_the_scene_without_it_are_told_so() {
+    let output = run(SOCKLAB, &["proxy", "--loss", "5%"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("--demo"), "{told}");
+}

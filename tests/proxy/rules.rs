@@ -1,0 +1,111 @@
+//! Where the proxy may connect to, and who may ask it.
+
+use std::net::SocketAddr;
+
+use crate::stand::{Proxy, alone, echo_late, request, request_name, rest, serve, sh};
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+#[test]
+fn beyond_loopback_nobody_reaches_this_host_or_its_neighbours() {
+    alone("private", || {
+        sh("ip address add 192.0.2.1/32 dev lo");
+        let server = serve("127.0.0.1:0", echo_late);
+        let public = serve("192.0.2.1:0", echo_late);
+        let mut proxy = Proxy::start(&["0.0.0.0:0"]);
+        proxy.address.set_ip([127, 0, 0, 1].into());
+        let port = server.port();
+        for (request, what) in [
+            (request(1, server), "loopback"),
+            (
+                request(1, at(&format!("[::ffff:127.0.0.1]:{port}"))),
+                "mapped",
+            ),
+            (request(1, at(&format!("0.0.0.0:{port}"))), "this host"),
+            (request(1, at("[::1]:80")), "loopback, IPv6"),
+            (request(1, at("169.254.169.254:80")), "link-local"),
+            (request(1, at("10.0.0.1:80")), "private"),
+            (
+                request_name(b"four.test", port),
+                "a name that stands for loopback",
+            ),
+            (
+                request_name(b"127.1", port),
+                "an address in an old way of writing",
+            ),
+            (request_name(b"0x7f000001", port), "and in another"),
+            (request_name(b"2130706433", port), "and another"),
+        ] {
+            assert_eq!(proxy.answer(&request), 2, "{what}");
+        }
+        assert_eq!(proxy.answer(&request(1, public)), 0, "what is public");
+        let request = format!("CONNECT four.test:{port} HTTP/1.1\r\n\r\n");
+        assert_eq!(proxy.status(&request), "HTTP/1.1 403 Forbidden");
+    });
+}
+
+#[test]
+fn the_smallest_network_that_was_typed_decides() {
+    alone("rules", || {
+        sh("ip address add 192.0.2.1/32 dev lo");
+        let (inner, outer) = (
+            serve("127.0.0.2:0", echo_late),
+            serve("192.0.2.1:0", echo_late),
+        );
+        let port = inner.port();
+        let mut proxy = Proxy::start(&[
+            "0.0.0.0:0",
+            "--allow-to",
+            "127.0.0.0/8",
+            "--deny-to",
+            "127.0.0.1",
+        ]);
+        proxy.address.set_ip([127, 0, 0, 1].into());
+        assert_eq!(proxy.answer(&request(1, inner)), 0);
+        assert_eq!(
+            proxy.answer(&request(1, at(&format!("127.0.0.1:{port}")))),
+            2
+        );
+        let only = ["127.0.0.1:0", "--deny-to", "0.0.0.0/0", "--deny-to", "::/0"];
+        let proxy = Proxy::start(&[&only[..], &["--allow-to", "192.0.2.0/24"]].concat());
+        assert_eq!(proxy.answer(&request(1, outer)), 0);
+        assert_eq!(proxy.answer(&request(1, inner)), 2);
+    });
+}
+
+#[test]
+fn a_proxy_that_anybody_may_use_says_so() {
+    alone("open", || {
+        for (arguments, is_open) in [
+            (&["0.0.0.0:0"][..], true),
+            (&["0.0.0.0:0", "--allow", "192.0.2.0/24"], false),
+            (&["127.0.0.1:0"], false),
+        ] {
+            let all = [&["proxy", "serve"][..], arguments].concat();
+            let mut running = crate::stand::Running::start(crate::stand::SOCKLAB, &all);
+            let first = running.until("");
+            let warns = first.contains("whoever reaches this address may use the proxy");
+            assert_eq!(warns, is_open, "{arguments:?}: {first}");
+        }
+    });
+}
+
+#[test]
+fn clients_are_let_in_by_their_address() {
+    alone("clients", || {
+        let server = serve("127.0.0.1:0", echo_late);
+        let mut proxy = Proxy::start(&["127.0.0.1:0", "-v", "--deny", "127.0.0.1"]);
+        assert_eq!(rest(&mut proxy.connect()), b"");
+        proxy.running.until("sent away: its address is not allowed");
+        let other = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let other = other.expect("a socket");
+        other.bind(&at("127.0.0.2:0").into()).expect("bound");
+        other.connect(&proxy.address.into()).expect("connected");
+        let mut stream: std::net::TcpStream = other.into();
+        let bytes = crate::stand::socks5_connect(server);
+        std::io::Write::write_all(&mut stream, &bytes).expect("written");
+        assert_eq!(crate::stand::take(&mut stream, 4), [5, 0, 5, 0]);
+    });
+}
