@@ -492,7 +492,7 @@ fn a_program_has_its_time_and_is_killed_when_it_will_not_end() {
             let fifo = Fifo::new(&ground);
             let list = fifo.list(
                 &format!("{patience} echo here; while :; do sleep 1; done"),
-                "timeout = \"300ms\"\ngrace = \"200ms\"",
+                "timeout = \"2s\"\ngrace = \"200ms\"",
             );
             ground.write("server/remote.toml", &list);
             let mut server = ground.serve(&[]);
@@ -535,15 +535,20 @@ fn what_a_program_leaves_behind_is_ended_with_it() {
 #[test]
 fn what_left_the_group_does_not_hold_the_client_up() {
     alone("remote escape", || {
-        let list = script(
-            "setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.2",
-            "grace = \"100ms\"",
+        let ground = Ground::new("");
+        let mark = ground.path("mark");
+        let list = format!(
+            "[[command]]\nid = \"x\"\nprogram = \"/bin/sh\"\ngrace = \"100ms\"\n\
+             arguments = [\"-c\", '''setsid sh -c \"echo \\$\\$ >{0}; exec sleep 1000\" & \
+             while [ ! -s {0} ]; do :; done''']\n",
+            mark.display()
         );
-        let ground = Ground::new(&list);
+        ground.write("server/remote.toml", &list);
         let _server = ground.serve(&[]);
         let output = ground.run(&["x"]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let number = text(&output.stdout).trim().parse().expect("its number");
+        let number = fs::read_to_string(mark).expect("it was here");
+        let number = number.trim().parse().expect("its number");
         kill(Pid::from_raw(number), Signal::SIGKILL).expect("it runs still");
     });
 }
@@ -704,7 +709,7 @@ fn who_fails_too_often_is_locked_out_with_the_right_key_too() {
 fn who_says_nothing_or_too_little_is_closed() {
     alone("remote handshake time-out", || {
         let ground = Ground::new("");
-        let mut server = ground.serve(&["--handshake-timeout", "200ms"]);
+        let mut server = ground.serve(&["--handshake-timeout", "1s"]);
         for begun in [&b""[..], b"\0", b"\0\x54SLR\x01"] {
             let mut slow = TcpStream::connect("127.0.0.1:5073").expect("it listens");
             slow.write_all(begun).expect("sent");
@@ -730,14 +735,11 @@ fn a_server_that_says_nothing_or_something_else_is_left() {
     alone("remote other servers", || {
         let ground = Ground::new("");
         let door = TcpListener::bind("127.0.0.1:5073").expect("a port");
-        let ask = || ground.client("run", &["--timeout", "200ms", "127.0.0.1", "info"]);
+        let ask = || ground.client("run", &["--timeout", "2s", "127.0.0.1", "info"]);
         let output = ask().output().expect("it runs");
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(
-            told.contains("no answer within 200ms (--timeout)"),
-            "{told}"
-        );
+        assert!(told.contains("no answer within 2s (--timeout)"), "{told}");
         drop(door.accept().expect("it came"));
         let child = ask().spawn().expect("it starts");
         let (mut client, _) = door.accept().expect("it comes");
@@ -763,7 +765,7 @@ fn a_hundred_commands_run_at_the_same_time() {
         // to let go.
         let list = fifo.list(
             "echo here; cat /dev/zero >&9; echo never",
-            "output = \"4kb\"",
+            "output = \"4kb\"\ntimeout = \"600s\"",
         );
         ground.write(
             "server/remote.toml",

@@ -44,8 +44,10 @@ pub(super) struct Run<'a> {
     began: Instant,
     /// How it ended, once it has.
     ended: Option<Outcome>,
-    /// Why it was made to end.
+    /// Why it was made to end: the first reason.
     stopped: Option<Stopped>,
+    /// Whether nobody is there any more to take what it prints.
+    is_alone: bool,
     /// When the next step comes: its time is over, the grace is over.
     due: Instant,
     is_killed: bool,
@@ -145,6 +147,7 @@ impl<'a> Run<'a> {
             began,
             ended: None,
             stopped: None,
+            is_alone: false,
             due: began + prepared.bounds.timeout,
             is_killed: false,
             amounts: [Amount::default(); 2],
@@ -204,7 +207,7 @@ impl<'a> Run<'a> {
         let may_print = |amount: Amount| has_room || amount.sent >= self.bounds.output;
         let [may_out, may_err] = self.amounts.map(may_print);
         let has_ended = self.ended.is_some();
-        let is_closing = matches!(self.stopped, Some(Stopped::Closing | Stopped::Alone));
+        let is_ending = has_ended || self.stopped.is_some();
         let stalled = self.moved + STALL;
         let due = if self.outbox.is_empty() {
             self.due
@@ -226,7 +229,7 @@ impl<'a> Run<'a> {
             }
             outcome = self.process.ended(), if !has_ended => Event::Ended(outcome),
             () = sleep_until(due.into()) => Event::Due,
-            () = stop.asked(), if !is_closing => Event::Closing,
+            () = stop.asked(), if !is_ending => Event::Closing,
         };
         self.process.stdout = stdout;
         self.process.stderr = stderr;
@@ -309,7 +312,7 @@ impl<'a> Run<'a> {
         }
         amount.sent += kept.len() as u64;
         amount.left_out += rest.len() as u64;
-        let is_wanted = !kept.is_empty() && self.stopped != Some(Stopped::Alone);
+        let is_wanted = !kept.is_empty() && !self.is_alone;
         if is_wanted {
             let bytes = kept.to_vec();
             return self.answer(visit, &Reply::Output { output, bytes });
@@ -328,21 +331,18 @@ impl<'a> Run<'a> {
 
     /// Asks it to end, and gives it some time.
     fn stop(&mut self, why: Stopped) {
-        if self.ended.is_some() {
+        self.is_alone |= why == Stopped::Alone;
+        if self.ended.is_some() || self.stopped.is_some() {
             return;
         }
-        if self.stopped.is_none() {
-            self.process.signal(Signal::SIGTERM);
-            self.due = Instant::now() + self.bounds.grace;
-            let run = self.number;
-            tell(&self.house.recorder, || Remote::Ending {
-                run,
-                reason: why.reason().into(),
-            });
-            self.stopped = Some(why);
-        } else if why == Stopped::Alone {
-            self.stopped = Some(why);
-        }
+        self.process.signal(Signal::SIGTERM);
+        self.due = Instant::now() + self.bounds.grace;
+        let run = self.number;
+        tell(&self.house.recorder, || Remote::Ending {
+            run,
+            reason: why.reason().into(),
+        });
+        self.stopped = Some(why);
     }
 
     /// A time has come: its own, or that of whoever does not take its output.

@@ -253,7 +253,11 @@ impl WrittenCommand {
         let default = Bounds::default();
         let limits = &self.limits;
         let timeout = time("timeout", self.timeout.as_deref(), default.timeout)?;
-        let processor = time("limits.processor", limits.processor.as_deref(), timeout)?;
+        let processor = time(
+            "limits.processor",
+            limits.processor.as_deref(),
+            10 * timeout,
+        )?;
         Ok(Bounds {
             timeout,
             grace: time("grace", self.grace.as_deref(), default.grace)?,

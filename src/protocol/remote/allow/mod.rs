@@ -138,7 +138,8 @@ impl Default for Bounds {
             timeout: Duration::from_secs(30),
             grace: Duration::from_secs(2),
             output: 1 << 20,
-            processor: 30,
+            // Of ten processors, or of one that is never waited for.
+            processor: 300,
             memory: 2 << 30,
             file_size: 1 << 30,
             files: 256,
