@@ -67,8 +67,8 @@ fn handshakes() -> (Duration, Duration) {
             panic!("no greeting");
         };
         client.handle_bytes(reply).expect("the right key");
-        clients += (begun - start) + (spent() - answered);
-        servers += answered - begun;
+        clients += begun.saturating_sub(start) + spent().saturating_sub(answered);
+        servers += answered.saturating_sub(begun);
     }
     (clients / HANDSHAKES, servers / HANDSHAKES)
 }

@@ -69,10 +69,10 @@ impl Ground {
             folder: tempfile::tempdir().expect("a folder"),
         };
         for who in ["server", "client"] {
-            ground.must(&["keys", "generate", "--keys", &ground.keys(who)]);
+            must(&["keys", "generate", "--keys", &ground.keys(who)]);
         }
         let client = ground.key("client");
-        ground.must(&[
+        must(&[
             "keys",
             "authorize",
             &client,
@@ -83,7 +83,7 @@ impl Ground {
         let server = ground.key("server");
         for host in ["127.0.0.1", "::1"] {
             let keys = ground.keys("client");
-            ground.must(&[
+            must(&[
                 "keys",
                 "authorize",
                 &server,
@@ -110,14 +110,8 @@ impl Ground {
     }
 
     fn key(&self, who: &str) -> String {
-        let shown = self.must(&["keys", "show", "--keys", &self.keys(who)]);
+        let shown = must(&["keys", "show", "--keys", &self.keys(who)]);
         text(&shown.stdout).trim().to_owned()
-    }
-
-    fn must(&self, arguments: &[&str]) -> Output {
-        let output = socklab(arguments).output().expect("it runs");
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        output
     }
 
     /// A server with these options, once it listens.
@@ -627,7 +621,7 @@ fn a_wrong_key_is_refused_at_either_end() {
         let ground = Ground::new("");
         let mut server = ground.serve(&[]);
         let stranger = ground.keys("stranger");
-        ground.must(&["keys", "generate", "--keys", &stranger]);
+        must(&["keys", "generate", "--keys", &stranger]);
         let key = ground.key("server");
         let arguments = [
             "list",
@@ -1105,6 +1099,12 @@ fn a_closed_pipe_is_enough() {
     });
 }
 
+fn must(arguments: &[&str]) -> Output {
+    let output = socklab(arguments).output().expect("it runs");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    output
+}
+
 fn fails(arguments: &[&str], words: &str) {
     let output = socklab(arguments).output().expect("it runs");
     let told = text(&output.stderr);
@@ -1159,6 +1159,17 @@ fn keys_that_others_could_have_read_or_written_are_not_used() {
         &["keys", "authorize", zero, "--keys", keys],
         "anybody could use it",
     );
+}
+
+#[test]
+fn a_folder_that_others_could_change_is_not_trusted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys");
+    let keys = keys.to_str().expect("UTF-8");
+    let key = must(&["keys", "generate", "--keys", keys]);
+    let key = text(&key.stdout).trim().to_owned();
+    must(&["keys", "authorize", &key, "me", "--keys", keys]);
+    let path = |name: &str| Path::new(keys).join(name);
     let open = |name: &str, mode| {
         fs::set_permissions(path(name), Permissions::from_mode(mode)).expect("chmod");
     };

@@ -4,9 +4,12 @@ use super::*;
 use crate::protocol::proxy::{Destination, socks5};
 use proptest::prelude::*;
 
-fn users() -> Option<Arc<Users>> {
-    Some(Arc::new(Users::read("ann:secret").expect("a user")))
+fn users() -> Arc<Users> {
+    Arc::new(Users::read("ann:secret").expect("a user"))
 }
+
+/// Who may come in, a whole handshake, and what it comes to.
+type Whole = (Option<Arc<Users>>, Vec<u8>, Vec<Step>);
 
 /// What is said and decided where the bytes arrive in these pieces, and what is
 /// left.
@@ -38,7 +41,7 @@ fn request(method: Method, command: Command, to: &str, user: Option<&str>) -> St
 }
 
 /// Whole handshakes, each with `more` behind it, and what they come to.
-fn handshakes() -> Vec<(Option<Arc<Users>>, Vec<u8>, Vec<Step>)> {
+fn handshakes() -> Vec<Whole> {
     let connect = b"\x05\x01\0\x03\x0bexample.org\x01\xbb";
     let asked = |user| request(Method::Socks5, Command::Connect, "example.org:443", user);
     vec![
@@ -48,7 +51,7 @@ fn handshakes() -> Vec<(Option<Arc<Users>>, Vec<u8>, Vec<Step>)> {
             vec![Step::Say(vec![5, 0]), asked(None)],
         ),
         (
-            users(),
+            Some(users()),
             [&b"\x05\x02\x00\x02\x01\x03ann\x06secret"[..], connect].concat(),
             vec![
                 Step::Say(vec![5, 2]),
@@ -67,7 +70,7 @@ fn handshakes() -> Vec<(Option<Arc<Users>>, Vec<u8>, Vec<Step>)> {
             )],
         ),
         (
-            users(),
+            Some(users()),
             b"CONNECT example.org:443 HTTP/1.1\r\nProxy-Authorization: Basic YW5uOnNlY3JldA==\r\n\r\n"
                 .to_vec(),
             vec![request(
@@ -118,28 +121,33 @@ fn each_refusal_has_its_reply() {
     for (users, bytes, say, why) in [
         (None, &b"\x16\x03\x01"[..], vec![], Refusal::Unknown(0x16)),
         (None, b"\x05\x01\x02", vec![5, 0xff], Refusal::NoMethod),
-        (users(), b"\x05\x01\x00", vec![5, 0xff], Refusal::NoMethod),
+        (
+            Some(users()),
+            b"\x05\x01\x00",
+            vec![5, 0xff],
+            Refusal::NoMethod,
+        ),
         (None, b"\x05\x00", vec![5, 0xff], Refusal::NoMethod),
         (
-            users(),
+            Some(users()),
             b"\x05\x01\x02\x01\x03ann\x05wrong",
             vec![1, 1],
             Refusal::WrongPassword,
         ),
         (
-            users(),
+            Some(users()),
             b"\x05\x01\x02\x05\x03ann\x05wrong",
             vec![],
             Refusal::Version(5),
         ),
         (
-            users(),
+            Some(users()),
             b"\x04\x01\0\x50\x7f\0\0\x01ann\0",
             vec![0, 0x5b, 0, 0, 0, 0, 0, 0],
             Refusal::NeedsPassword,
         ),
         (
-            users(),
+            Some(users()),
             b"CONNECT a:1 HTTP/1.1\r\n\r\n",
             http("407 Proxy Authentication Required"),
             Refusal::NeedsPassword,
@@ -204,7 +212,7 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         asks: bool,
     ) {
-        let users = || if asks { users() } else { None };
+        let users = || if asks { Some(users()) } else { None };
         let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         ends.sort_unstable();
         let mut pieces = Vec::new();
