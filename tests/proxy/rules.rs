@@ -76,6 +76,22 @@ fn the_smallest_network_that_was_typed_decides() {
 }
 
 #[test]
+fn the_unspecified_address_is_loopback_under_another_name() {
+    alone("unspecified", || {
+        let server = serve("0.0.0.0:0", echo_late);
+        let port = server.port();
+        let rules = ["--deny-to", "127.0.0.0/8", "--deny-to", "::1/128"];
+        let mut proxy = Proxy::start(&[&["127.0.0.1:0", "-v"][..], &rules].concat());
+        for ip in ["0.0.0.0", "[::]", "[::ffff:0.0.0.0]"] {
+            let to = at(&format!("{ip}:{port}"));
+            assert_eq!(proxy.answer(&request(1, to)), 2, "{to}");
+        }
+        assert_eq!(proxy.answer(&request_name(b"0", port)), 2, "a name");
+        proxy.running.until("client 4  8/8 ended");
+    });
+}
+
+#[test]
 fn a_proxy_that_anybody_may_use_says_so() {
     alone("open", || {
         for (arguments, is_open) in [

@@ -166,6 +166,21 @@ fn fragments_strangers_and_what_is_not_allowed_are_dropped() {
     });
 }
 
+#[test]
+fn no_datagram_reaches_loopback_by_the_unspecified_address() {
+    alone("unspecified", || {
+        let server = parrot();
+        let mut proxy = Proxy::start(&["127.0.0.1:0", "-v", "--deny-to", "127.0.0.0/8"]);
+        let (_stream, relay) = associate(&proxy, nowhere());
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let to = (std::net::Ipv4Addr::UNSPECIFIED, server.port()).into();
+        socket.send_to(&wrapped(0, to, b"in"), relay).expect("sent");
+        proxy
+            .running
+            .until("which is not allowed (--allow-to, --deny-to)");
+    });
+}
+
 /// Whoever was sent nothing cannot send anything to the client, and nobody can
 /// once the TCP connection has ended.
 #[test]

@@ -3,9 +3,10 @@
 //!
 //! Pure. Of the networks that were typed and have the address, the smallest one
 //! decides; what none of them has is left to the default. An IPv6 address that
-//! stands for an IPv4 one (RFC 4291, RFC 6052, RFC 3056) is judged as both.
+//! stands for an IPv4 one (RFC 4291, RFC 6052, RFC 3056) is judged as both, and
+//! the unspecified address, which leads to loopback (ip(7)), as that too.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::Network;
 
@@ -56,7 +57,7 @@ impl Rules {
     /// Whether this address may be connected to.
     pub fn admit(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.judge(address) && embedded(address).is_none_or(|inner| self.judge(inner.into()))
+        self.judge(address) && meant(address).is_none_or(|other| self.admit(other))
     }
 
     fn judge(&self, address: IpAddr) -> bool {
@@ -80,6 +81,15 @@ fn smallest(networks: &[Network], address: IpAddr) -> Option<u8> {
 fn is_private(address: IpAddr) -> bool {
     let mut networks = PRIVATE.iter().filter_map(|text| text.parse().ok());
     networks.any(|network: Network| network.contains(address))
+}
+
+/// The other address at which packets for this one may arrive.
+fn meant(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Some(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Ipv6Addr::LOCALHOST.into()),
+        address => embedded(address).map(IpAddr::from),
+    }
 }
 
 /// The IPv4 address to which packets for this IPv6 address may find their way.
@@ -170,6 +180,11 @@ mod tests {
         let torn = rules(Default::Open, &["10.0.0.0/8"], &["10.0.0.0/8"]);
         assert!(!admits(&torn, "10.0.0.1"));
         assert!(!admits(&torn, "::ffff:10.0.0.1"));
+        let abroad = rules(Default::Open, &[], &["127.0.0.0/8", "::1/128"]);
+        for here in ["0.0.0.0", "::", "::ffff:0.0.0.0", "64:ff9b::"] {
+            assert!(!admits(&abroad, here), "{here} leads to loopback");
+        }
+        assert!(admits(&abroad, "0.0.0.1"));
         let all = rules(Default::Public, &["0.0.0.0/0"], &[]);
         assert!(admits(&all, "127.0.0.1"));
     }
