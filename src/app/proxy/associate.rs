@@ -179,9 +179,7 @@ impl Association<'_> {
         let proxy = self.visitor.proxy;
         let found = look_up(proxy, destination, proxy.config.limits.connect).await;
         let found = found.map_err(|missed| missed.why)?;
-        let mut allowed = found
-            .iter()
-            .filter(|one| proxy.config.rules.admit(one.ip()));
+        let mut allowed = found.iter().filter(|one| proxy.admits(one.ip()));
         let Some(address) = allowed.next().copied() else {
             return Err(format!(
                 "a datagram for {destination}, which is not allowed (--allow-to, --deny-to)"

@@ -6,10 +6,11 @@
 //! is looked up once.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pnet::datalink::{NetworkInterface, interfaces};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -117,7 +118,7 @@ pub(super) async fn resolve(
 
 fn denial(proxy: &Proxy, address: SocketAddr) -> String {
     let ip = address.ip();
-    if proxy.config.rules.admit(ip) {
+    if proxy.admits(ip) {
         format!("{address} is this proxy itself")
     } else {
         format!("{ip} is not allowed (--allow-to, --deny-to)")
@@ -128,17 +129,27 @@ impl Proxy {
     /// Whether this address may be connected to: not where the rules forbid it,
     /// and not to ourselves, which would go round for ever.
     pub(super) fn allows(&self, address: SocketAddr) -> bool {
-        self.config.rules.admit(address.ip()) && !self.is_own(address)
+        self.admits(address.ip()) && !self.is_own(address)
+    }
+
+    /// Whether the rules allow this address.
+    pub(super) fn admits(&self, ip: IpAddr) -> bool {
+        self.config.rules.admit(ip, is_here)
     }
 
     fn is_own(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
-        let is_here = ip.is_loopback() || ip.is_unspecified();
-        self.own.iter().any(|own| {
-            let own_ip = own.ip().to_canonical();
-            own.port() == address.port() && (own_ip == ip || (own_ip.is_unspecified() && is_here))
-        })
+        let leads_to =
+            |own: IpAddr| own == ip || ip.is_unspecified() || (own.is_unspecified() && is_here(ip));
+        let mut same_port = self.own.iter().filter(|own| own.port() == address.port());
+        same_port.any(|own| leads_to(own.ip().to_canonical()))
     }
+}
+
+/// Whether this host has that address. Asked each time: addresses come and go.
+fn is_here(ip: IpAddr) -> bool {
+    let has = |interface: &NetworkInterface| interface.ips.iter().any(|one| one.ip() == ip);
+    ip.is_loopback() || ip.is_unspecified() || interfaces().iter().any(has)
 }
 
 /// The addresses of a destination, whatever the rules say.

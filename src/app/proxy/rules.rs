@@ -1,10 +1,11 @@
 //! Where the proxy may connect to: judged by address, after the name has been
 //! looked up, so that no name leads anywhere else.
 //!
-//! Pure. Of the networks that were typed and have the address, the smallest one
-//! decides; what none of them has is left to the default. An IPv6 address that
-//! stands for an IPv4 one (RFC 4291, RFC 6052, RFC 3056) is judged as both, and
-//! the unspecified address, which leads to loopback (ip(7)), as that too.
+//! Pure: which addresses this host has is asked of the caller. Of the networks
+//! that were typed and have the address, the smallest one decides; what none of
+//! them has is left to the default. An IPv6 address that stands for an IPv4 one
+//! (RFC 4291, RFC 6052, RFC 3056) is judged as both, and the unspecified address,
+//! which leads to loopback (ip(7)), as that too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -54,18 +55,22 @@ const PRIVATE: [&str; 18] = [
 ];
 
 impl Rules {
-    /// Whether this address may be connected to.
-    pub fn admit(&self, address: IpAddr) -> bool {
+    /// Whether this address may be connected to; `is_here` knows the addresses
+    /// of this host.
+    pub fn admit(&self, address: IpAddr, is_here: fn(IpAddr) -> bool) -> bool {
         let address = address.to_canonical();
-        self.judge(address) && meant(address).is_none_or(|other| self.admit(other))
+        self.judge(address, is_here)
+            && meant(address).is_none_or(|other| self.admit(other, is_here))
     }
 
-    fn judge(&self, address: IpAddr) -> bool {
+    fn judge(&self, address: IpAddr, is_here: fn(IpAddr) -> bool) -> bool {
         match (
             smallest(&self.allow, address),
             smallest(&self.deny, address),
         ) {
-            (None, None) => self.default == Default::Open || !is_private(address),
+            (None, None) => {
+                self.default == Default::Open || !(is_private(address) || is_here(address))
+            }
             // Of two that are as small, the one that forbids.
             (allowed, denied) => allowed > denied,
         }
@@ -128,7 +133,8 @@ mod tests {
     }
 
     fn admits(rules: &Rules, address: &str) -> bool {
-        rules.admit(address.parse().expect("an address"))
+        let own = |address: IpAddr| address == IpAddr::from([192, 0, 2, 9]);
+        rules.admit(address.parse().expect("an address"), own)
     }
 
     #[test]
@@ -158,6 +164,8 @@ mod tests {
             "fe80::1",
             "fd00::1",
             "ff02::1",
+            "192.0.2.9",
+            "64:ff9b::192.0.2.9",
         ] {
             assert!(!admits(&public, address), "{address}");
             assert!(admits(&rules(Default::Open, &[], &[]), address));
@@ -177,6 +185,8 @@ mod tests {
         assert!(admits(&only, "10.0.0.1"));
         assert!(!admits(&only, "192.0.2.1"));
         assert!(!admits(&only, "2001:db8::1"));
+        let here = rules(Default::Public, &["192.0.2.9"], &[]);
+        assert!(admits(&here, "192.0.2.9"), "it was typed");
         let torn = rules(Default::Open, &["10.0.0.0/8"], &["10.0.0.0/8"]);
         assert!(!admits(&torn, "10.0.0.1"));
         assert!(!admits(&torn, "::ffff:10.0.0.1"));
