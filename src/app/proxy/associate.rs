@@ -177,7 +177,13 @@ impl Association<'_> {
             return Ok(*known);
         }
         let proxy = self.visitor.proxy;
-        let found = look_up(proxy, destination, proxy.config.limits.connect).await;
+        let found = look_up(
+            proxy,
+            Some(self.client.0),
+            destination,
+            proxy.config.limits.connect,
+        )
+        .await;
         let found = found.map_err(|missed| missed.why)?;
         let mut allowed = found.iter().filter(|one| proxy.admits(one.ip()));
         let Some(address) = allowed.next().copied() else {

@@ -68,7 +68,13 @@ async fn open(visitor: &Visitor<'_>) -> Result<Door, Missed> {
     let expected: Vec<SocketAddr> = if is_anybody {
         Vec::new()
     } else {
-        resolve(visitor.proxy, destination, visitor.steps).await?
+        resolve(
+            visitor.proxy,
+            visitor.client.peer().ip(),
+            destination,
+            visitor.steps,
+        )
+        .await?
     };
     let facing = expected.first().and_then(|far| source(*far));
     let ip = facing.unwrap_or_else(|| visitor.client.local().ip());

@@ -139,7 +139,7 @@ async fn ask(proxy: &Proxy, server: &Server) -> Result<(), Missed> {
         Arc::new(crate::event::Silence),
     );
     let patience = PATIENCE.min(proxy.config.limits.connect);
-    let addresses = look_up(proxy, &server.at, patience).await?;
+    let addresses = look_up(proxy, None, &server.at, patience).await?;
     let asked = dial(&server.at, addresses, patience, &silent).await;
     asked.map(drop)
 }

@@ -10,6 +10,7 @@ mod bind;
 pub mod demonstration;
 mod greet;
 mod group;
+mod lookups;
 mod reach;
 mod relay;
 mod rules;
@@ -39,6 +40,7 @@ use crate::recorder::Recorder;
 use crate::socket::options::SocketOption;
 
 use group::Group;
+use lookups::Lookups;
 use steps::Steps;
 use vessel::Vessels;
 
@@ -134,8 +136,6 @@ pub struct Share {
 
 /// How long clients may take to leave when it ends.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Look-ups at the same time: each has a thread of its own while it lasts.
-const LOOKUPS: usize = 64;
 
 /// A proxy at work.
 struct Proxy {
@@ -145,7 +145,7 @@ struct Proxy {
     via: Option<Arc<Group>>,
     balanced: Vec<(Option<Destination>, Arc<Group>)>,
     vessels: Vessels,
-    lookups: Semaphore,
+    lookups: Lookups,
     stop: Stop,
     counts: Counts,
 }
@@ -242,7 +242,7 @@ impl Proxy {
             via,
             balanced: balanced.collect(),
             vessels: Vessels::new(recorder),
-            lookups: Semaphore::new(LOOKUPS),
+            lookups: Lookups::new(),
             recorder: recorder.clone(),
             counts: Counts::default(),
             config,

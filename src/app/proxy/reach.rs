@@ -60,9 +60,10 @@ impl From<Error> for Missed {
     }
 }
 
-/// Reaches a destination.
+/// Reaches a destination for that client.
 pub(super) async fn reach(
     proxy: &Proxy,
+    client: IpAddr,
     destination: &Destination,
     steps: &Steps,
 ) -> Result<Reached, Missed> {
@@ -73,11 +74,11 @@ pub(super) async fn reach(
         return by_group(proxy, group, None, steps).await;
     }
     if let Some(group) = &proxy.via {
-        let goal = goal(proxy, group, destination, steps).await?;
+        let goal = goal(proxy, group, client, destination, steps).await?;
         return by_group(proxy, group, Some(&goal), steps).await;
     }
     let patience = proxy.config.limits.connect;
-    let addresses = resolve(proxy, destination, steps).await?;
+    let addresses = resolve(proxy, client, destination, steps).await?;
     let began = Instant::now();
     let connection = dial(destination, addresses, patience, &proxy.recorder).await?;
     connected(&connection, None, began, steps);
@@ -91,11 +92,18 @@ pub(super) async fn reach(
 /// The addresses of a destination that the rules allow.
 pub(super) async fn resolve(
     proxy: &Proxy,
+    client: IpAddr,
     destination: &Destination,
     steps: &Steps,
 ) -> Result<Vec<SocketAddr>, Missed> {
     let began = Instant::now();
-    let found = look_up(proxy, destination, proxy.config.limits.connect).await?;
+    let found = look_up(
+        proxy,
+        Some(client),
+        destination,
+        proxy.config.limits.connect,
+    )
+    .await?;
     let is_name = matches!(destination.host, Host::Name(_));
     let took = is_name.then(|| began.elapsed());
     let is_allowed = |address: &SocketAddr| proxy.allows(*address);
@@ -152,9 +160,11 @@ fn is_here(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified() || interfaces().iter().any(has)
 }
 
-/// The addresses of a destination, whatever the rules say.
+/// The addresses of a destination, whatever the rules say; it is that client's
+/// turn, or the proxy's own.
 pub(super) async fn look_up(
     proxy: &Proxy,
+    client: Option<IpAddr>,
     destination: &Destination,
     patience: Duration,
 ) -> Result<Vec<SocketAddr>, Missed> {
@@ -171,7 +181,7 @@ pub(super) async fn look_up(
         kind: Kind::Tcp,
     };
     let looked_up = async {
-        let _turn = proxy.lookups.acquire().await;
+        let _turn = proxy.lookups.turn(client).await;
         net::resolve(endpoint, question).await
     };
     match timeout(patience, looked_up).await {
@@ -207,6 +217,7 @@ pub(super) async fn dial(
 async fn goal(
     proxy: &Proxy,
     group: &Group,
+    client: IpAddr,
     destination: &Destination,
     steps: &Steps,
 ) -> Result<Destination, Missed> {
@@ -217,7 +228,7 @@ async fn goal(
         });
         return Ok(destination.clone());
     }
-    let addresses = resolve(proxy, destination, steps).await?;
+    let addresses = resolve(proxy, client, destination, steps).await?;
     let first = addresses.first().copied();
     Ok(first.map_or_else(|| destination.clone(), Destination::from))
 }
@@ -237,7 +248,7 @@ async fn by_group(
         tried.push(lease.index());
         let server = lease.server();
         let began = Instant::now();
-        let dialled = match look_up(proxy, &server.at, patience).await {
+        let dialled = match look_up(proxy, None, &server.at, patience).await {
             Ok(addresses) => dial(&server.at, addresses, patience, &proxy.recorder).await,
             Err(missed) => Err(missed),
         };

@@ -136,7 +136,14 @@ pub(super) struct Visitor<'a> {
 
 impl Visitor<'_> {
     async fn connect(mut self) -> Prepared {
-        match reach(self.proxy, &self.request.destination, self.steps).await {
+        match reach(
+            self.proxy,
+            self.client.peer().ip(),
+            &self.request.destination,
+            self.steps,
+        )
+        .await
+        {
             Ok(Reached {
                 connection,
                 early,
