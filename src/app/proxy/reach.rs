@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::Proxy;
-use super::group::{Group, Lease, PATIENCE};
+use super::group::{Group, Lease, Server};
 use super::steps::Steps;
 use crate::address::{Endpoint, Question, Service};
 use crate::app::net::{self, Connect, Connection};
@@ -145,7 +145,8 @@ impl Proxy {
         self.config.rules.admit(ip, is_here)
     }
 
-    fn is_own(&self, address: SocketAddr) -> bool {
+    /// Whether this proxy itself listens there.
+    pub(super) fn is_own(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         let leads_to =
             |own: IpAddr| own == ip || ip.is_unspecified() || (own.is_unspecified() && is_here(ip));
@@ -241,34 +242,29 @@ async fn by_group(
     goal: Option<&Destination>,
     steps: &Steps,
 ) -> Result<Reached, Missed> {
-    let patience = PATIENCE.min(proxy.config.limits.connect);
     let mut tried = Vec::new();
     let mut first = None;
     while let Some(lease) = group.choose(&tried) {
         tried.push(lease.index());
         let server = lease.server();
         let began = Instant::now();
-        let dialled = match look_up(proxy, None, &server.at, patience).await {
-            Ok(addresses) => dial(&server.at, addresses, patience, &proxy.recorder).await,
-            Err(missed) => Err(missed),
+        let dialled = match server.dial(proxy, &proxy.recorder).await {
+            Ok(connection) => through(proxy, server, connection, goal).await,
+            Err(missed) => Err(Unasked::Lost(missed)),
         };
-        lease.heed(dialled.as_ref().err(), steps);
-        let mut connection = match dialled {
-            Ok(connection) => connection,
-            Err(missed) => {
+        let (connection, early) = match dialled {
+            Ok(reached) => reached,
+            Err(Unasked::Refused(missed)) => {
+                lease.heed(None, steps);
+                return Err(missed);
+            }
+            Err(Unasked::Lost(missed)) => {
+                lease.heed(Some(&missed), steps);
                 first.get_or_insert(missed);
                 continue;
             }
         };
-        let early = match (&server.proxy, goal) {
-            (Some((scheme, credentials)), Some(goal)) => {
-                let asking = ask(&mut connection, *scheme, goal, credentials.clone());
-                let limit = proxy.config.limits.connect;
-                let asked = timeout(limit, asking).await;
-                asked.unwrap_or_else(|_| Err(Missed::late(&server.name, limit)))?
-            }
-            _ => Vec::new(),
-        };
+        lease.heed(None, steps);
         connected(&connection, Some(&server.name), began, steps);
         return Ok(Reached {
             connection,
@@ -282,17 +278,48 @@ async fn by_group(
     }))
 }
 
+/// Why one of several servers was of no use.
+enum Unasked {
+    /// It is not there, or left without an answer: another one may do.
+    Lost(Missed),
+    /// It answered.
+    Refused(Missed),
+}
+
+/// The connection, once the server has been asked for `goal` where it is another
+/// proxy; and what came beyond its reply.
+async fn through(
+    proxy: &Proxy,
+    server: &Server,
+    mut connection: Connection,
+    goal: Option<&Destination>,
+) -> Result<(Connection, Vec<u8>), Unasked> {
+    let early = match (&server.proxy, goal) {
+        (Some((scheme, credentials)), Some(goal)) => {
+            let asking = ask(&mut connection, *scheme, goal, credentials.clone());
+            let limit = proxy.config.limits.connect;
+            // The destination may be what is slow.
+            let late = |_| Err(Unasked::Refused(Missed::late(&server.name, limit)));
+            timeout(limit, asking).await.unwrap_or_else(late)?
+        }
+        _ => Vec::new(),
+    };
+    Ok((connection, early))
+}
+
 /// Asks another proxy for a connection; what came beyond its reply.
 async fn ask(
     connection: &mut Connection,
     scheme: Scheme,
     goal: &Destination,
     credentials: Option<Credentials>,
-) -> Result<Vec<u8>, Missed> {
+) -> Result<Vec<u8>, Unasked> {
     const PIECE: usize = 1024;
-    let lost = |error: io::Error| Missed {
-        cause: Cause::Failure,
-        why: format!("ask the other proxy: {}", explain(&error)),
+    let lost = |error: io::Error| {
+        Unasked::Lost(Missed {
+            cause: Cause::Failure,
+            why: format!("ask the other proxy: {}", explain(&error)),
+        })
     };
     let mut asking = Asking::new(scheme, goal.clone(), credentials);
     let mut piece = vec![0; PIECE];
@@ -305,10 +332,10 @@ async fn ask(
             },
             Step::Through => return Ok(asking.into_rest()),
             Step::Failed(failure) => {
-                return Err(Missed {
+                return Err(Unasked::Refused(Missed {
                     cause: failure.cause(),
                     why: format!("the other proxy: {failure}"),
-                });
+                }));
             }
         }
     }
