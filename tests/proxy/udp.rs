@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 
-use crate::stand::{Proxy, Running, alone, replied, request, request_name, sh, take};
+use crate::stand::{Proxy, Running, SOCKLAB, alone, replied, request, request_name, sh, take};
 
 /// An association, and where the proxy takes its datagrams.
 fn associate(proxy: &Proxy, from: SocketAddr) -> (TcpStream, SocketAddr) {
@@ -202,6 +202,36 @@ options timeout:30 attempts:5' > /etc/resolv.conf");
         }
         drop(stream);
         proxy.running.until("8/8 ended       the client ended");
+    });
+}
+
+#[test]
+fn a_client_on_a_link_local_address_is_answered_there() {
+    alone("link-local", || {
+        sh("ip link add near type veth peer name far
+            ip address add fe80::1/64 dev near nodad
+            ip link set near up && ip link set far up");
+        let scope = nix::net::if_::if_nametoindex("near").expect("it is there");
+        let place = format!("[fe80::1%{scope}]:1080");
+        let server = parrot();
+        let running = Running::start(
+            SOCKLAB,
+            &["proxy", "serve", &place, "-v", "--allow-to", "127.0.0.1"],
+        );
+        let ip = "fe80::1".parse().expect("an address");
+        let at = |port| SocketAddr::V6(std::net::SocketAddrV6::new(ip, port, 0, scope));
+        let mut proxy = Proxy {
+            running,
+            address: at(1080),
+        };
+        proxy.running.until("listening on ");
+        let (_stream, relay) = associate(&proxy, nowhere());
+        let socket = UdpSocket::bind(at(0)).expect("a socket");
+        let datagram = wrapped(0, server, b"hello");
+        socket.send_to(&datagram, at(relay.port())).expect("sent");
+        let mut answer = [0; 100];
+        let (count, _) = socket.recv_from(&mut answer).expect("an answer");
+        assert!(answer[..count].ends_with(b"hello"));
     });
 }
 

@@ -100,12 +100,14 @@ pub(super) async fn associate(mut visitor: Visitor<'_>) -> Prepared {
         let why = "datagrams go through no other proxy and to no server of several";
         return visitor.refuse_command(why).await;
     }
-    let ip = visitor.client.local().ip();
-    let bound = Socket::bind(ip, "relay", &proxy.recorder).await;
+    // With its scope, without which a link-local address is no place.
+    let mut own = visitor.client.local();
+    own.set_port(0);
+    let bound = Socket::bind(own, "relay", &proxy.recorder).await;
     let (inside, local) = match bound.and_then(|socket| Ok((socket.io.local_addr()?, socket))) {
         Ok((local, socket)) => (socket, local),
         Err(error) => {
-            let missed = Missed::from(Error::new("bind a datagram socket to", ip, error));
+            let missed = Missed::from(Error::new("bind a datagram socket to", own.ip(), error));
             return visitor.refuse(missed).await;
         }
     };
@@ -234,10 +236,11 @@ impl Association<'_> {
         if !self.peers.known.contains(&from) {
             return Err(format!("a datagram from {from}, to whom none was sent"));
         }
-        let (ip, Some(port)) = self.client else {
+        let (_, Some(port)) = self.client else {
             return Err("an answer before the client's first datagram".into());
         };
-        let (to, whole) = (SocketAddr::new(ip, port), datagram::write(from, bytes));
+        let (mut to, whole) = (self.visitor.client.peer(), datagram::write(from, bytes));
+        to.set_port(port);
         let result = self.inside.send(&whole, to).await;
         result.map_err(|error| format!("a datagram for {to}: {}", explain(&error)))?;
         self.counts[1] += 1;
@@ -265,7 +268,7 @@ impl Association<'_> {
         };
         let socket = match self.outside[index].take() {
             Some(socket) => socket,
-            None => Socket::bind(any, "datagrams", &self.visitor.proxy.recorder)
+            None => Socket::bind((any, 0).into(), "datagrams", &self.visitor.proxy.recorder)
                 .await
                 .map_err(|error| explain(&error))?,
         };
@@ -377,9 +380,12 @@ async fn receive(
 }
 
 impl Socket {
-    async fn bind(ip: IpAddr, name: &'static str, recorder: &Recorder) -> io::Result<Self> {
+    async fn bind(
+        address: SocketAddr,
+        name: &'static str,
+        recorder: &Recorder,
+    ) -> io::Result<Self> {
         let name = SocketName::from(name);
-        let address = SocketAddr::new(ip, 0);
         let bound = UdpSocket::bind(address).await;
         let io = recorder.call(&name, "bind", address, || bound, |_| Returned::ZERO)?;
         Ok(Self {
