@@ -5,7 +5,7 @@
 //! cut it short for a resolver, is refused.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,7 +83,8 @@ impl Host {
         let name = Name::read(bytes)?;
         let text = name.as_str();
         let numeric = || numeric(text).map(IpAddr::from);
-        Ok(match text.parse().ok().or_else(numeric) {
+        let read = text.parse().ok().or_else(numeric);
+        Ok(match read.or_else(|| bracketed(text).map(IpAddr::from)) {
             Some(ip) => Self::Ip(ip),
             None => Self::Name(name),
         })
@@ -107,6 +108,11 @@ fn numeric(text: &str) -> Option<Ipv4Addr> {
         bits |= u32::from(byte) << (24 - 8 * index);
     }
     Some(bits.into())
+}
+
+/// An IPv6 address as URLs have it.
+fn bracketed(text: &str) -> Option<Ipv6Addr> {
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 fn number(text: &str) -> Option<u32> {
@@ -247,6 +253,8 @@ mod tests {
             ("0x", None),
             ("0x+1", None),
             ("1.example", None),
+            ("[::1]", Some("::1")),
+            ("[127.0.0.1]", None),
             (".", None),
         ] {
             let read = Host::read(text.as_bytes()).expect("a name or an address");
