@@ -109,11 +109,12 @@ impl Default for Limits {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Served {
-    /// Clients that were let in.
+    /// Clients that came.
     pub clients: u64,
     /// Clients that got what they asked for.
     pub granted: u64,
-    /// Clients that were refused.
+    /// Clients that were refused, and those that were sent away because others
+    /// were here already.
     pub refused: u64,
     /// Bytes passed on to destinations.
     #[serde(rename = "to_destination_bytes")]
@@ -267,6 +268,8 @@ impl Proxy {
     }
 
     fn send_away(&self, client: &Connection) {
+        self.counts.clients.fetch_add(1, Ordering::Relaxed);
+        self.count_refused();
         let by = client.peer();
         let most = self.config.limits.most;
         let steps = Steps::of_proxy(self);

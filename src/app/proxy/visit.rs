@@ -206,7 +206,7 @@ impl Proxy {
         self.counts.down.fetch_add(down, Ordering::Relaxed);
     }
 
-    fn count_refused(&self) {
+    pub(super) fn count_refused(&self) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
     }
 }
