@@ -13,18 +13,17 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
 use super::Proxy;
+use super::datagrams::Socket;
 use super::reach::{Missed, look_up};
 use super::visit::{Prepared, Visitor};
 use crate::app::net::Connection;
 use crate::error::{Error, explain};
-use crate::event::{ProxyStep, SocketName};
+use crate::event::ProxyStep;
 use crate::protocol::proxy::datagram::{self, LONGEST_HEADER};
 use crate::protocol::proxy::{Destination, Host, Verdict};
-use crate::recorder::{Recorder, Returned};
 
 /// The most bytes of a datagram with its header.
 const LONGEST: usize = 65_535 + LONGEST_HEADER;
@@ -49,13 +48,6 @@ struct Association<'a> {
     asked: Vec<Asked<'a>>,
     counts: [u64; 2],
     bytes: [u64; 2],
-}
-
-/// A datagram socket whose calls are recorded.
-struct Socket {
-    io: UdpSocket,
-    name: SocketName,
-    recorder: Recorder,
 }
 
 /// Where datagrams were sent, the oldest forgotten first.
@@ -375,62 +367,6 @@ async fn receive(
             Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
             Some(result) => return result,
             None => {}
-        }
-    }
-}
-
-impl Socket {
-    async fn bind(
-        address: SocketAddr,
-        name: &'static str,
-        recorder: &Recorder,
-    ) -> io::Result<Self> {
-        let name = SocketName::from(name);
-        let bound = UdpSocket::bind(address).await;
-        let io = recorder.call(&name, "bind", address, || bound, |_| Returned::ZERO)?;
-        Ok(Self {
-            io,
-            name,
-            recorder: recorder.clone(),
-        })
-    }
-
-    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        loop {
-            self.io.readable().await?;
-            match self.try_receive(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-        }
-    }
-
-    fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let room = buffer.len();
-        self.recorder.call(
-            &self.name,
-            "recvfrom",
-            room,
-            || self.io.try_recv_from(buffer),
-            |(count, from)| Returned::bytes(*count).and(format_args!("from {from}")),
-        )
-    }
-
-    async fn send(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
-        loop {
-            let sent = self.recorder.call(
-                &self.name,
-                "sendto",
-                format_args!("{} bytes, {to}", data.len()),
-                || self.io.try_send_to(data, to),
-                |count| Returned::bytes(*count),
-            );
-            match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.io.writable().await?;
-                }
-                result => return result,
-            }
         }
     }
 }

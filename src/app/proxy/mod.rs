@@ -7,6 +7,7 @@
 
 mod associate;
 mod bind;
+mod datagrams;
 pub mod demonstration;
 mod greet;
 mod group;
