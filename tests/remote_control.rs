@@ -1190,7 +1190,10 @@ fn a_folder_that_others_could_change_is_not_trusted() {
     );
     open("remote-key", 0o600);
     fs::write(path("remote.toml"), "[builtin]\nshell = true\n").expect("written");
-    fails(&["serve", "--keys", keys], "unknown field `shell`");
+    fails(
+        &["serve", "--keys", keys],
+        "line 2, column 1: unknown field `shell`, expected",
+    );
 }
 
 #[test]
