@@ -103,7 +103,7 @@ fn refused(peer: SocketAddr, own: &Secret) -> Error {
     Error::new("shake hands with", peer, "the server closed the connection")
         .remedy(format!(
             "it does not know this key, {fingerprint}, or has another key than the one that was \
-             expected, or this address failed too often"
+             expected, or this address failed too often, or it is full"
         ))
         .exiting(Exit::Network)
 }
