@@ -28,6 +28,11 @@ use crate::protocol::remote::allow::AllowList;
 /// remote-audit.jsonl, all in the folder of keys.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+///
+/// With a command ends all that it started, but for what left its process group
+/// (setsid). Where this server itself is killed (SIGKILL) only the commands die
+/// with it, and not what they started; the audit log then says so at the next
+/// start.
 Examples:
   socklab remote serve                  on loopback, port 5073
   socklab remote serve 192.0.2.1 --allow 192.0.2.0/24
