@@ -301,8 +301,9 @@ fn known(folder: &Folder, endpoint: &Endpoint, host: &Endpoint) -> Result<Public
         .copied()
         .ok_or_else(|| {
             Error::new("connect", endpoint, "the server's key is not known").remedy(format!(
-                "socklab remote keys authorize KEY --server '{without}', with the KEY that socklab \
-                 remote keys show prints there"
+                "socklab remote keys authorize KEY --server '{without}'{}, with the KEY that socklab \
+                 remote keys show prints there",
+                folder.option()
             ))
         })
 }

@@ -170,10 +170,11 @@ impl Args {
         if authorised.is_empty() {
             let path = folder.authorised_path();
             return Err(
-                Error::new("serve", path.display(), "no key is authorised").remedy(
-                    "socklab remote keys authorize KEY lets the owner of KEY in; nobody comes in \
-                 without one, on loopback either",
-                ),
+                Error::new("serve", path.display(), "no key is authorised").remedy(format!(
+                    "socklab remote keys authorize KEY{} lets the owner of KEY in; nobody comes \
+                     in without one, on loopback either",
+                    folder.option()
+                )),
             );
         }
         let list = match &self.commands {
