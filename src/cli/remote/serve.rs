@@ -1,5 +1,6 @@
 //! `socklab remote serve`: who may run what here, as typed.
 
+use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use crate::app::remote::keys::{Folder, allow_list};
 use crate::app::remote::{Audit, Config, HANDSHAKE, House, keepalive, serve};
 use crate::app::{Stop, runtime};
 use crate::cli::interrupt::left_to_this_thread;
-use crate::cli::output::{Colour, whole};
+use crate::cli::output::{Colour, unwritten, whole};
 use crate::cli::packets::Packets;
 use crate::cli::telling::{TellingArgs, some_time};
 use crate::error::Error;
@@ -20,19 +21,20 @@ use crate::event::Place;
 use crate::flow::{Family, Kind};
 use crate::protocol::remote::Limits;
 use crate::protocol::remote::allow::AllowList;
+use crate::report::app::remote::summary;
 
 /// Run what is allowed for those who are authorised, until Ctrl-C.
 ///
 /// Listens on loopback where no address is given. Who may come in stands in
 /// remote-authorised, what they may run in remote.toml, what was run in
 /// remote-audit.jsonl, all in the folder of keys.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
 ///
 /// With a command ends all that it started, but for what left its process group
 /// (setsid). Where this server itself is killed (SIGKILL) only the commands die
 /// with it, and not what they started; the audit log then says so at the next
 /// start.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
 Examples:
   socklab remote serve                  on loopback, port 5073
   socklab remote serve 192.0.2.1 --allow 192.0.2.0/24
@@ -159,6 +161,9 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
         Ok::<_, Error>(served)
     })?;
     telling.conclude("remote serve", &served);
+    if !args.telling.is_json() {
+        writeln!(io::stdout(), "{}", summary(&served)).map_err(unwritten)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
