@@ -6,6 +6,7 @@
 mod ask;
 mod demonstrate;
 mod keys;
+mod printed;
 mod serve;
 
 use std::io::{self, Write};

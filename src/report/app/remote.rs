@@ -109,6 +109,8 @@ pub(in crate::report) fn lines(step: &Remote, detail: Detail) -> Vec<String> {
             "{source} failed too often: locked out for {}",
             duration(*time)
         )],
+        // It is there already.
+        Remote::Stderr { .. } => Vec::new(),
         _ if is_least => Vec::new(),
         step => vec![one(step)],
     }
@@ -156,7 +158,7 @@ fn one(step: &Remote) -> String {
             format!("run {run}: {name} is more than {most}: the rest is left out")
         }
         Remote::Ended { .. } => ended(step),
-        Remote::Serving { .. } | Remote::LockedOut { .. } => String::new(),
+        Remote::Serving { .. } | Remote::LockedOut { .. } | Remote::Stderr { .. } => String::new(),
     }
 }
 
