@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::event::{Chat, Departure, Topic, What};
 use crate::protocol::chat::{
     Account, LONGEST_ANSWER, LONGEST_LINE, MemberId, Numbered, Numbering, Order, Outbox, Pace,
-    Piece, Room, Sequence, Splitter, Ticket, Tickets, Turn, clean, numbers, transcript,
+    Piece, Room, Sequence, Splitter, Ticket, Tickets, Turn, clean, is_knock, numbers, transcript,
 };
 use crate::recorder::Recorder;
 use crate::socket::options::Role;
@@ -33,6 +33,9 @@ pub(super) const SILENCE: Duration = Duration::from_secs(60);
 const BARE_SILENCE: Duration = Duration::from_secs(300);
 /// How often it is looked who is gone.
 const GLANCE: Duration = Duration::from_secs(1);
+/// Strangers who are answered a second, and at once: enough for a crowd, and too
+/// few for anybody who would have us send for them.
+const STRANGERS: (u32, u32) = (100, 400);
 /// Room for the longest line and its number.
 pub(super) const BUFFER: usize = LONGEST_ANSWER + 64;
 
@@ -122,6 +125,8 @@ struct Office {
     peers: HashMap<SocketAddr, Peer>,
     addresses: HashMap<MemberId, SocketAddr>,
     come: MemberId,
+    /// How fast strangers are answered.
+    answers: Pace,
     recorder: Recorder,
 }
 
@@ -138,8 +143,10 @@ struct Peer {
 
 impl Office {
     fn new(post: Post, config: &Hosting, recorder: Recorder) -> Self {
+        let (rate, burst) = STRANGERS;
         Self {
             post,
+            answers: Pace::new(rate, burst, Instant::now()),
             room: Room::new(config.room.clone()),
             hosting: config.clone(),
             peers: HashMap::new(),
@@ -164,7 +171,7 @@ impl Office {
         peer.last = now;
         let id = peer.id;
         // Too fast is as good as lost: the sender is told so by the number.
-        if !peer.pace.spend(now).is_zero() {
+        if !peer.pace.take(now) {
             return;
         }
         let text = match bytes.map(Numbered::read) {
@@ -193,11 +200,13 @@ impl Office {
         }
     }
 
-    /// A datagram from somebody unknown, and the answer.
+    /// A datagram from somebody unknown, and the answer where there is one.
     fn meet(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Option<String> {
         let ticket = self.post.tickets.of(from);
-        if Ticket::read(&clean(bytes)) != Some(ticket) {
-            return Some(ticket.asked_for());
+        let line = clean(bytes);
+        if Ticket::read(&line) != Some(ticket) {
+            let is_answered = is_knock(&line) && self.answers.take(now);
+            return is_answered.then(|| ticket.asked_for());
         }
         self.come += 1;
         let id = self.come;
