@@ -232,6 +232,10 @@ impl Office {
         match turn {
             Turn::Next => {}
             Turn::After(from, to) => self.miss(now, id, from, to),
+            Turn::Astray => {
+                let text = format!("you number anew: {}", numbers(number, number));
+                self.room.notice(now, id, &text);
+            }
             Turn::Late | Turn::Again => self.tell(Chat::Stray {
                 member: id,
                 nick: self.room.nick(id).unwrap_or_default().to_owned(),

@@ -224,6 +224,10 @@ impl Guest {
         match turn {
             Turn::Next => {}
             Turn::After(from, to) => self.miss(from, to, console),
+            Turn::Astray => {
+                let number = numbers(number, number);
+                console.show(&format!("* the room numbers anew: {number}"));
+            }
             Turn::Late | Turn::Again => self.tell(Chat::Stray {
                 member: 0,
                 nick: "server".into(),

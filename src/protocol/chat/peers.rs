@@ -95,6 +95,13 @@ pub enum Notice {
         /// To this one.
         to: u64,
     },
+    /// A number of somebody's is too far ahead to be counted.
+    Astray {
+        /// Their name.
+        nick: String,
+        /// The number.
+        number: u64,
+    },
     /// Somebody has another name now.
     Renamed {
         /// Before.
@@ -123,6 +130,9 @@ impl Notice {
             Self::Missing { nick, from, to } => {
                 let count = super::words::counted(to - from + 1, "message");
                 format!("* lost: {count} of {nick} ({})", numbers(*from, *to))
+            }
+            Self::Astray { nick, number } => {
+                format!("* {nick} numbers anew: {}", numbers(*number, *number))
             }
             Self::Renamed { from, to } => format!("* {from} is now {to}"),
             Self::Left { nick, silent: None } => format!("* {nick} left"),
@@ -208,6 +218,10 @@ impl Peers {
             let nick = nick.clone();
             heard.push(Notice::Missing { nick, from, to });
         }
+        if turn == Turn::Astray {
+            let (nick, number) = (nick.clone(), said.number);
+            heard.push(Notice::Astray { nick, number });
+        }
         if let (Act::Say(text), true) = (said.act, turn != Turn::Again) {
             let late = turn == Turn::Late;
             heard.push(Notice::Said { nick, text, late });
@@ -265,9 +279,8 @@ impl Peer {
     /// is not missing: it was said to others.
     fn turn(&mut self, number: u64, act: &Act) -> Turn {
         let Some(sequence) = &mut self.sequence else {
-            let mut sequence = Sequence::default();
-            sequence.learn(number.saturating_sub(u64::from(*act != Act::Alive)));
-            self.sequence = Some(sequence);
+            let before = number.saturating_sub(u64::from(*act != Act::Alive));
+            self.sequence = Some(Sequence::after(before));
             return self.turn(number, act);
         };
         match act {
