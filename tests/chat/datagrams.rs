@@ -52,6 +52,17 @@ fn a_room_over_datagrams_numbers_its_messages() {
             ann.sees("* you are ann");
             let mut bob = Running::join(&["--udp", address, "--nick", "bob"]);
             bob.sees("* you are bob");
+            for line in ["/who", "", "good morning"] {
+                host.say(line);
+            }
+            assert_eq!(
+                host.sees("* 2 here").last().map(String::as_str),
+                Some("* 2 here")
+            );
+            assert_eq!(
+                ann.sees("<server>").pop().as_deref(),
+                Some("<server> good morning")
+            );
             ann.say("hello");
             bob.sees("<ann> hello");
             bob.say("/msg ann psst");

@@ -107,7 +107,7 @@ pub async fn host_datagrams(
                 // An error that a datagram of ours came back with.
                 Err(error) => office.recorder.note(Error::new("receive at", "the room", error)),
             },
-            line = console.next() => office.room.announce(Instant::now(), &line),
+            line = console.next() => console.speak(&line, &mut office.room),
             _ = glance.tick() => office.look(Instant::now()).await,
         }
         office.settle(&console).await;
