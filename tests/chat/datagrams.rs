@@ -100,10 +100,16 @@ fn the_host_says_what_it_missed() {
         host.told("#3 of guest1 came late");
         host.told("#3 of guest1 came a second time");
         host.told("lost on the way: 2 messages of guest1 (#5 to #6)");
+        guest.say(&format!("#7 {}", "x".repeat(6000)));
+        let refused = guest.hear();
+        assert!(
+            refused.starts_with("#4 ") && refused.contains("6000"),
+            "{refused}"
+        );
         guest.say("#18446744073709551615 far");
-        assert_eq!(guest.hear(), "#4 * you number anew: #18446744073709551615");
-        guest.say("#7 seven");
-        host.sees("<guest1> seven");
+        assert_eq!(guest.hear(), "#5 * you number anew: #18446744073709551615");
+        guest.say("#8 eight");
+        host.sees("<guest1> eight");
     });
 }
 

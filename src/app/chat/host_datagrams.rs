@@ -19,8 +19,8 @@ use crate::app::Stop;
 use crate::error::Error;
 use crate::event::{Chat, Departure, Topic, What};
 use crate::protocol::chat::{
-    Account, LONGEST_ANSWER, LONGEST_LINE, MemberId, Numbered, Numbering, Order, Outbox, Pace,
-    Piece, Room, Sequence, Splitter, Ticket, Tickets, Turn, clean, is_knock, numbers, transcript,
+    Account, LONGEST_LINE, MemberId, Numbered, Numbering, Order, Outbox, Pace, Piece, Room,
+    Sequence, Splitter, Ticket, Tickets, Turn, clean, is_knock, numbers, transcript,
 };
 use crate::recorder::Recorder;
 use crate::socket::options::Role;
@@ -36,8 +36,9 @@ const GLANCE: Duration = Duration::from_secs(1);
 /// Strangers who are answered a second, and at once: enough for a crowd, and too
 /// few for anybody who would have us send for them.
 const STRANGERS: (u32, u32) = (100, 400);
-/// Room for the longest line and its number.
-pub(super) const BUFFER: usize = LONGEST_ANSWER + 64;
+/// Room for the longest datagram (RFC 768): none is cut, so that what is too long
+/// can be told by its number.
+pub(super) const BUFFER: usize = 1 << 16;
 
 /// A bound socket, and who may come in.
 pub struct Post {
@@ -97,11 +98,6 @@ pub async fn host_datagrams(
             received = office.post.mailbox.receive(&mut buffer) => match received {
                 Ok(received) => {
                     let bytes = &buffer[..received.bytes];
-                    let bytes = if received.is_truncated() {
-                        Err(received.length)
-                    } else {
-                        Ok(bytes)
-                    };
                     office.take(Instant::now(), received.from, bytes).await;
                 }
                 // An error that a datagram of ours came back with.
@@ -156,13 +152,13 @@ impl Office {
         }
     }
 
-    /// A datagram came; where it was cut, only its length is known.
-    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: Result<&[u8], usize>) {
+    /// A datagram came.
+    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         if !self.post.admission.admits(canonical(from).ip()) {
             return;
         }
         let Some(peer) = self.peers.get_mut(&from) else {
-            if let Some(answer) = self.meet(now, from, bytes.unwrap_or_default()) {
+            if let Some(answer) = self.meet(now, from, bytes) {
                 self.send(&Numbered::Plain(answer.as_bytes()).write(), from)
                     .await;
             }
@@ -174,21 +170,20 @@ impl Office {
         if !peer.pace.take(now) {
             return;
         }
-        let text = match bytes.map(Numbered::read) {
-            Err(length) => return self.room.hear(now, id, &Piece::TooLong(length)),
-            Ok(Numbered::Plain(text)) => {
+        let text = match Numbered::read(bytes) {
+            Numbered::Plain(text) => {
                 let is_ticket = Ticket::read(&clean(text)).is_some();
                 // Sent again, because the answer took its time.
                 if is_ticket { &[] } else { text }
             }
-            Ok(Numbered::Alive { last }) => {
+            Numbered::Alive { last } => {
                 peer.counts = true;
                 if let Some((from, to)) = peer.heard.learn(last) {
                     self.miss(now, id, from, to);
                 }
                 return;
             }
-            Ok(Numbered::Message { number, text }) => {
+            Numbered::Message { number, text } => {
                 peer.counts = true;
                 let turn = peer.heard.hear(number);
                 self.judge(now, id, number, turn);
