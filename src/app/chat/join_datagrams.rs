@@ -18,7 +18,9 @@ use super::mailbox::{Mailbox, Place};
 use crate::app::Stop;
 use crate::error::{Error, Exit};
 use crate::event::{Chat, Topic, What};
-use crate::protocol::chat::{Input, Numbered, Numbering, Sequence, Ticket, Turn, clean, numbers};
+use crate::protocol::chat::{
+    Input, LONGEST_ANSWER, Numbered, Numbering, Sequence, Ticket, Turn, clean, numbers,
+};
 use crate::recorder::Recorder;
 use crate::socket::options::Role;
 
@@ -255,6 +257,13 @@ impl Guest {
     }
 
     fn show(&self, line: &str, console: &Console) {
+        let length = line.len();
+        let left_out = format!("* a line of {length} bytes was left out");
+        let line = if length > LONGEST_ANSWER {
+            &left_out
+        } else {
+            line
+        };
         console.show(line);
         self.tell(Chat::Heard { line: line.into() });
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::clean::clean;
 use super::datagram::{Sequence, Turn, numbers, split_number};
+use super::line::LONGEST_LINE;
 use super::nick::Nick;
 
 /// The most peers that are known at once.
@@ -86,6 +87,13 @@ pub enum Notice {
         /// Whether a later message of theirs was there before.
         late: bool,
     },
+    /// Somebody said more than a line may have.
+    TooLong {
+        /// Their name.
+        nick: String,
+        /// How many bytes.
+        length: usize,
+    },
     /// Some of somebody's messages are missing.
     Missing {
         /// Their name.
@@ -126,6 +134,9 @@ impl Notice {
             Self::Said { nick, text, late } => {
                 let late = if *late { " (late)" } else { "" };
                 format!("<{nick}> {text}{late}")
+            }
+            Self::TooLong { nick, length } => {
+                format!("* a line of {length} bytes of {nick} was left out")
             }
             Self::Missing { nick, from, to } => {
                 let count = super::words::counted(to - from + 1, "message");
@@ -224,7 +235,10 @@ impl Peers {
         }
         if let (Act::Say(text), true) = (said.act, turn != Turn::Again) {
             let late = turn == Turn::Late;
-            heard.push(Notice::Said { nick, text, late });
+            heard.push(match text.len() {
+                length if length > LONGEST_LINE => Notice::TooLong { nick, length },
+                _ => Notice::Said { nick, text, late },
+            });
         }
         heard
     }
@@ -342,6 +356,17 @@ mod tests {
             "<Ann> alone now",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_told_and_not_lost() {
+        let mut peers = Peers::new(Duration::from_secs(60));
+        let long = "x".repeat(LONGEST_LINE + 1);
+        let lines = told(&mut peers, 1, &format!("#1 ann {long}"));
+        assert_eq!(lines[1..], ["* a line of 4097 bytes of ann was left out"]);
+        let fit = &long[1..];
+        let lines = told(&mut peers, 1, &format!("#2 ann {fit}"));
+        assert_eq!(lines, [format!("<ann> {fit}")]);
     }
 
     #[test]
