@@ -163,6 +163,8 @@ impl Notice {
 pub struct Peers {
     known: BTreeMap<SocketAddr, Peer>,
     silence: Duration,
+    /// What is ours, folded.
+    own: Option<String>,
 }
 
 #[derive(Debug)]
@@ -181,7 +183,14 @@ impl Peers {
         Self {
             known: BTreeMap::new(),
             silence,
+            own: None,
         }
+    }
+
+    /// What we are called ourselves: who claims the same is shown with the
+    /// address.
+    pub fn call_us(&mut self, nick: &Nick) {
+        self.own = Some(nick.folded());
     }
 
     /// How many there are.
@@ -280,7 +289,8 @@ impl Peers {
         let folded = peer.nick.folded();
         let is_other =
             |(other, peer): (&SocketAddr, &Peer)| *other != address && peer.nick.folded() == folded;
-        if self.known.iter().any(is_other) {
+        let is_ours = self.own.as_ref() == Some(&folded);
+        if is_ours || self.known.iter().any(is_other) {
             format!("{}@{address}", peer.nick)
         } else {
             peer.nick.to_string()
@@ -367,6 +377,17 @@ mod tests {
         let fit = &long[1..];
         let lines = told(&mut peers, 1, &format!("#2 ann {fit}"));
         assert_eq!(lines, [format!("<ann> {fit}")]);
+    }
+
+    #[test]
+    fn nobody_else_is_shown_under_our_own_name() {
+        let mut peers = Peers::new(Duration::from_secs(60));
+        peers.call_us(&Nick::new("ann").expect("a name"));
+        told(&mut peers, 1, "=0 Ann");
+        let said = "<Ann@192.0.2.1:1> it is me";
+        assert_eq!(told(&mut peers, 1, "#1 Ann it is me"), [said]);
+        peers.call_us(&Nick::new("anna").expect("a name"));
+        assert_eq!(told(&mut peers, 1, "#2 Ann so be it"), ["<Ann> so be it"]);
     }
 
     #[test]
