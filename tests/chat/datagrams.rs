@@ -145,6 +145,8 @@ fn a_member_says_what_it_missed() {
         assert_eq!(seen, expected);
         let (_, told, code) = join.end();
         assert_eq!(code, 0, "{told}");
+        let summary = "1 message sent, 5 received, 2 lost on the way here";
+        assert!(told.contains(summary), "{told}");
         assert!(told.contains("#4 of server came a second time"), "{told}");
     });
 }

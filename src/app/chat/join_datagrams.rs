@@ -257,13 +257,10 @@ impl Guest {
     }
 
     fn show(&self, line: &str, console: &Console) {
-        let length = line.len();
-        let left_out = format!("* a line of {length} bytes was left out");
-        let line = if length > LONGEST_ANSWER {
-            &left_out
-        } else {
-            line
-        };
+        if line.len() > LONGEST_ANSWER {
+            let left_out = format!("* a line of {} bytes was left out", line.len());
+            return self.show(&left_out, console);
+        }
         console.show(line);
         self.tell(Chat::Heard { line: line.into() });
     }

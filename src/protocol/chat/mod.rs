@@ -27,4 +27,4 @@ pub use pace::Pace;
 pub use peers::{Act, Heard, Notice, Peers, Said};
 pub use room::{Account, MemberId, Order, Receipt, Room, Settings};
 pub use ticket::{Ticket, Tickets, is_knock};
-pub use words::{duration, transcript};
+pub use words::{counted, duration, transcript};
