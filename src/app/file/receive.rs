@@ -104,6 +104,7 @@ impl<'a> Receiving<'a> {
                 } => self.offered(entry, size, block, hash).await?,
                 Received::Data { offset, length } => self.data(offset, length).await?,
                 Received::End { hash } => self.ended(hash).await?,
+                Received::TakenBack(code) => self.taken_back(code),
                 Received::Wait => {}
                 Received::Bye(code) => return Err(self.wire.left(&code)),
                 Received::Done => return self.done().await,
@@ -304,6 +305,25 @@ impl<'a> Receiving<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What has come is kept: it may be the beginning of what comes next time.
+    fn taken_back(&mut self, code: Code) {
+        let name = match self.pending.pop_front() {
+            Some(Pending::Part(part)) => {
+                let name = part.entry.name.clone();
+                drop(discarded(*part));
+                name
+            }
+            Some(Pending::Compare { name, .. }) => name,
+            None => return,
+        };
+        self.tally.failed += 1;
+        self.wire.tell(|| File::Failed {
+            name,
+            code,
+            cause: None,
+        });
     }
 
     async fn compare(

@@ -3,17 +3,17 @@
 //!
 //! Never follows a link that it finds, and never opens a device or a pipe.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fstatat};
 use walkdir::{DirEntry, WalkDir};
 
 use super::folder::{Folder, Missing};
@@ -52,7 +52,8 @@ pub struct Item {
 pub enum Kind {
     /// A folder, and its permissions.
     Directory(u32),
-    /// A file, and how large it was when it was found. Never more is sent.
+    /// A file, and how large it was when it was found. How large it is now is
+    /// asked again by each transfer.
     File(u64),
 }
 
@@ -83,6 +84,15 @@ pub(super) struct Opened {
     pub(super) file: File,
     pub(super) entry: Entry,
     pub(super) size: u64,
+}
+
+impl Opened {
+    /// Whether there is more of it than its size says, which it may have said
+    /// of itself when it was opened: files of proc(5) say nothing.
+    pub(super) fn has_more(&self) -> bool {
+        let more = self.file.read_at(&mut [0], self.size);
+        more.is_ok_and(|count| count > 0)
+    }
 }
 
 impl Source {
@@ -239,25 +249,60 @@ impl Opener {
         }
     }
 
-    /// Opens a file that was found.
-    pub(super) fn open(&mut self, item: &Item) -> io::Result<Opened> {
-        let Kind::File(most) = item.kind else {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    /// How large each item is now, and all of them together. What is gone
+    /// counts as it was found: that it is missing is told when its turn comes.
+    pub(super) fn measure(&mut self) -> (Totals, Vec<u64>) {
+        let source = Arc::clone(&self.source);
+        let mut totals = Totals {
+            bytes: 0,
+            ..source.totals
         };
+        let sizes = source.items.iter().map(|item| {
+            let Kind::File(found) = item.kind else {
+                return 0;
+            };
+            let size = self.size(item).unwrap_or(found);
+            totals.bytes = totals.bytes.saturating_add(size);
+            size
+        });
+        let sizes = sizes.collect();
+        (totals, sizes)
+    }
+
+    fn size(&mut self, item: &Item) -> Option<u64> {
+        let (folder, last) = self.place(item).ok()?;
+        let status = fstatat(&folder, &*last, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        u64::try_from(status.st_size).ok()
+    }
+
+    /// The folder that it is in, and its name there.
+    fn place(&mut self, item: &Item) -> io::Result<(Arc<OwnedFd>, OsString)> {
         let root = &self.source.roots[item.root];
         let (folder, last) = match &root.file {
             Some(file) => (None, &file[..]),
             None => within(&item.name.as_bytes()[root.prefix..]),
         };
         let folder = self.folders[item.root].enter(folder, Missing::Fail)?;
-        let file = File::from(open_file(&folder, last)?);
+        Ok((folder, OsStr::from_bytes(last).to_owned()))
+    }
+
+    /// Opens a file that was found, and that was announced with this size.
+    pub(super) fn open(&mut self, item: &Item, announced: u64) -> io::Result<Opened> {
+        if let Kind::Directory(_) = item.kind {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        let (folder, last) = self.place(item)?;
+        let file = File::from(open_file(&folder, last.as_bytes())?);
         let meta = file.metadata()?;
         if !meta.is_file() {
             return Err(io::Error::other("it is no file any more"));
         }
+        if meta.len() > announced {
+            return Err(io::Error::other("it grew after it was announced"));
+        }
         Ok(Opened {
             entry: entry(item.name.clone(), &meta),
-            size: meta.len().min(most),
+            size: meta.len(),
             file,
         })
     }

@@ -57,6 +57,9 @@ pub enum Received {
         /// The hash of all its bytes.
         hash: Digest,
     },
+    /// The file that was wanted or checked is not what was offered any more: the
+    /// sender takes it back, and waits for no answer.
+    TakenBack(Code),
     /// Nothing more is offered.
     Done,
     /// The sender's disk is busy.
@@ -129,6 +132,7 @@ impl Intake {
             }
             Line::Data { offset, length } => self.data(offset, length),
             Line::End { bytes, hash } => self.end(bytes, hash),
+            Line::Fail(code) if self.wanted.pop_front().is_some() => Ok(Received::TakenBack(code)),
             Line::Done { .. } if self.wanted.is_empty() => {
                 self.is_done = true;
                 Ok(Received::Done)
@@ -287,6 +291,18 @@ mod tests {
         intake.handle(file(u64::MAX)).expect("as announced");
         intake.skips();
         intake.handle(file(1)).expect_err("the sum overflows");
+    }
+
+    #[test]
+    fn a_file_that_was_asked_for_may_be_taken_back_and_no_other() {
+        let mut intake = begun(1, 10);
+        let back = || Line::Fail(Code::Changed);
+        intake.handle(back()).expect_err("nothing was asked for");
+        intake.handle(file(10)).expect("as announced");
+        intake.wants(10, Algorithm::Blake3, 0);
+        let taken = Ok(Received::TakenBack(Code::Changed));
+        assert_eq!(intake.handle(back()), taken);
+        intake.handle(end(10)).expect_err("it is over");
     }
 
     #[test]
