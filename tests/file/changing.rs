@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::scene::{Folders, alone, receive, sender};
+use crate::scene::{Folders, Hand, alone, receive, receiver, sender};
 
 #[test]
 fn a_file_that_grew_while_nobody_asked_is_sent_as_it_is_now() {
@@ -31,5 +31,29 @@ fn a_file_that_is_more_than_it_says_is_not_cut() {
         let sent = running.end().with(1);
         assert!(sent.told.contains(words), "{}", sent.told);
         assert_eq!(folders.all_received(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_was_announced_and_never_came_is_told() {
+    alone("a file that is gone", || {
+        let folders = Folders::new();
+        let paths = [folders.file("a", b"a"), folders.file("gone", b"b")];
+        let (running, port) = sender(&["-4", "--once"], &paths);
+        fs::remove_file(&paths[1]).expect("ours");
+        let received = receive(port, &folders.to(), &[]).with(1);
+        let words = "1 file: announced, and never came";
+        assert!(received.told.contains(words), "{}", received.told);
+        assert!(received.out.contains("; 1 failed"), "{}", received.out);
+        running.end().with(1);
+        assert_eq!(folders.all_received(), ["a"]);
+
+        // A sender that only says so.
+        let (running, port) = receiver(&["-4", "--once"], &folders.to());
+        let mut hand = Hand::sending(port, "files=3 directories=1 bytes=0");
+        hand.say("DONE files=1 bytes=0\n");
+        assert_eq!(hand.rest(), ["DONE files=0 bytes=0"]);
+        let told = running.end().with(1).told;
+        assert!(told.contains("3 files and 1 folder: announced"), "{told}");
     });
 }

@@ -107,7 +107,9 @@ impl<'a> Receiving<'a> {
                 Received::TakenBack(code) => self.taken_back(code),
                 Received::Wait => {}
                 Received::Bye(code) => return Err(self.wire.left(&code)),
-                Received::Done => return self.done().await,
+                Received::Done { files, directories } => {
+                    return self.done(files, directories).await;
+                }
             }
             self.wire.flush_if_large().await?;
         }
@@ -396,8 +398,12 @@ impl<'a> Receiving<'a> {
         Ok(())
     }
 
-    async fn done(&mut self) -> Result<(), Error> {
+    async fn done(&mut self, files: u64, directories: u64) -> Result<(), Error> {
         self.commit().await?;
+        if files > 0 || directories > 0 {
+            self.tally.failed += files.saturating_add(directories);
+            self.wire.tell(|| File::Missing { files, directories });
+        }
         self.wire.say(&Line::Done {
             files: self.tally.files,
             bytes: self.tally.moved,

@@ -130,6 +130,13 @@ pub enum File {
         #[serde(skip_serializing_if = "Option::is_none")]
         cause: Option<String>,
     },
+    /// So much was announced and never came.
+    Missing {
+        /// Files.
+        files: u64,
+        /// Folders.
+        directories: u64,
+    },
     /// All is done.
     Over(Tally),
 }

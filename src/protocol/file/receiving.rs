@@ -60,8 +60,13 @@ pub enum Received {
     /// The file that was wanted or checked is not what was offered any more: the
     /// sender takes it back, and waits for no answer.
     TakenBack(Code),
-    /// Nothing more is offered.
-    Done,
+    /// Nothing more is offered. So much was announced and never offered.
+    Done {
+        /// Files.
+        files: u64,
+        /// Folders.
+        directories: u64,
+    },
     /// The sender's disk is busy.
     Wait,
     /// The sender ends it.
@@ -135,7 +140,12 @@ impl Intake {
             Line::Fail(code) if self.wanted.pop_front().is_some() => Ok(Received::TakenBack(code)),
             Line::Done { .. } if self.wanted.is_empty() => {
                 self.is_done = true;
-                Ok(Received::Done)
+                let announced = self.announced.unwrap_or_default();
+                // No more is offered than was announced.
+                Ok(Received::Done {
+                    files: announced[0] - self.offered[0],
+                    directories: announced[1] - self.offered[1],
+                })
             }
             Line::Wait => Ok(Received::Wait),
             Line::Bye(code) => Ok(Received::Bye(code)),
@@ -312,6 +322,23 @@ mod tests {
         intake.wants(0, Algorithm::Blake3, 0);
         intake.handle(end(0)).expect("its end");
         let done = intake.handle(Line::Done { files: 1, bytes: 0 });
-        assert_eq!(done, Ok(Received::Done));
+        let nothing_is_missing = Received::Done {
+            files: 0,
+            directories: 0,
+        };
+        assert_eq!(done, Ok(nothing_is_missing));
+    }
+
+    #[test]
+    fn what_was_announced_and_never_offered_is_missing() {
+        let mut intake = begun(3, 10);
+        intake.handle(file(0)).expect("an offer");
+        intake.skips();
+        let done = intake.handle(Line::Done { files: 1, bytes: 0 });
+        let missing = Received::Done {
+            files: 2,
+            directories: 0,
+        };
+        assert_eq!(done, Ok(missing));
     }
 }

@@ -19,7 +19,10 @@ use crate::report::talk::Detail;
 /// What is said of a step, at this detail.
 pub(in crate::report) fn lines(step: &File, detail: Detail) -> Vec<String> {
     let is_told = match step {
-        File::LeftOut { .. } | File::Failed { .. } | File::Skipped { .. } => true,
+        File::LeftOut { .. }
+        | File::Failed { .. }
+        | File::Skipped { .. }
+        | File::Missing { .. } => true,
         _ => detail > Detail::Least,
     };
     if is_told {
@@ -110,6 +113,12 @@ fn outcome(step: &File) -> String {
         } => format!("{name}: received as {named}, whole"),
         File::Failed { name, code, cause } => {
             format!("{name}: not received: {code}{}", because(cause))
+        }
+        File::Missing { files, directories } => {
+            let counts = [(*files, "file"), (*directories, "folder")];
+            let some = counts.iter().filter(|(count, _)| *count > 0);
+            let some: Vec<String> = some.map(|(count, what)| counted(*count, what)).collect();
+            format!("{}: announced, and never came", some.join(" and "))
         }
         _ => String::new(),
     }
