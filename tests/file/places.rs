@@ -75,6 +75,11 @@ fn failures_say_what_where_why_and_what_would_help() {
                 .told
                 .contains("--to HOST sends to a receiver, --listen waits for one")
         );
+        let other = folders.file("other/a", b"b");
+        let doubled = run(&["send", path, other.to_str().expect("text"), "--listen"]).with(2);
+        let words = format!("{path} would have the same name there, a; ");
+        assert!(doubled.told.contains(&words), "{}", doubled.told);
+        assert!(doubled.told.contains("other/a: "), "{}", doubled.told);
         let device = run(&["send", "/dev/null", "--listen"]).with(2);
         assert!(device.told.contains("it is neither a file nor a folder"));
         let (_receiver, port) = receiver(&["-4"], &folders.to());

@@ -30,6 +30,10 @@ pub struct Source {
 
 /// Where the items of one path are.
 struct Root {
+    /// As it was named.
+    path: PathBuf,
+    /// The name that the receiver is told.
+    name: Name,
     folder: Folder,
     /// So many bytes of each name stand for the folder.
     prefix: usize,
@@ -146,10 +150,17 @@ impl Source {
         let base = named.ok_or_else(|| Error::new("send", shown(path), "it has no name"))?;
         let name = Name::new(base.as_bytes());
         let name = name.map_err(|error| Error::new("send", shown(path), error.to_string()))?;
+        self.refuse_double(path, &name)?;
         let meta = fs::metadata(&real).map_err(failed)?;
         if meta.is_dir() {
-            let folder = Folder::open(&real).map_err(failed)?;
-            self.add_folder(&real, folder, &name);
+            self.roots.push(Root {
+                path: path.to_owned(),
+                name: name.clone(),
+                folder: Folder::open(&real).map_err(failed)?,
+                prefix: name.as_bytes().len() + 1,
+                file: None,
+            });
+            self.add_folder(&real, &name);
             return Ok(());
         }
         if !meta.is_file() {
@@ -159,6 +170,8 @@ impl Source {
         let parent = real.parent().unwrap_or(Path::new("/"));
         let last = real.file_name().unwrap_or(base);
         self.roots.push(Root {
+            path: path.to_owned(),
+            name: name.clone(),
             folder: Folder::open(parent).map_err(failed)?,
             prefix: 0,
             file: Some(last.as_bytes().to_vec()),
@@ -167,12 +180,18 @@ impl Source {
         Ok(())
     }
 
-    fn add_folder(&mut self, real: &Path, folder: Folder, name: &Name) {
-        self.roots.push(Root {
-            folder,
-            prefix: name.as_bytes().len() + 1,
-            file: None,
-        });
+    /// Two of one name would be one at the receiver's.
+    fn refuse_double(&self, path: &Path, name: &Name) -> Result<(), Error> {
+        let Some(other) = self.roots.iter().find(|root| root.name == *name) else {
+            return Ok(());
+        };
+        let other = shown(&other.path);
+        let cause = format!("{other} would have the same name there, {name}");
+        let error = Error::new("send", shown(path), cause);
+        Err(error.remedy("send them one after the other, or from a folder above both"))
+    }
+
+    fn add_folder(&mut self, real: &Path, name: &Name) {
         for found in WalkDir::new(real).follow_links(false).sort_by_file_name() {
             match found {
                 Ok(found) => self.add_found(real, &found, name),
