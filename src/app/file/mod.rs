@@ -59,6 +59,8 @@ pub struct Receive {
     pub into: PathBuf,
     /// What is done where something of that name is there.
     pub exists: Exists,
+    /// Whether names that begin with a dot are taken.
+    pub hidden: bool,
     /// What is taken.
     pub limits: Limits,
     /// Whether it is only said what would be done.

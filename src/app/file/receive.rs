@@ -143,6 +143,10 @@ impl<'a> Receiving<'a> {
     }
 
     fn directory(&mut self, entry: Entry) {
+        if self.is_refused(&entry.name) {
+            self.skip(entry.name, Reason::Hidden, None);
+            return;
+        }
         if self.config.rehearsal {
             self.wire.say(&Line::Skip(Reason::DryRun));
             return;
@@ -154,6 +158,11 @@ impl<'a> Receiving<'a> {
             }
             Err((reason, error)) => self.skip(entry.name, reason, Some(&error)),
         }
+    }
+
+    /// A sender that nobody proved could plant a program's settings.
+    fn is_refused(&self, name: &Name) -> bool {
+        name.is_hidden() && !self.config.hidden
     }
 
     fn skip(&mut self, name: Name, reason: Reason, error: Option<&io::Error>) {
@@ -180,6 +189,12 @@ impl<'a> Receiving<'a> {
             block,
             hash,
         });
+        if self.is_refused(&name) {
+            self.intake.skips();
+            self.gauge.settle(size);
+            self.skip(name, Reason::Hidden, None);
+            return Ok(());
+        }
         if self.config.rehearsal {
             self.rehearse(&entry, size);
             return Ok(());
