@@ -95,7 +95,14 @@ fn failures_say_what_where_why_and_what_would_help() {
         assert!(
             nowhere
                 .told
-                .contains("the folder must exist; --into names another")
+                .contains("the folder must exist and be writable; --into names another")
+        );
+        let listening = run(&["receive", "--listen", "--into", "/nowhere/at/all"]).with(2);
+        assert_eq!(listening.out, "");
+        assert!(
+            listening
+                .told
+                .contains("receive into /nowhere/at/all: no such file")
         );
     });
 }

@@ -52,10 +52,7 @@ impl<'a> Receiving<'a> {
         tally: &'a mut Tally,
     ) -> Result<Self, Error> {
         let store = Store::open(&config.into, config.exists, config.limits, wire.recorder());
-        let store = store.map_err(|error| {
-            Error::new("receive into", config.into.display(), error)
-                .remedy("the folder must exist; --into names another")
-        })?;
+        let store = store.map_err(|error| config.unusable(error))?;
         Ok(Self {
             wire,
             config,
