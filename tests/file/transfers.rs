@@ -4,11 +4,14 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::Command;
 use std::thread;
 
 use socklab::protocol::file::Name;
 
-use crate::scene::{Folders, Hand, alone, bytes, mode, receive, receiver, run, sender};
+use crate::scene::{
+    Ended, Folders, Hand, Running, SOCKLAB, alone, bytes, mode, receive, receiver, run, sender,
+};
 
 #[test]
 fn either_end_may_listen() {
@@ -242,6 +245,37 @@ fn many_small_files_cost_no_round_trip_each() {
         receive(port, &folders.to(), &[]).with(0);
         sender.end().with(0);
         for number in 0..3000 {
+            let name = format!("tree/{}/{number}", number % 7);
+            assert_eq!(folders.received(&name), bytes(number, 100));
+        }
+    });
+}
+
+#[test]
+fn few_descriptors_make_it_slower_and_lose_nothing() {
+    alone("few descriptors", || {
+        let folders = Folders::new();
+        for number in 0..600 {
+            let name = format!("tree/{}/{number}", number % 7);
+            folders.file(&name, &bytes(number, 100));
+        }
+        let few = |words: &[&str]| {
+            let mut command = Command::new("prlimit");
+            command.args(["--nofile=40:40", SOCKLAB, "file"]);
+            command.args(words);
+            command
+        };
+        let tree = folders.from().join("tree");
+        let tree = tree.to_str().expect("text");
+        let words = ["send", "--listen", "--port", "0", "-4", "--once", tree];
+        let mut sender = Running::start(few(&words));
+        let server = format!("127.0.0.1:{}", sender.port());
+        let into = folders.to();
+        let into = into.to_str().expect("text");
+        let received = few(&["receive", &server, "--into", into]).output();
+        Ended::from(received.expect("prlimit runs")).with(0);
+        sender.end().with(0);
+        for number in 0..600 {
             let name = format!("tree/{}/{number}", number % 7);
             assert_eq!(folders.received(&name), bytes(number, 100));
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::part;
-use super::source::{Item, Kind, Opened, Opener};
+use super::source::{Item, Kind, Opened, Opener, is_out_of_descriptors};
 use super::wire::{PIECE, Wire};
 use super::{Gauge, Send};
 use crate::error::{Error, Exit, explain};
@@ -66,13 +66,14 @@ impl<'a> Sending<'a> {
             directories: totals.directories,
             bytes: totals.bytes,
         });
-        let mut items = source.items().iter().zip(sizes);
+        let mut items = source.items().iter().zip(sizes).peekable();
         let mut is_done = false;
         loop {
             while self.offers.has_room()
-                && let Some((item, size)) = items.next()
+                && let Some((item, size)) = items.peek()
+                && self.offer(item, *size)
             {
-                self.offer(item, size);
+                items.next();
             }
             if !is_done && items.len() == 0 && self.offers.all_answered() {
                 is_done = true;
@@ -88,7 +89,8 @@ impl<'a> Sending<'a> {
         }
     }
 
-    fn offer(&mut self, item: &Item, announced: u64) {
+    /// Offers it, unless descriptors must become free before; whether it did.
+    fn offer(&mut self, item: &Item, announced: u64) -> bool {
         if let Kind::Directory(mode) = item.kind {
             let name = item.name.clone();
             self.wire.say(&Line::Dir(Entry {
@@ -96,11 +98,18 @@ impl<'a> Sending<'a> {
                 mode,
                 modified: Modified::default(),
             }));
-            return self.offers.directory(Offered::Directory(name));
+            self.offers.directory(Offered::Directory(name));
+            return true;
         }
         let opened = match self.opener.open(item, announced) {
             Ok(opened) => opened,
-            Err(error) => return self.leave_out(item, announced, &error),
+            Err(error) if is_out_of_descriptors(&error) && !self.offers.all_answered() => {
+                return false;
+            }
+            Err(error) => {
+                self.leave_out(item, announced, &error);
+                return true;
+            }
         };
         let (size, block, hash) = (opened.size, self.config.block, self.config.hash);
         self.wire.tell(|| File::Offered {
@@ -116,6 +125,7 @@ impl<'a> Sending<'a> {
             hash,
         });
         self.offers.file(Offered::File(Box::new(opened)), size);
+        true
     }
 
     fn leave_out(&mut self, item: &Item, announced: u64, error: &io::Error) {

@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 use walkdir::{DirEntry, WalkDir};
@@ -141,7 +142,7 @@ impl Source {
         let failed = |error: io::Error| {
             let error = Error::new("send", shown(path), error);
             match error.errno() {
-                Some(nix::errno::Errno::ENOENT) => error.remedy("check the spelling"),
+                Some(Errno::ENOENT) => error.remedy("check the spelling"),
                 _ => error,
             }
         };
@@ -345,6 +346,12 @@ pub(super) fn open_file(folder: &OwnedFd, name: &[u8]) -> io::Result<OwnedFd> {
         flags,
         Mode::empty(),
     )?)
+}
+
+/// Whether this process, or the machine, has as many files open as it may.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
 fn entry(name: Name, meta: &Metadata) -> Entry {

@@ -32,7 +32,7 @@ pub enum Received {
     },
     /// A folder is offered: make it.
     Directory(Entry),
-    /// A file is offered: answer with [`Intake::wants`], [`Intake::checks`] or
+    /// A file is offered: answer in the order of the offers, with [`Intake::wants`], [`Intake::checks`] or
     /// [`Intake::skips`].
     Offer {
         /// Its name, permissions and time.
@@ -78,7 +78,7 @@ pub enum Received {
 pub struct Intake {
     announced: Option<[u64; 3]>,
     offered: [u64; 3],
-    is_unanswered: bool,
+    unanswered: usize,
     wanted: VecDeque<Wanted>,
     is_done: bool,
 }
@@ -97,7 +97,7 @@ struct Wanted {
 impl Intake {
     /// What this line means.
     pub fn handle(&mut self, line: Line) -> Result<Received, Violation> {
-        if self.is_done || self.is_unanswered {
+        if self.is_done {
             return Err(Violation::Unexpected("that line"));
         }
         match line {
@@ -124,10 +124,10 @@ impl Intake {
                 hash,
             } => {
                 self.count([1, 0, size])?;
-                if self.wanted.len() >= AHEAD {
+                if self.wanted.len() + self.unanswered >= AHEAD {
                     return Err(Violation::Contradiction("too much is offered at once"));
                 }
-                self.is_unanswered = true;
+                self.unanswered += 1;
                 Ok(Received::Offer {
                     entry,
                     size,
@@ -138,7 +138,7 @@ impl Intake {
             Line::Data { offset, length } => self.data(offset, length),
             Line::End { bytes, hash } => self.end(bytes, hash),
             Line::Fail(code) if self.wanted.pop_front().is_some() => Ok(Received::TakenBack(code)),
-            Line::Done { .. } if self.wanted.is_empty() => {
+            Line::Done { .. } if self.wanted.is_empty() && self.unanswered == 0 => {
                 self.is_done = true;
                 let announced = self.announced.unwrap_or_default();
                 // No more is offered than was announced.
@@ -165,11 +165,11 @@ impl Intake {
 
     /// The file that was offered is not wanted.
     pub fn skips(&mut self) {
-        self.is_unanswered = false;
+        self.unanswered = self.unanswered.saturating_sub(1);
     }
 
     fn answered(&mut self, size: u64, hash: Algorithm, offset: Option<u64>) {
-        self.is_unanswered = false;
+        self.unanswered = self.unanswered.saturating_sub(1);
         self.wanted.push_back(Wanted {
             size,
             hash,
