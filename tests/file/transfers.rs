@@ -295,6 +295,8 @@ fn a_rehearsal_takes_nothing() {
         let (sender, port) = sender(&["-4", "--once"], &[album]);
         let received = receive(port, &folders.to(), &["--dry-run", "-v"]).with(0);
         assert!(received.told.contains("album/a.txt: offered, 3 bytes"));
+        let would = "album/a.txt: would be received, 3 bytes";
+        assert!(received.told.contains(would), "{}", received.told);
         assert_eq!(folders.all_received(), Vec::<String>::new());
         sender.end().with(0);
     });

@@ -287,6 +287,8 @@ impl<'a> Receiving<'a> {
         } else {
             self.tally.files += 1;
             self.wire.say(&Line::Skip(Reason::DryRun));
+            let name = entry.name.clone();
+            self.wire.tell(|| File::Rehearsed { name, size });
         }
     }
 

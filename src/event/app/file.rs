@@ -76,6 +76,14 @@ pub enum File {
         #[serde(rename = "discarded_bytes")]
         discarded: u64,
     },
+    /// It would be received, were it no rehearsal.
+    Rehearsed {
+        /// Its name.
+        name: Name,
+        /// Its size.
+        #[serde(rename = "size_bytes")]
+        size: u64,
+    },
     /// A file or folder is not wanted.
     Skipped {
         /// Its name.

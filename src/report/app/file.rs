@@ -22,6 +22,7 @@ pub(in crate::report) fn lines(step: &File, detail: Detail) -> Vec<String> {
         File::LeftOut { .. }
         | File::Failed { .. }
         | File::Skipped { .. }
+        | File::Rehearsed { .. }
         | File::Missing { .. } => true,
         _ => detail > Detail::Least,
     };
@@ -84,6 +85,9 @@ fn outcome(step: &File) -> String {
             "{name}: {} from before are of something else, it starts anew",
             counted(*discarded, "byte")
         ),
+        File::Rehearsed { name, size } => {
+            format!("{name}: would be received, {}", counted(*size, "byte"))
+        }
         File::Skipped {
             name,
             reason,
