@@ -160,6 +160,8 @@ fn ctrl_c_ends_with_what_was_done_and_keeps_what_has_come() {
             "{}",
             ended.out
         );
+        let words = "run it again: the transfer goes on where it was stopped";
+        assert!(ended.told.contains(words), "{}", ended.told);
         // Nobody came: that is no failure.
         let (sender, _) = sender(&["-4"], &[folders.file("b", b"b")]);
         sender.interrupt();
