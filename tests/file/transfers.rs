@@ -290,7 +290,7 @@ fn a_rehearsal_takes_nothing() {
         let album = path.parent().expect("a folder").to_owned();
         let said = run(&["send", "--dry-run", album.to_str().expect("text")]).with(0);
         let expected = "         folder  album/\n              3  album/a.txt\n              \
-                        3  in 1 files and 1 folders; nothing was sent\n";
+                        3  in 1 file and 1 folder; nothing was sent\n";
         assert_eq!(said.out, expected);
         let (sender, port) = sender(&["-4", "--once"], &[album]);
         let received = receive(port, &folders.to(), &["--dry-run", "-v"]).with(0);

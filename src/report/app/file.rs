@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use crate::app::file::Totals;
 use crate::app::file::demo::{Fate, Played};
 use crate::event::{File, FileTally};
 use crate::protocol::file::Role;
@@ -131,12 +132,15 @@ fn outcome(step: &File) -> String {
 /// What a transfer came to, in one line.
 pub fn summary(tally: &FileTally) -> String {
     let mut text = format!(
-        "{}, {} in {} ({})",
+        "{}, {} in {}",
         counted(tally.files, "file"),
         counted(tally.moved, "byte"),
-        duration(tally.took),
-        rate(tally.moved, tally.took, "B")
+        duration(tally.took)
     );
+    if tally.moved > 0 {
+        let rate = rate(tally.moved, tally.took, "B");
+        let _ = write!(text, " ({rate})");
+    }
     if tally.resumed > 0 {
         let resumed = counted(tally.resumed, "byte");
         let _ = write!(text, "; {resumed} there from before");
@@ -151,6 +155,14 @@ pub fn summary(tally: &FileTally) -> String {
         }
     }
     text
+}
+
+/// What would be sent, in one line below the files' sizes.
+pub fn rehearsal(totals: Totals) -> String {
+    let files = counted(totals.files, "file");
+    let folders = counted(totals.directories, "folder");
+    let bytes = grouped(totals.bytes);
+    format!("{bytes:>15}  in {files} and {folders}; nothing was sent")
 }
 
 /// Writes what came of the demonstration.
