@@ -8,12 +8,31 @@ fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
+/// A server on another host, 192.0.2.1; this one is 192.0.2.2.
+fn neighbour() -> SocketAddr {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (go, gone) = std::sync::mpsc::channel();
+    let host = std::thread::spawn(move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a namespace");
+        tell.send(nix::unistd::gettid()).expect("heard");
+        gone.recv().expect("the link is there");
+        sh("ip address add 192.0.2.1/24 dev far && ip link set far up");
+        serve("192.0.2.1:0", echo_late)
+    });
+    let id = told.recv().expect("a namespace");
+    sh(&format!(
+        "ip link add near type veth peer name far netns {id} &&
+         ip address add 192.0.2.2/24 dev near && ip link set near up"
+    ));
+    go.send(()).expect("heard");
+    host.join().expect("it serves")
+}
+
 #[test]
 fn beyond_loopback_nobody_reaches_this_host_or_its_neighbours() {
     alone("private", || {
-        sh("ip address add 192.0.2.1/32 dev lo");
-        let server = serve("127.0.0.1:0", echo_late);
-        let public = serve("192.0.2.1:0", echo_late);
+        let public = neighbour();
+        let server = serve("0.0.0.0:0", echo_late);
         let mut proxy = Proxy::start(&["0.0.0.0:0"]);
         proxy.address.set_ip([127, 0, 0, 1].into());
         let port = server.port();
@@ -25,6 +44,10 @@ fn beyond_loopback_nobody_reaches_this_host_or_its_neighbours() {
             ),
             (request(1, at(&format!("0.0.0.0:{port}"))), "this host"),
             (request(1, at("[::1]:80")), "loopback, IPv6"),
+            (
+                request(1, at(&format!("192.0.2.2:{port}"))),
+                "this host's public address",
+            ),
             (request(1, at("169.254.169.254:80")), "link-local"),
             (request(1, at("10.0.0.1:80")), "private"),
             (
@@ -41,6 +64,17 @@ fn beyond_loopback_nobody_reaches_this_host_or_its_neighbours() {
             assert_eq!(proxy.answer(&request), 2, "{what}");
         }
         assert_eq!(proxy.answer(&request(1, public)), 0, "what is public");
+        let own = proxy.address.port();
+        let itself = request(1, at(&format!("192.0.2.2:{own}")));
+        let mut all = Proxy::start(&["0.0.0.0:0", "--allow-to", "192.0.2.2"]);
+        all.address.set_ip([127, 0, 0, 1].into());
+        assert_eq!(
+            all.answer(&itself),
+            0,
+            "another proxy here, where it was typed"
+        );
+        let itself = at(&format!("192.0.2.2:{}", all.address.port()));
+        assert_eq!(all.answer(&request(1, itself)), 2, "the proxy itself");
         let request = format!("CONNECT four.test:{port} HTTP/1.1\r\n\r\n");
         assert_eq!(proxy.status(&request), "HTTP/1.1 403 Forbidden");
     });
@@ -72,6 +106,22 @@ fn the_smallest_network_that_was_typed_decides() {
         let proxy = Proxy::start(&[&only[..], &["--allow-to", "192.0.2.0/24"]].concat());
         assert_eq!(proxy.answer(&request(1, outer)), 0);
         assert_eq!(proxy.answer(&request(1, inner)), 2);
+    });
+}
+
+#[test]
+fn the_unspecified_address_is_loopback_under_another_name() {
+    alone("unspecified", || {
+        let server = serve("0.0.0.0:0", echo_late);
+        let port = server.port();
+        let rules = ["--deny-to", "127.0.0.0/8", "--deny-to", "::1/128"];
+        let mut proxy = Proxy::start(&[&["127.0.0.1:0", "-v"][..], &rules].concat());
+        for ip in ["0.0.0.0", "[::]", "[::ffff:0.0.0.0]"] {
+            let to = at(&format!("{ip}:{port}"));
+            assert_eq!(proxy.answer(&request(1, to)), 2, "{to}");
+        }
+        assert_eq!(proxy.answer(&request_name(b"0", port)), 2, "a name");
+        proxy.running.until("client 4  8/8 ended");
     });
 }
 

@@ -2,11 +2,11 @@
 //! what happens when one does not answer.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use crate::stand::{
-    Proxy, SOCKLAB, alone, echo_late, printed, reply, request_name, rest, serve, take,
+    Proxy, SOCKLAB, alone, echo_late, printed, reply, request, request_name, rest, serve, take,
 };
 
 /// A server that says one letter to each client, once it has been asked.
@@ -247,5 +247,33 @@ fn an_ordinary_proxy_is_a_proxy_to_go_through() {
         let url = format!("http://four.test:{}/", server.port());
         let arguments = ["-sS", "-p", "-m", "20", "-x", &through, &url];
         assert_eq!(printed("curl", &arguments, b""), crate::stand::PAGE);
+    });
+}
+
+#[test]
+fn another_proxy_that_hangs_up_is_down_and_the_next_is_asked() {
+    alone("via, gone", || {
+        let server = serve("127.0.0.1:0", echo_late);
+        let rude = format!("socks5://{}", serve("127.0.0.1:0", drop));
+        let good = Proxy::start(&["127.0.0.1:0"]);
+        let url = format!("socks5://{}", good.address);
+        let more = ["--health-interval", "3600", "--via", &rude, "--via", &url];
+        let mut proxy = Proxy::start(&[&["127.0.0.1:0"][..], &more].concat());
+        let mut stream = proxy.tunnel(server);
+        stream.write_all(b"hello").expect("written");
+        stream.shutdown(Shutdown::Write).expect("ended");
+        assert_eq!(rest(&mut stream), b"hello");
+        let told = proxy.running.until("is down");
+        assert!(told.contains(&rude), "{told}");
+    });
+}
+
+#[test]
+fn a_proxy_does_not_go_through_itself() {
+    alone("via, round", || {
+        let server = serve("127.0.0.1:0", echo_late);
+        let mut proxy = Proxy::start(&["127.0.0.1:1080", "--via", "socks5://127.0.0.1:1080"]);
+        assert_eq!(proxy.answer(&request(1, server)), 1);
+        proxy.running.until("127.0.0.1:1080 is this proxy itself");
     });
 }

@@ -163,6 +163,8 @@ fn so_many_at_once_and_no_more() {
             "{told}"
         );
         drop(held);
+        let (_, out, _) = proxy.running.interrupt();
+        assert!(out.contains("3 clients: 2 granted, 1 refused"), "{out}");
     });
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 
-use crate::stand::{Proxy, Running, alone, replied, request, take};
+use crate::stand::{Proxy, Running, SOCKLAB, alone, replied, request, request_name, sh, take};
 
 /// An association, and where the proxy takes its datagrams.
 fn associate(proxy: &Proxy, from: SocketAddr) -> (TcpStream, SocketAddr) {
@@ -163,6 +163,90 @@ fn fragments_strangers_and_what_is_not_allowed_are_dropped() {
         let mut answer = vec![0; 65_536];
         let (count, _) = socket.recv_from(&mut answer).expect("an answer");
         assert!(answer[..count].ends_with(&large));
+    });
+}
+
+/// A datagram with a name in its header.
+fn named(name: &[u8], port: u16, data: &[u8]) -> Vec<u8> {
+    let mut bytes = request_name(name, port);
+    bytes[..3].fill(0);
+    bytes.extend(data);
+    bytes
+}
+
+/// The resolver is ours, and answers nothing: were the association to wait for
+/// it, nothing here would come before the test's end.
+#[test]
+fn a_slow_name_keeps_neither_other_datagrams_nor_the_end_waiting() {
+    alone("slow", || {
+        let resolver = UdpSocket::bind("127.0.0.1:53").expect("a socket");
+        sh("echo 'nameserver 127.0.0.1
+options timeout:30 attempts:5' > /etc/resolv.conf");
+        let server = parrot();
+        let mut proxy = Proxy::start(&["127.0.0.1:0", "-v"]);
+        let (stream, relay) = associate(&proxy, nowhere());
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let late = named(b"slow.test", 9, b"late");
+        socket.send_to(&late, relay).expect("sent");
+        resolver.recv_from(&mut [0; 512]).expect("a question");
+        for datagram in [
+            wrapped(0, server, b"at once"),
+            named(b"four.test", server.port(), b"by name"),
+            named(b"four.test", server.port(), b"by name"),
+        ] {
+            socket.send_to(&datagram, relay).expect("sent");
+            let mut answer = [0; 100];
+            let (count, _) = socket.recv_from(&mut answer).expect("an answer");
+            let data = &datagram[datagram.len() - 7..];
+            assert!(answer[..count].ends_with(data), "{:x?}", &answer[..count]);
+        }
+        drop(stream);
+        proxy.running.until("8/8 ended       the client ended");
+    });
+}
+
+#[test]
+fn a_client_on_a_link_local_address_is_answered_there() {
+    alone("link-local", || {
+        sh("ip link add near type veth peer name far
+            ip address add fe80::1/64 dev near nodad
+            ip link set near up && ip link set far up");
+        let scope = nix::net::if_::if_nametoindex("near").expect("it is there");
+        let place = format!("[fe80::1%{scope}]:1080");
+        let server = parrot();
+        let running = Running::start(
+            SOCKLAB,
+            &["proxy", "serve", &place, "-v", "--allow-to", "127.0.0.1"],
+        );
+        let ip = "fe80::1".parse().expect("an address");
+        let at = |port| SocketAddr::V6(std::net::SocketAddrV6::new(ip, port, 0, scope));
+        let mut proxy = Proxy {
+            running,
+            address: at(1080),
+        };
+        proxy.running.until("listening on ");
+        let (_stream, relay) = associate(&proxy, nowhere());
+        let socket = UdpSocket::bind(at(0)).expect("a socket");
+        let datagram = wrapped(0, server, b"hello");
+        socket.send_to(&datagram, at(relay.port())).expect("sent");
+        let mut answer = [0; 100];
+        let (count, _) = socket.recv_from(&mut answer).expect("an answer");
+        assert!(answer[..count].ends_with(b"hello"));
+    });
+}
+
+#[test]
+fn no_datagram_reaches_loopback_by_the_unspecified_address() {
+    alone("unspecified", || {
+        let server = parrot();
+        let mut proxy = Proxy::start(&["127.0.0.1:0", "-v", "--deny-to", "127.0.0.0/8"]);
+        let (_stream, relay) = associate(&proxy, nowhere());
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let to = (std::net::Ipv4Addr::UNSPECIFIED, server.port()).into();
+        socket.send_to(&wrapped(0, to, b"in"), relay).expect("sent");
+        proxy
+            .running
+            .until("which is not allowed (--allow-to, --deny-to)");
     });
 }
 

@@ -6,13 +6,17 @@
 //! the TCP connection. A fragment is dropped: nobody sends them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
+use super::Proxy;
 use super::reach::{Missed, look_up};
 use super::visit::{Prepared, Visitor};
 use crate::app::net::Connection;
@@ -28,6 +32,10 @@ const LONGEST: usize = 65_535 + LONGEST_HEADER;
 const MOST_PEERS: usize = 1024;
 /// Names whose addresses are remembered.
 const MOST_NAMES: usize = 64;
+/// Names that are looked up at the same time.
+const MOST_ASKED: usize = 8;
+/// Datagrams that wait for the same name.
+const MOST_WAITING: usize = 8;
 
 /// An association.
 struct Association<'a> {
@@ -38,6 +46,7 @@ struct Association<'a> {
     client: (IpAddr, Option<u16>),
     peers: Peers,
     names: HashMap<Destination, SocketAddr>,
+    asked: Vec<Asked<'a>>,
     counts: [u64; 2],
     bytes: [u64; 2],
 }
@@ -56,8 +65,23 @@ struct Peers {
     order: VecDeque<SocketAddr>,
 }
 
+/// A name that is being looked up, and what waits for it.
+struct Asked<'a> {
+    destination: Destination,
+    waiting: Vec<Vec<u8>>,
+    found: Pin<Box<dyn Future<Output = Result<SocketAddr, String>> + Send + 'a>>,
+}
+
+/// What came of a look-up.
+struct Answer {
+    destination: Destination,
+    waiting: Vec<Vec<u8>>,
+    found: Result<SocketAddr, String>,
+}
+
 /// What happened.
 enum News {
+    Found(Answer),
     FromClient(usize, SocketAddr),
     FromOutside(usize, SocketAddr),
     Over(String),
@@ -76,12 +100,14 @@ pub(super) async fn associate(mut visitor: Visitor<'_>) -> Prepared {
         let why = "datagrams go through no other proxy and to no server of several";
         return visitor.refuse_command(why).await;
     }
-    let ip = visitor.client.local().ip();
-    let bound = Socket::bind(ip, "relay", &proxy.recorder).await;
+    // With its scope, without which a link-local address is no place.
+    let mut own = visitor.client.local();
+    own.set_port(0);
+    let bound = Socket::bind(own, "relay", &proxy.recorder).await;
     let (inside, local) = match bound.and_then(|socket| Ok((socket.io.local_addr()?, socket))) {
         Ok((local, socket)) => (socket, local),
         Err(error) => {
-            let missed = Missed::from(Error::new("bind a datagram socket to", ip, error));
+            let missed = Missed::from(Error::new("bind a datagram socket to", own.ip(), error));
             return visitor.refuse(missed).await;
         }
     };
@@ -98,6 +124,7 @@ pub(super) async fn associate(mut visitor: Visitor<'_>) -> Prepared {
         outside: [None, None],
         peers: Peers::default(),
         names: HashMap::new(),
+        asked: Vec::new(),
         counts: [0; 2],
         bytes: [0; 2],
     };
@@ -117,12 +144,14 @@ impl Association<'_> {
                 news = over(&mut self.visitor.client) => news,
                 got = self.inside.receive(&mut inward) => heard(got, News::FromClient),
                 got = receive(&self.outside, &mut outward) => heard(got, News::FromOutside),
+                answer = answered(&mut self.asked) => News::Found(answer),
                 () = sleep_until(due) => {
                     News::Over(format!("nothing moved for {idle:?} (--idle-timeout)"))
                 }
             };
             let passed = match news {
                 News::Over(how) => return how,
+                News::Found(answer) => self.pass_on_late(answer).await,
                 News::FromClient(count, from) => self.pass_on(&inward[..count], from).await,
                 News::FromOutside(count, from) => self.pass_back(&outward[..count], from).await,
             };
@@ -145,13 +174,60 @@ impl Association<'_> {
             return Err(format!("fragment {} of a datagram", datagram.fragment));
         }
         self.client.1 = Some(from.port());
-        let to = self.address(&datagram.destination).await?;
-        let (socket, sent) = (self.outside(to).await?, datagram.data);
-        let result = socket.send(sent, to).await;
+        match self.known(&datagram.destination)? {
+            Some(to) => self.send(datagram.data, to).await,
+            None => self.keep(datagram.destination, datagram.data),
+        }
+    }
+
+    /// What has waited for a name, now that there is an answer; or why not.
+    async fn pass_on_late(&mut self, answer: Answer) -> Result<(), String> {
+        let Answer {
+            destination,
+            waiting,
+            found,
+        } = answer;
+        let to = found?;
+        if self.names.len() >= MOST_NAMES {
+            self.names.clear();
+        }
+        self.names.insert(destination, to);
+        for data in waiting {
+            self.send(&data, to).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, data: &[u8], to: SocketAddr) -> Result<(), String> {
+        let result = self.outside(to).await?.send(data, to).await;
         result.map_err(|error| format!("a datagram for {to}: {}", explain(&error)))?;
         self.peers.add(to);
         self.counts[0] += 1;
-        self.bytes[0] += sent.len() as u64;
+        self.bytes[0] += data.len() as u64;
+        Ok(())
+    }
+
+    /// Keeps a datagram until its name has been looked up.
+    fn keep(&mut self, destination: Destination, data: &[u8]) -> Result<(), String> {
+        let mut asked = self.asked.iter_mut();
+        if let Some(asked) = asked.find(|asked| asked.destination == destination) {
+            if asked.waiting.len() >= MOST_WAITING {
+                let why = "whose name is still being looked up";
+                return Err(format!("a datagram for {destination}, {why}"));
+            }
+            asked.waiting.push(data.to_vec());
+            return Ok(());
+        }
+        if self.asked.len() >= MOST_ASKED {
+            let why = "while other names are being looked up";
+            return Err(format!("a datagram for {destination}, {why}"));
+        }
+        let (proxy, client) = (self.visitor.proxy, self.client.0);
+        self.asked.push(Asked {
+            destination: destination.clone(),
+            waiting: vec![data.to_vec()],
+            found: Box::pin(find(proxy, client, destination)),
+        });
         Ok(())
     }
 
@@ -160,10 +236,11 @@ impl Association<'_> {
         if !self.peers.known.contains(&from) {
             return Err(format!("a datagram from {from}, to whom none was sent"));
         }
-        let (ip, Some(port)) = self.client else {
+        let (_, Some(port)) = self.client else {
             return Err("an answer before the client's first datagram".into());
         };
-        let (to, whole) = (SocketAddr::new(ip, port), datagram::write(from, bytes));
+        let (mut to, whole) = (self.visitor.client.peer(), datagram::write(from, bytes));
+        to.set_port(port);
         let result = self.inside.send(&whole, to).await;
         result.map_err(|error| format!("a datagram for {to}: {}", explain(&error)))?;
         self.counts[1] += 1;
@@ -171,29 +248,16 @@ impl Association<'_> {
         Ok(())
     }
 
-    /// The address of a destination, if the rules allow it.
-    async fn address(&mut self, destination: &Destination) -> Result<SocketAddr, String> {
-        if let Some(known) = self.names.get(destination) {
-            return Ok(*known);
-        }
-        let proxy = self.visitor.proxy;
-        let found = look_up(proxy, destination, proxy.config.limits.connect).await;
-        let found = found.map_err(|missed| missed.why)?;
-        let mut allowed = found
-            .iter()
-            .filter(|one| proxy.config.rules.admit(one.ip()));
-        let Some(address) = allowed.next().copied() else {
-            return Err(format!(
-                "a datagram for {destination}, which is not allowed (--allow-to, --deny-to)"
-            ));
-        };
-        if matches!(destination.host, Host::Name(_)) {
-            if self.names.len() >= MOST_NAMES {
-                self.names.clear();
+    /// The address of a destination where no look-up is needed, if the rules
+    /// allow it.
+    fn known(&self, destination: &Destination) -> Result<Option<SocketAddr>, String> {
+        match destination.host {
+            Host::Name(_) => Ok(self.names.get(destination).copied()),
+            Host::Ip(ip) => {
+                let address = SocketAddr::new(ip, destination.port);
+                allowed(self.visitor.proxy, destination, &[address]).map(Some)
             }
-            self.names.insert(destination.clone(), address);
         }
-        Ok(address)
     }
 
     /// The socket for that family.
@@ -204,7 +268,7 @@ impl Association<'_> {
         };
         let socket = match self.outside[index].take() {
             Some(socket) => socket,
-            None => Socket::bind(any, "datagrams", &self.visitor.proxy.recorder)
+            None => Socket::bind((any, 0).into(), "datagrams", &self.visitor.proxy.recorder)
                 .await
                 .map_err(|error| explain(&error))?,
         };
@@ -221,6 +285,54 @@ impl Association<'_> {
             datagrams: Some(self.counts),
         });
     }
+}
+
+/// Looks a name up.
+async fn find(
+    proxy: &Proxy,
+    client: IpAddr,
+    destination: Destination,
+) -> Result<SocketAddr, String> {
+    let patience = proxy.config.limits.connect;
+    let found = look_up(proxy, Some(client), &destination, patience).await;
+    allowed(proxy, &destination, &found.map_err(|missed| missed.why)?)
+}
+
+/// The first of a destination's addresses that the rules allow.
+fn allowed(
+    proxy: &Proxy,
+    destination: &Destination,
+    found: &[SocketAddr],
+) -> Result<SocketAddr, String> {
+    let allowed = found.iter().find(|one| proxy.admits(one.ip()));
+    allowed.copied().ok_or_else(|| {
+        format!("a datagram for {destination}, which is not allowed (--allow-to, --deny-to)")
+    })
+}
+
+/// The next answer of the resolver.
+async fn answered(asked: &mut Vec<Asked<'_>>) -> Answer {
+    poll_fn(|context| {
+        let mut each = asked.iter_mut().enumerate();
+        let ready = each.find_map(|(index, one)| match one.found.as_mut().poll(context) {
+            Poll::Ready(found) => Some((index, found)),
+            Poll::Pending => None,
+        });
+        let Some((index, found)) = ready else {
+            return Poll::Pending;
+        };
+        let Asked {
+            destination,
+            waiting,
+            ..
+        } = asked.swap_remove(index);
+        Poll::Ready(Answer {
+            destination,
+            waiting,
+            found,
+        })
+    })
+    .await
 }
 
 /// Waits for the end of the client's connection; what it says there means
@@ -268,9 +380,12 @@ async fn receive(
 }
 
 impl Socket {
-    async fn bind(ip: IpAddr, name: &'static str, recorder: &Recorder) -> io::Result<Self> {
+    async fn bind(
+        address: SocketAddr,
+        name: &'static str,
+        recorder: &Recorder,
+    ) -> io::Result<Self> {
         let name = SocketName::from(name);
-        let address = SocketAddr::new(ip, 0);
         let bound = UdpSocket::bind(address).await;
         let io = recorder.call(&name, "bind", address, || bound, |_| Returned::ZERO)?;
         Ok(Self {

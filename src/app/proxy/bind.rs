@@ -4,7 +4,7 @@
 //! Two replies: where the destination is to connect to, and who did. Only the
 //! destination is let in.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
@@ -68,13 +68,20 @@ async fn open(visitor: &Visitor<'_>) -> Result<Door, Missed> {
     let expected: Vec<SocketAddr> = if is_anybody {
         Vec::new()
     } else {
-        resolve(visitor.proxy, destination, visitor.steps).await?
+        resolve(
+            visitor.proxy,
+            visitor.client.peer().ip(),
+            destination,
+            visitor.steps,
+        )
+        .await?
     };
     let facing = expected.first().and_then(|far| source(*far));
-    let ip = facing.unwrap_or_else(|| visitor.client.local().ip());
+    let mut own = facing.unwrap_or_else(|| visitor.client.local());
+    own.set_port(0);
     let only = |far: &SocketAddr| far.ip().to_string().parse::<Network>().ok();
     let doorway = Doorway {
-        addresses: vec![SocketAddr::new(ip, 0)],
+        addresses: vec![own],
         stack: Stack::Single,
         options: super::options(),
         admission: Admission {
@@ -87,11 +94,11 @@ async fn open(visitor: &Visitor<'_>) -> Result<Door, Missed> {
 
 /// The address that the kernel would connect from: connect(2) on a datagram
 /// socket sends nothing.
-fn source(far: SocketAddr) -> Option<IpAddr> {
+fn source(far: SocketAddr) -> Option<SocketAddr> {
     let any = if far.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(far).ok()?;
-    Some(socket.local_addr().ok()?.ip())
+    socket.local_addr().ok()
 }
 
 impl Visitor<'_> {

@@ -10,10 +10,11 @@ use std::time::Duration;
 use super::reach::{Missed, dial, look_up};
 use super::steps::Steps;
 use super::{Proxy, Share};
+use crate::app::net::Connection;
 use crate::event::ProxyStep;
 use crate::protocol::proxy::balance::{Balance, Health, Policy, Standing};
 use crate::protocol::proxy::upstream::{Scheme, Upstream};
-use crate::protocol::proxy::{Credentials, Destination};
+use crate::protocol::proxy::{Cause, Credentials, Destination};
 use crate::recorder::Recorder;
 
 /// Several servers.
@@ -37,7 +38,7 @@ pub(super) struct Lease {
 }
 
 /// How long one of several may take to answer before the next is tried.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Group {
     /// Other proxies.
@@ -138,10 +139,28 @@ async fn ask(proxy: &Proxy, server: &Server) -> Result<(), Missed> {
         proxy.recorder.clock(),
         Arc::new(crate::event::Silence),
     );
-    let patience = PATIENCE.min(proxy.config.limits.connect);
-    let addresses = look_up(proxy, &server.at, patience).await?;
-    let asked = dial(&server.at, addresses, patience, &silent).await;
-    asked.map(drop)
+    server.dial(proxy, &silent).await.map(drop)
+}
+
+impl Server {
+    /// A connection to it: not where it is this proxy itself, which would go
+    /// round for ever.
+    pub(super) async fn dial(
+        &self,
+        proxy: &Proxy,
+        recorder: &Recorder,
+    ) -> Result<Connection, Missed> {
+        let patience = PATIENCE.min(proxy.config.limits.connect);
+        let mut addresses = look_up(proxy, None, &self.at, patience).await?;
+        addresses.retain(|address| !proxy.is_own(*address));
+        if addresses.is_empty() {
+            return Err(Missed {
+                cause: Cause::Failure,
+                why: format!("{} is this proxy itself", self.at),
+            });
+        }
+        dial(&self.at, addresses, patience, recorder).await
+    }
 }
 
 impl Lease {

@@ -10,6 +10,7 @@ mod bind;
 pub mod demonstration;
 mod greet;
 mod group;
+mod lookups;
 mod reach;
 mod relay;
 mod rules;
@@ -39,6 +40,7 @@ use crate::recorder::Recorder;
 use crate::socket::options::SocketOption;
 
 use group::Group;
+use lookups::Lookups;
 use steps::Steps;
 use vessel::Vessels;
 
@@ -107,11 +109,12 @@ impl Default for Limits {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Served {
-    /// Clients that were let in.
+    /// Clients that came.
     pub clients: u64,
     /// Clients that got what they asked for.
     pub granted: u64,
-    /// Clients that were refused.
+    /// Clients that were refused, and those that were sent away because others
+    /// were here already.
     pub refused: u64,
     /// Bytes passed on to destinations.
     #[serde(rename = "to_destination_bytes")]
@@ -134,8 +137,6 @@ pub struct Share {
 
 /// How long clients may take to leave when it ends.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Look-ups at the same time: each has a thread of its own while it lasts.
-const LOOKUPS: usize = 64;
 
 /// A proxy at work.
 struct Proxy {
@@ -145,7 +146,7 @@ struct Proxy {
     via: Option<Arc<Group>>,
     balanced: Vec<(Option<Destination>, Arc<Group>)>,
     vessels: Vessels,
-    lookups: Semaphore,
+    lookups: Lookups,
     stop: Stop,
     counts: Counts,
 }
@@ -242,7 +243,7 @@ impl Proxy {
             via,
             balanced: balanced.collect(),
             vessels: Vessels::new(recorder),
-            lookups: Semaphore::new(LOOKUPS),
+            lookups: Lookups::new(),
             recorder: recorder.clone(),
             counts: Counts::default(),
             config,
@@ -267,6 +268,8 @@ impl Proxy {
     }
 
     fn send_away(&self, client: &Connection) {
+        self.counts.clients.fetch_add(1, Ordering::Relaxed);
+        self.count_refused();
         let by = client.peer();
         let most = self.config.limits.most;
         let steps = Steps::of_proxy(self);

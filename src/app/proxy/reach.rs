@@ -6,15 +6,16 @@
 //! is looked up once.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pnet::datalink::{NetworkInterface, interfaces};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::Proxy;
-use super::group::{Group, Lease, PATIENCE};
+use super::group::{Group, Lease, Server};
 use super::steps::Steps;
 use crate::address::{Endpoint, Question, Service};
 use crate::app::net::{self, Connect, Connection};
@@ -59,9 +60,10 @@ impl From<Error> for Missed {
     }
 }
 
-/// Reaches a destination.
+/// Reaches a destination for that client.
 pub(super) async fn reach(
     proxy: &Proxy,
+    client: IpAddr,
     destination: &Destination,
     steps: &Steps,
 ) -> Result<Reached, Missed> {
@@ -72,11 +74,11 @@ pub(super) async fn reach(
         return by_group(proxy, group, None, steps).await;
     }
     if let Some(group) = &proxy.via {
-        let goal = goal(proxy, group, destination, steps).await?;
+        let goal = goal(proxy, group, client, destination, steps).await?;
         return by_group(proxy, group, Some(&goal), steps).await;
     }
     let patience = proxy.config.limits.connect;
-    let addresses = resolve(proxy, destination, steps).await?;
+    let addresses = resolve(proxy, client, destination, steps).await?;
     let began = Instant::now();
     let connection = dial(destination, addresses, patience, &proxy.recorder).await?;
     connected(&connection, None, began, steps);
@@ -90,11 +92,18 @@ pub(super) async fn reach(
 /// The addresses of a destination that the rules allow.
 pub(super) async fn resolve(
     proxy: &Proxy,
+    client: IpAddr,
     destination: &Destination,
     steps: &Steps,
 ) -> Result<Vec<SocketAddr>, Missed> {
     let began = Instant::now();
-    let found = look_up(proxy, destination, proxy.config.limits.connect).await?;
+    let found = look_up(
+        proxy,
+        Some(client),
+        destination,
+        proxy.config.limits.connect,
+    )
+    .await?;
     let is_name = matches!(destination.host, Host::Name(_));
     let took = is_name.then(|| began.elapsed());
     let is_allowed = |address: &SocketAddr| proxy.allows(*address);
@@ -117,7 +126,7 @@ pub(super) async fn resolve(
 
 fn denial(proxy: &Proxy, address: SocketAddr) -> String {
     let ip = address.ip();
-    if proxy.config.rules.admit(ip) {
+    if proxy.admits(ip) {
         format!("{address} is this proxy itself")
     } else {
         format!("{ip} is not allowed (--allow-to, --deny-to)")
@@ -128,22 +137,35 @@ impl Proxy {
     /// Whether this address may be connected to: not where the rules forbid it,
     /// and not to ourselves, which would go round for ever.
     pub(super) fn allows(&self, address: SocketAddr) -> bool {
-        self.config.rules.admit(address.ip()) && !self.is_own(address)
+        self.admits(address.ip()) && !self.is_own(address)
     }
 
-    fn is_own(&self, address: SocketAddr) -> bool {
+    /// Whether the rules allow this address.
+    pub(super) fn admits(&self, ip: IpAddr) -> bool {
+        self.config.rules.admit(ip, is_here)
+    }
+
+    /// Whether this proxy itself listens there.
+    pub(super) fn is_own(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
-        let is_here = ip.is_loopback() || ip.is_unspecified();
-        self.own.iter().any(|own| {
-            let own_ip = own.ip().to_canonical();
-            own.port() == address.port() && (own_ip == ip || (own_ip.is_unspecified() && is_here))
-        })
+        let leads_to =
+            |own: IpAddr| own == ip || ip.is_unspecified() || (own.is_unspecified() && is_here(ip));
+        let mut same_port = self.own.iter().filter(|own| own.port() == address.port());
+        same_port.any(|own| leads_to(own.ip().to_canonical()))
     }
 }
 
-/// The addresses of a destination, whatever the rules say.
+/// Whether this host has that address. Asked each time: addresses come and go.
+fn is_here(ip: IpAddr) -> bool {
+    let has = |interface: &NetworkInterface| interface.ips.iter().any(|one| one.ip() == ip);
+    ip.is_loopback() || ip.is_unspecified() || interfaces().iter().any(has)
+}
+
+/// The addresses of a destination, whatever the rules say; it is that client's
+/// turn, or the proxy's own.
 pub(super) async fn look_up(
     proxy: &Proxy,
+    client: Option<IpAddr>,
     destination: &Destination,
     patience: Duration,
 ) -> Result<Vec<SocketAddr>, Missed> {
@@ -160,7 +182,7 @@ pub(super) async fn look_up(
         kind: Kind::Tcp,
     };
     let looked_up = async {
-        let _turn = proxy.lookups.acquire().await;
+        let _turn = proxy.lookups.turn(client).await;
         net::resolve(endpoint, question).await
     };
     match timeout(patience, looked_up).await {
@@ -196,6 +218,7 @@ pub(super) async fn dial(
 async fn goal(
     proxy: &Proxy,
     group: &Group,
+    client: IpAddr,
     destination: &Destination,
     steps: &Steps,
 ) -> Result<Destination, Missed> {
@@ -206,7 +229,7 @@ async fn goal(
         });
         return Ok(destination.clone());
     }
-    let addresses = resolve(proxy, destination, steps).await?;
+    let addresses = resolve(proxy, client, destination, steps).await?;
     let first = addresses.first().copied();
     Ok(first.map_or_else(|| destination.clone(), Destination::from))
 }
@@ -219,34 +242,29 @@ async fn by_group(
     goal: Option<&Destination>,
     steps: &Steps,
 ) -> Result<Reached, Missed> {
-    let patience = PATIENCE.min(proxy.config.limits.connect);
     let mut tried = Vec::new();
     let mut first = None;
     while let Some(lease) = group.choose(&tried) {
         tried.push(lease.index());
         let server = lease.server();
         let began = Instant::now();
-        let dialled = match look_up(proxy, &server.at, patience).await {
-            Ok(addresses) => dial(&server.at, addresses, patience, &proxy.recorder).await,
-            Err(missed) => Err(missed),
+        let dialled = match server.dial(proxy, &proxy.recorder).await {
+            Ok(connection) => through(proxy, server, connection, goal).await,
+            Err(missed) => Err(Unasked::Lost(missed)),
         };
-        lease.heed(dialled.as_ref().err(), steps);
-        let mut connection = match dialled {
-            Ok(connection) => connection,
-            Err(missed) => {
+        let (connection, early) = match dialled {
+            Ok(reached) => reached,
+            Err(Unasked::Refused(missed)) => {
+                lease.heed(None, steps);
+                return Err(missed);
+            }
+            Err(Unasked::Lost(missed)) => {
+                lease.heed(Some(&missed), steps);
                 first.get_or_insert(missed);
                 continue;
             }
         };
-        let early = match (&server.proxy, goal) {
-            (Some((scheme, credentials)), Some(goal)) => {
-                let asking = ask(&mut connection, *scheme, goal, credentials.clone());
-                let limit = proxy.config.limits.connect;
-                let asked = timeout(limit, asking).await;
-                asked.unwrap_or_else(|_| Err(Missed::late(&server.name, limit)))?
-            }
-            _ => Vec::new(),
-        };
+        lease.heed(None, steps);
         connected(&connection, Some(&server.name), began, steps);
         return Ok(Reached {
             connection,
@@ -260,17 +278,48 @@ async fn by_group(
     }))
 }
 
+/// Why one of several servers was of no use.
+enum Unasked {
+    /// It is not there, or left without an answer: another one may do.
+    Lost(Missed),
+    /// It answered.
+    Refused(Missed),
+}
+
+/// The connection, once the server has been asked for `goal` where it is another
+/// proxy; and what came beyond its reply.
+async fn through(
+    proxy: &Proxy,
+    server: &Server,
+    mut connection: Connection,
+    goal: Option<&Destination>,
+) -> Result<(Connection, Vec<u8>), Unasked> {
+    let early = match (&server.proxy, goal) {
+        (Some((scheme, credentials)), Some(goal)) => {
+            let asking = ask(&mut connection, *scheme, goal, credentials.clone());
+            let limit = proxy.config.limits.connect;
+            // The destination may be what is slow.
+            let late = |_| Err(Unasked::Refused(Missed::late(&server.name, limit)));
+            timeout(limit, asking).await.unwrap_or_else(late)?
+        }
+        _ => Vec::new(),
+    };
+    Ok((connection, early))
+}
+
 /// Asks another proxy for a connection; what came beyond its reply.
 async fn ask(
     connection: &mut Connection,
     scheme: Scheme,
     goal: &Destination,
     credentials: Option<Credentials>,
-) -> Result<Vec<u8>, Missed> {
+) -> Result<Vec<u8>, Unasked> {
     const PIECE: usize = 1024;
-    let lost = |error: io::Error| Missed {
-        cause: Cause::Failure,
-        why: format!("ask the other proxy: {}", explain(&error)),
+    let lost = |error: io::Error| {
+        Unasked::Lost(Missed {
+            cause: Cause::Failure,
+            why: format!("ask the other proxy: {}", explain(&error)),
+        })
     };
     let mut asking = Asking::new(scheme, goal.clone(), credentials);
     let mut piece = vec![0; PIECE];
@@ -283,10 +332,10 @@ async fn ask(
             },
             Step::Through => return Ok(asking.into_rest()),
             Step::Failed(failure) => {
-                return Err(Missed {
+                return Err(Unasked::Refused(Missed {
                     cause: failure.cause(),
                     why: format!("the other proxy: {failure}"),
-                });
+                }));
             }
         }
     }

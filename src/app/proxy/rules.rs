@@ -1,11 +1,13 @@
 //! Where the proxy may connect to: judged by address, after the name has been
 //! looked up, so that no name leads anywhere else.
 //!
-//! Pure. Of the networks that were typed and have the address, the smallest one
-//! decides; what none of them has is left to the default. An IPv6 address that
-//! stands for an IPv4 one (RFC 4291, RFC 6052, RFC 3056) is judged as both.
+//! Pure: which addresses this host has is asked of the caller. Of the networks
+//! that were typed and have the address, the smallest one decides; what none of
+//! them has is left to the default. An IPv6 address that stands for an IPv4 one
+//! (RFC 4291, RFC 6052, RFC 3056) is judged as both, and the unspecified address,
+//! which leads to loopback (ip(7)), as that too.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::Network;
 
@@ -53,18 +55,22 @@ const PRIVATE: [&str; 18] = [
 ];
 
 impl Rules {
-    /// Whether this address may be connected to.
-    pub fn admit(&self, address: IpAddr) -> bool {
+    /// Whether this address may be connected to; `is_here` knows the addresses
+    /// of this host.
+    pub fn admit(&self, address: IpAddr, is_here: fn(IpAddr) -> bool) -> bool {
         let address = address.to_canonical();
-        self.judge(address) && embedded(address).is_none_or(|inner| self.judge(inner.into()))
+        self.judge(address, is_here)
+            && meant(address).is_none_or(|other| self.admit(other, is_here))
     }
 
-    fn judge(&self, address: IpAddr) -> bool {
+    fn judge(&self, address: IpAddr, is_here: fn(IpAddr) -> bool) -> bool {
         match (
             smallest(&self.allow, address),
             smallest(&self.deny, address),
         ) {
-            (None, None) => self.default == Default::Open || !is_private(address),
+            (None, None) => {
+                self.default == Default::Open || !(is_private(address) || is_here(address))
+            }
             // Of two that are as small, the one that forbids.
             (allowed, denied) => allowed > denied,
         }
@@ -80,6 +86,15 @@ fn smallest(networks: &[Network], address: IpAddr) -> Option<u8> {
 fn is_private(address: IpAddr) -> bool {
     let mut networks = PRIVATE.iter().filter_map(|text| text.parse().ok());
     networks.any(|network: Network| network.contains(address))
+}
+
+/// The other address at which packets for this one may arrive.
+fn meant(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Some(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Some(Ipv6Addr::LOCALHOST.into()),
+        address => embedded(address).map(IpAddr::from),
+    }
 }
 
 /// The IPv4 address to which packets for this IPv6 address may find their way.
@@ -118,7 +133,8 @@ mod tests {
     }
 
     fn admits(rules: &Rules, address: &str) -> bool {
-        rules.admit(address.parse().expect("an address"))
+        let own = |address: IpAddr| address == IpAddr::from([192, 0, 2, 9]);
+        rules.admit(address.parse().expect("an address"), own)
     }
 
     #[test]
@@ -148,6 +164,8 @@ mod tests {
             "fe80::1",
             "fd00::1",
             "ff02::1",
+            "192.0.2.9",
+            "64:ff9b::192.0.2.9",
         ] {
             assert!(!admits(&public, address), "{address}");
             assert!(admits(&rules(Default::Open, &[], &[]), address));
@@ -167,9 +185,16 @@ mod tests {
         assert!(admits(&only, "10.0.0.1"));
         assert!(!admits(&only, "192.0.2.1"));
         assert!(!admits(&only, "2001:db8::1"));
+        let here = rules(Default::Public, &["192.0.2.9"], &[]);
+        assert!(admits(&here, "192.0.2.9"), "it was typed");
         let torn = rules(Default::Open, &["10.0.0.0/8"], &["10.0.0.0/8"]);
         assert!(!admits(&torn, "10.0.0.1"));
         assert!(!admits(&torn, "::ffff:10.0.0.1"));
+        let abroad = rules(Default::Open, &[], &["127.0.0.0/8", "::1/128"]);
+        for here in ["0.0.0.0", "::", "::ffff:0.0.0.0", "64:ff9b::"] {
+            assert!(!admits(&abroad, here), "{here} leads to loopback");
+        }
+        assert!(admits(&abroad, "0.0.0.1"));
         let all = rules(Default::Public, &["0.0.0.0/0"], &[]);
         assert!(admits(&all, "127.0.0.1"));
     }

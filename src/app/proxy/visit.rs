@@ -136,7 +136,14 @@ pub(super) struct Visitor<'a> {
 
 impl Visitor<'_> {
     async fn connect(mut self) -> Prepared {
-        match reach(self.proxy, &self.request.destination, self.steps).await {
+        match reach(
+            self.proxy,
+            self.client.peer().ip(),
+            &self.request.destination,
+            self.steps,
+        )
+        .await
+        {
             Ok(Reached {
                 connection,
                 early,
@@ -199,7 +206,7 @@ impl Proxy {
         self.counts.down.fetch_add(down, Ordering::Relaxed);
     }
 
-    fn count_refused(&self) {
+    pub(super) fn count_refused(&self) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
     }
 }

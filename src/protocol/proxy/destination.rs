@@ -5,7 +5,7 @@
 //! cut it short for a resolver, is refused.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,18 +73,59 @@ impl Name {
 }
 
 impl Host {
-    /// Reads a name, or an address that is written as one.
+    /// Reads a name, or an address that is written as one, in the old ways too
+    /// (inet(3)): whoever looks it up would find that address.
     ///
     /// # Errors
     ///
     /// It is neither.
     pub fn read(bytes: &[u8]) -> Result<Self, NameError> {
         let name = Name::read(bytes)?;
-        Ok(match name.as_str().parse() {
-            Ok(ip) => Self::Ip(ip),
-            Err(_) => Self::Name(name),
+        let text = name.as_str();
+        let numeric = || numeric(text).map(IpAddr::from);
+        let read = text.parse().ok().or_else(numeric);
+        Ok(match read.or_else(|| bracketed(text).map(IpAddr::from)) {
+            Some(ip) => Self::Ip(ip),
+            None => Self::Name(name),
         })
     }
+}
+
+/// One to four numbers, each decimal, octal or hexadecimal, of which the last
+/// one has all bytes that the others leave.
+fn numeric(text: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let (last, others) = parts.split_last()?;
+    if others.len() > 3 {
+        return None;
+    }
+    let mut bits = number(last)?;
+    if u64::from(bits) >> (8 * (4 - others.len())) != 0 {
+        return None;
+    }
+    for (index, part) in others.iter().enumerate() {
+        let byte = u8::try_from(number(part)?).ok()?;
+        bits |= u32::from(byte) << (24 - 8 * index);
+    }
+    Some(bits.into())
+}
+
+/// An IPv6 address as URLs have it.
+fn bracketed(text: &str) -> Option<Ipv6Addr> {
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+fn number(text: &str) -> Option<u32> {
+    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let (digits, radix) = match (hexadecimal, text.strip_prefix('0')) {
+        (Some(digits), _) => (digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => (digits, 8),
+        _ => (text, 10),
+    };
+    let is_number = digits.starts_with(|first: char| first.is_digit(radix));
+    is_number
+        .then(|| u32::from_str_radix(digits, radix).ok())
+        .flatten()
 }
 
 impl Destination {
@@ -191,7 +232,52 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_address_in_an_old_way_of_writing_is_an_address() {
+        for (text, expected) in [
+            ("2130706433", Some("127.0.0.1")),
+            ("127.1", Some("127.0.0.1")),
+            ("10.1.258", Some("10.1.1.2")),
+            ("0x7f000001", Some("127.0.0.1")),
+            ("0X7F.0.0.1", Some("127.0.0.1")),
+            ("0177.0.0.01", Some("127.0.0.1")),
+            ("0", Some("0.0.0.0")),
+            ("4294967295", Some("255.255.255.255")),
+            ("4294967296", None),
+            ("127.16777216", None),
+            ("256.0.0.1", None),
+            ("127.0.0.08", None),
+            ("127.0.0.1.", None),
+            ("1.2.3.4.5", None),
+            ("127.+1", None),
+            ("0x", None),
+            ("0x+1", None),
+            ("1.example", None),
+            ("[::1]", Some("::1")),
+            ("[127.0.0.1]", None),
+            (".", None),
+        ] {
+            let read = Host::read(text.as_bytes()).expect("a name or an address");
+            let ip = match read {
+                Host::Ip(ip) => Some(ip.to_string()),
+                Host::Name(_) => None,
+            };
+            assert_eq!(ip.as_deref(), expected, "{text}");
+        }
+    }
+
     proptest! {
+        /// What is an address here is the same one to the resolver.
+        #[test]
+        fn the_resolver_finds_no_other(text in "[0-9xa-fX]{1,11}(\\.[0-9xa-f]{1,5}){0,3}") {
+            use std::net::ToSocketAddrs;
+            let old = numeric(&text);
+            if let Some(old) = old {
+                let found = (text.as_str(), 1).to_socket_addrs().expect("an address");
+                prop_assert_eq!(found.map(|one| one.ip()).next(), Some(IpAddr::from(old)));
+            }
+        }
+
         #[test]
         fn what_is_shown_reads_back(address: SocketAddr) {
             let to = Destination::from(SocketAddr::new(address.ip(), address.port()));
