@@ -167,13 +167,15 @@ impl Server {
         send(&self.child, signal);
     }
 
-    /// Its last words and its exit code.
-    fn end(mut self) -> (String, i32) {
+    /// Its last words, what it showed on standard output, and its exit code.
+    fn end(mut self) -> (String, String, i32) {
         self.signal(Signal::SIGINT);
-        let mut told = String::new();
+        let (mut told, mut shown) = (String::new(), String::new());
         self.told.read_to_string(&mut told).expect("UTF-8");
+        let out = self.child.stdout.as_mut().expect("piped");
+        out.read_to_string(&mut shown).expect("UTF-8");
         let code = self.child.wait().expect("it ends").code();
-        (told, code.unwrap_or(-1))
+        (told, shown, code.unwrap_or(-1))
     }
 }
 
@@ -281,8 +283,32 @@ fn both_outputs_come_apart_and_the_exit_code_is_the_commands() {
             "{info:?}"
         );
         assert!(text(&ground.run(&["disks"]).stdout).contains("MOUNTED ON"));
-        let (told, code) = server.end();
+        let (told, shown, code) = server.end();
         assert_eq!(code, 0, "{told}");
+        assert_eq!(
+            shown,
+            "7 connections, 0 of them closed; 6 commands run, 0 refused\n"
+        );
+    });
+}
+
+/// Whoever says nothing takes half of the places, and the others are for others.
+#[test]
+fn a_mute_source_does_not_fill_the_server() {
+    alone("remote full", || {
+        let ground = Ground::new("");
+        let mut server = ground.serve(&["-m", "20", "--handshake-timeout", "60s"]);
+        let mute: Vec<TcpStream> = (0..30)
+            .map(|_| TcpStream::connect("127.0.0.1:5073").expect("it listens"))
+            .collect();
+        server.until("full, of 20 places: 127.0.0.1:");
+        let other = ground.client("run", &["[::1]", "info"]).output();
+        let other = other.expect("it runs");
+        assert!(other.status.success(), "{other:?}");
+        let own = ground.run(&["info"]);
+        assert_eq!(own.status.code(), Some(1), "{own:?}");
+        assert!(text(&own.stderr).contains("or it is full"), "{own:?}");
+        drop(mute);
     });
 }
 
@@ -611,6 +637,17 @@ fn a_server_that_ends_or_dies_leaves_no_program_behind() {
             fifo.all_gone();
             let output = client.wait_with_output().expect("it ends");
             assert_eq!(output.status.code(), Some(code), "{signal}: {output:?}");
+            drop(server);
+            // The next one ends what has no end, and once.
+            for _ in 0..2 {
+                drop(ground.serve(&[]));
+            }
+            let audit = ground.audit();
+            assert_eq!(audit.len(), 2, "{audit:?}");
+            let end = &audit[1];
+            assert_eq!((&end["audit"], &end["run"]), (&"end".into(), &1.into()));
+            let is_unknown = end["outcome"] == "unknown: the server was killed";
+            assert_eq!(is_unknown, signal == Signal::SIGKILL, "{end}");
         }
     });
 }
@@ -1004,8 +1041,14 @@ fn a_program_that_is_not_there_is_told() {
         let output = ground.run(&["x"]);
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        let why = "x could not be started: no such file or directory (ENOENT)";
-        assert!(told.contains(why), "{told}");
+        let why = "run x: x could not be started: no such file or directory (ENOENT)";
+        assert_eq!(told, format!("socklab: {why}\n"), "no list helps");
+        let none = ground.run(&["y\u{1b}"]);
+        assert_eq!(
+            text(&none.stderr),
+            "socklab: run y\\u{1b}: there is no command \"y\\u{1b}\"; socklab remote list shows \
+             what is allowed\n"
+        );
     });
 }
 
@@ -1059,7 +1102,7 @@ fn nothing_of_what_is_said_can_be_read_on_the_way() {
 #[test]
 fn json_has_the_result_last() {
     alone("remote JSON", || {
-        let ground = Ground::new(&script("echo out; exit 3", ""));
+        let ground = Ground::new(&script("echo out; echo err >&2; exit 3", ""));
         let _server = ground.serve(&[]);
         let words = ["127.0.0.1", "--json", "x"];
         let output = ground.client("run", &words).output().expect("it runs");
@@ -1074,7 +1117,8 @@ fn json_has_the_result_last() {
             .filter(|line| line["type"] == "remote")
             .filter_map(|line| line["remote"].as_str())
             .collect();
-        assert_eq!(steps, ["greeted", "asked", "begun", "ended"]);
+        assert_eq!(steps, ["greeted", "asked", "begun", "stderr", "ended"]);
+        assert!(lines.iter().any(|line| line["text"] == "err"), "{told}");
         let result = &lines.last().expect("some")["result"];
         assert_eq!(result["exit_code"], 3);
         assert_eq!(result["outcome"], "exit code 3");
@@ -1119,7 +1163,7 @@ fn keys_that_others_could_have_read_or_written_are_not_used() {
     let keys = keys.to_str().expect("UTF-8");
     fails(
         &["keys", "show", "--keys", keys],
-        "socklab remote keys generate makes one",
+        &format!("socklab remote keys generate --keys {keys} makes one"),
     );
     fails(&["serve", "--keys", keys], "there is no key");
     let output = socklab(&["keys", "generate", "--keys", keys])
@@ -1144,8 +1188,18 @@ fn keys_that_others_could_have_read_or_written_are_not_used() {
     );
     assert_eq!(fs::read(path("remote-key")).expect("a key"), before);
     fails(&["serve", "--keys", keys], "no key is authorised");
-    let added = socklab(&["keys", "authorize", &key, "me", "--keys", keys]).output();
-    assert!(added.expect("runs").status.success());
+    let added = must(&["keys", "authorize", &key, "me", "--keys", keys]);
+    let told = text(&added.stderr);
+    assert!(told.contains("that is this machine's own key"), "{told}");
+    let other = "CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let added = must(&["keys", "authorize", other, "me", "--keys", keys]);
+    let told = text(&added.stderr);
+    assert!(told.contains("me is the name of SHA256:"), "{told}");
+    assert!(!told.contains("own key"), "{told}");
+    fails(
+        &["serve", "--commands", keys, "--keys", keys],
+        "it is a folder (EISDIR); name the file in it",
+    );
     fails(
         &["keys", "authorize", &key, "--keys", keys],
         "is here already",
@@ -1190,7 +1244,10 @@ fn a_folder_that_others_could_change_is_not_trusted() {
     );
     open("remote-key", 0o600);
     fs::write(path("remote.toml"), "[builtin]\nshell = true\n").expect("written");
-    fails(&["serve", "--keys", keys], "unknown field `shell`");
+    fails(
+        &["serve", "--keys", keys],
+        "line 2, column 1: unknown field `shell`, expected",
+    );
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Endpoint {
         }
         match word.split_once(':') {
             None => lone(word),
-            Some((_, rest)) if rest.contains(':') => Err(EndpointError::BareIpv6(word.into())),
+            Some((_, rest)) if rest.contains(':') => bare(word).map(Self::at),
             Some(("", service)) => Service::read(service).map(Self::on),
             Some((host, service)) => Ok(Self {
                 service: Some(Service::read(service)?),
@@ -168,6 +168,17 @@ fn read_host(word: &str) -> Result<String, EndpointError> {
 }
 
 /// An IPv6 address, perhaps with the interface it is meant on (RFC 4007).
+/// An IPv6 address without brackets, where its end cannot be meant as a port.
+fn bare(word: &str) -> Result<&str, EndpointError> {
+    let could_end_in_a_port = word
+        .rsplit_once(':')
+        .is_some_and(|(address, _)| ipv6(address).is_ok());
+    if could_end_in_a_port {
+        return Err(EndpointError::BareIpv6(word.into()));
+    }
+    ipv6(word).map_err(|_| EndpointError::BareIpv6(word.into()))
+}
+
 fn ipv6(text: &str) -> Result<&str, EndpointError> {
     let address = text.split('%').next().unwrap_or(text);
     match address.parse::<Ipv6Addr>() {
@@ -252,6 +263,8 @@ mod tests {
             (&["example"], "example"),
             (&["127.0.0.1"], "127.0.0.1"),
             (&["[::1]"], "[::1]"),
+            (&["::1"], "[::1]"),
+            (&["fe80::1%eth0"], "[fe80::1%eth0]"),
             (&["0"], ":0"),
             (&["65535"], ":65535"),
         ] {
@@ -261,6 +274,7 @@ mod tests {
             (&["80"][..], ":80"),
             (&["http"], ":http"),
             (&["127.0.0.1"], "127.0.0.1"),
+            (&["::"], "[::]"),
             (&["[::1]"], "[::1]"),
             (&["localhost:http"], "localhost:http"),
             (&[], ""),

@@ -52,6 +52,17 @@ fn a_room_over_datagrams_numbers_its_messages() {
             ann.sees("* you are ann");
             let mut bob = Running::join(&["--udp", address, "--nick", "bob"]);
             bob.sees("* you are bob");
+            for line in ["/who", "", "good morning"] {
+                host.say(line);
+            }
+            assert_eq!(
+                host.sees("* 2 here").last().map(String::as_str),
+                Some("* 2 here")
+            );
+            assert_eq!(
+                ann.sees("<server>").pop().as_deref(),
+                Some("<server> good morning")
+            );
             ann.say("hello");
             bob.sees("<ann> hello");
             bob.say("/msg ann psst");
@@ -89,6 +100,16 @@ fn the_host_says_what_it_missed() {
         host.told("#3 of guest1 came late");
         host.told("#3 of guest1 came a second time");
         host.told("lost on the way: 2 messages of guest1 (#5 to #6)");
+        guest.say(&format!("#7 {}", "x".repeat(6000)));
+        let refused = guest.hear();
+        assert!(
+            refused.starts_with("#4 ") && refused.contains("6000"),
+            "{refused}"
+        );
+        guest.say("#18446744073709551615 far");
+        assert_eq!(guest.hear(), "#5 * you number anew: #18446744073709551615");
+        guest.say("#8 eight");
+        host.sees("<guest1> eight");
     });
 }
 
@@ -124,6 +145,8 @@ fn a_member_says_what_it_missed() {
         assert_eq!(seen, expected);
         let (_, told, code) = join.end();
         assert_eq!(code, 0, "{told}");
+        let summary = "1 message sent, 5 received, 2 lost on the way here";
+        assert!(told.contains(summary), "{told}");
         assert!(told.contains("#4 of server came a second time"), "{told}");
     });
 }
@@ -146,6 +169,78 @@ fn nobody_comes_in_without_the_ticket_of_their_address() {
         assert_eq!(guest.hear(), "#2 * bye");
         assert!(ticket.len() < 40, "an answer is no amplifier: {ticket}");
     });
+}
+
+/// One datagram under the room's own address, or another room's, would otherwise
+/// be answered for ever.
+#[test]
+fn what_nobody_says_who_asks_to_come_in_is_not_answered() {
+    alone("strangers", || {
+        let host = Running::host(&["--udp"]);
+        let stranger = Guest::new();
+        for datagram in ["", "x", "#1 x", "* to come in, say /here 01234567", "* bye"] {
+            stranger.say(datagram);
+        }
+        stranger.say("=0");
+        assert!(stranger.hear().starts_with("* to come in, say "));
+        // Everything before it was taken before it, in the order it was sent.
+        stranger.0.set_nonblocking(true).expect("it can");
+        let more = stranger.0.recv(&mut [0; 100]);
+        assert_eq!(
+            more.expect_err("one answer").kind(),
+            std::io::ErrorKind::WouldBlock
+        );
+        host.interrupt();
+        assert_eq!(host.end().2, 0);
+    });
+}
+
+/// As a forger sends it: from the room's own address, and from another room's.
+#[test]
+fn a_forged_sender_makes_no_room_talk_to_itself_or_to_another() {
+    alone("forged senders", || {
+        let mut rooms = ["127.0.0.1:5073", "127.0.0.1:5074"]
+            .map(|address| Running::host(&["--udp", "-v", address]));
+        for (from, text) in [(5073, "x"), (5074, "x"), (5073, "=0"), (5074, "hello")] {
+            forge(from, 5073, text.as_bytes());
+        }
+        // Whoever asks after that is answered after that.
+        let _guest = Guest::join();
+        for room in &mut rooms {
+            room.interrupt();
+        }
+        for room in rooms {
+            assert_eq!(room.end().2, 0);
+        }
+        let sent = datagrams_sent();
+        assert!(sent < 20, "{sent} datagrams");
+    });
+}
+
+/// A datagram on loopback from a port that is not the sender's (raw(7)).
+fn forge(from: u16, to: u16, text: &[u8]) {
+    let udp = socket2::Protocol::UDP;
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::RAW, Some(udp));
+    let socket = socket.expect("a raw socket");
+    let length = u16::try_from(8 + text.len()).expect("it is short");
+    let mut datagram = Vec::new();
+    for field in [from, to, length, 0] {
+        datagram.extend(field.to_be_bytes());
+    }
+    datagram.extend(text);
+    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.send_to(&datagram, &loopback.into()).expect("it can");
+}
+
+/// What this namespace's UDP has sent (proc(5)).
+fn datagrams_sent() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/net/snmp").expect("it is there");
+    let mut lines = text.lines().filter(|line| line.starts_with("Udp: "));
+    let names = lines.next().expect("names").split(' ');
+    let at = names.clone().position(|name| name == "OutDatagrams");
+    let values = lines.next().expect("values").split(' ');
+    let value = values.clone().nth(at.expect("it is counted"));
+    value.expect("a value").parse().expect("a number")
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 
 use socklab::protocol::file::Name;
 
-use crate::scene::{Folders, Hand, Running, alone, bytes, end, mode, offer, receiver};
+use crate::scene::{
+    Folders, Hand, Running, alone, bytes, end, mode, offer, receive, receiver, sender,
+};
 
 /// A receiver, and a sender by hand that announced ten files.
 fn against(words: &[&str], folders: &Folders) -> (Running, Hand) {
@@ -100,6 +102,32 @@ fn links_in_the_folder_lead_nowhere() {
             b"precious"
         );
         assert_eq!(fs::read_dir(&outside).expect("there").count(), 1);
+    });
+}
+
+#[test]
+fn settings_are_planted_by_nobody() {
+    alone("hidden names", || {
+        let folders = Folders::new();
+        let (receiver, mut hand) = against(&["--exists", "overwrite"], &folders);
+        hand.say("DIR name=.ssh mode=755 mtime=0\n");
+        assert_eq!(hand.line(), "SKIP reason=hidden");
+        for name in [".bashrc", ".ssh/authorized_keys", "a/.b/c"] {
+            hand.say(offer(name, 4));
+            assert_eq!(hand.line(), "SKIP reason=hidden", "{name}");
+        }
+        drop(hand);
+        let words = ".bashrc: not received: the receiver takes hidden files only with --hidden";
+        assert!(told(receiver).contains(words));
+        assert_eq!(folders.all_received(), Vec::<String>::new());
+
+        folders.file("home/.bashrc", b"ours");
+        let (running, port) = sender(&["-4"], &[folders.from().join("home")]);
+        receive(port, &folders.to(), &[]).with(1);
+        receive(port, &folders.to(), &["--hidden"]).with(0);
+        assert_eq!(folders.received("home/.bashrc"), b"ours");
+        running.interrupt();
+        running.end().with(1);
     });
 }
 

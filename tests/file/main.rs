@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod changing;
 mod demo;
 mod hostile_receiver;
 mod hostile_sender;

@@ -75,6 +75,11 @@ fn failures_say_what_where_why_and_what_would_help() {
                 .told
                 .contains("--to HOST sends to a receiver, --listen waits for one")
         );
+        let other = folders.file("other/a", b"b");
+        let doubled = run(&["send", path, other.to_str().expect("text"), "--listen"]).with(2);
+        let words = format!("{path} would have the same name there, a; ");
+        assert!(doubled.told.contains(&words), "{}", doubled.told);
+        assert!(doubled.told.contains("other/a: "), "{}", doubled.told);
         let device = run(&["send", "/dev/null", "--listen"]).with(2);
         assert!(device.told.contains("it is neither a file nor a folder"));
         let (_receiver, port) = receiver(&["-4"], &folders.to());
@@ -90,7 +95,14 @@ fn failures_say_what_where_why_and_what_would_help() {
         assert!(
             nowhere
                 .told
-                .contains("the folder must exist; --into names another")
+                .contains("the folder must exist and be writable; --into names another")
+        );
+        let listening = run(&["receive", "--listen", "--into", "/nowhere/at/all"]).with(2);
+        assert_eq!(listening.out, "");
+        assert!(
+            listening
+                .told
+                .contains("receive into /nowhere/at/all: no such file")
         );
     });
 }
@@ -148,6 +160,8 @@ fn ctrl_c_ends_with_what_was_done_and_keeps_what_has_come() {
             "{}",
             ended.out
         );
+        let words = "run it again: the transfer goes on where it was stopped";
+        assert!(ended.told.contains(words), "{}", ended.told);
         // Nobody came: that is no failure.
         let (sender, _) = sender(&["-4"], &[folders.file("b", b"b")]);
         sender.interrupt();

@@ -4,11 +4,14 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::Command;
 use std::thread;
 
 use socklab::protocol::file::Name;
 
-use crate::scene::{Folders, Hand, alone, bytes, mode, receive, receiver, run, sender};
+use crate::scene::{
+    Ended, Folders, Hand, Running, SOCKLAB, alone, bytes, mode, receive, receiver, run, sender,
+};
 
 #[test]
 fn either_end_may_listen() {
@@ -249,6 +252,37 @@ fn many_small_files_cost_no_round_trip_each() {
 }
 
 #[test]
+fn few_descriptors_make_it_slower_and_lose_nothing() {
+    alone("few descriptors", || {
+        let folders = Folders::new();
+        for number in 0..600 {
+            let name = format!("tree/{}/{number}", number % 7);
+            folders.file(&name, &bytes(number, 100));
+        }
+        let few = |words: &[&str]| {
+            let mut command = Command::new("prlimit");
+            command.args(["--nofile=40:40", SOCKLAB, "file"]);
+            command.args(words);
+            command
+        };
+        let tree = folders.from().join("tree");
+        let tree = tree.to_str().expect("text");
+        let words = ["send", "--listen", "--port", "0", "-4", "--once", tree];
+        let mut sender = Running::start(few(&words));
+        let server = format!("127.0.0.1:{}", sender.port());
+        let into = folders.to();
+        let into = into.to_str().expect("text");
+        let received = few(&["receive", &server, "--into", into]).output();
+        Ended::from(received.expect("prlimit runs")).with(0);
+        sender.end().with(0);
+        for number in 0..600 {
+            let name = format!("tree/{}/{number}", number % 7);
+            assert_eq!(folders.received(&name), bytes(number, 100));
+        }
+    });
+}
+
+#[test]
 fn a_rehearsal_takes_nothing() {
     alone("rehearsal", || {
         let folders = Folders::new();
@@ -256,11 +290,13 @@ fn a_rehearsal_takes_nothing() {
         let album = path.parent().expect("a folder").to_owned();
         let said = run(&["send", "--dry-run", album.to_str().expect("text")]).with(0);
         let expected = "         folder  album/\n              3  album/a.txt\n              \
-                        3  in 1 files and 1 folders; nothing was sent\n";
+                        3  in 1 file and 1 folder; nothing was sent\n";
         assert_eq!(said.out, expected);
         let (sender, port) = sender(&["-4", "--once"], &[album]);
         let received = receive(port, &folders.to(), &["--dry-run", "-v"]).with(0);
         assert!(received.told.contains("album/a.txt: offered, 3 bytes"));
+        let would = "album/a.txt: would be received, 3 bytes";
+        assert!(received.told.contains(would), "{}", received.told);
         assert_eq!(folders.all_received(), Vec::<String>::new());
         sender.end().with(0);
     });

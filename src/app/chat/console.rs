@@ -4,8 +4,11 @@
 //! never waits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
+
+use crate::protocol::chat::Room;
 
 /// One end's person.
 pub struct Console {
@@ -21,6 +24,22 @@ impl Console {
         match self.typed.recv().await {
             Some(line) => line,
             None => std::future::pending().await,
+        }
+    }
+
+    /// A line typed by whoever keeps the room: the room's own words, or a look at
+    /// who is here.
+    pub(super) fn speak(&self, line: &str, room: &mut Room) {
+        match line.trim() {
+            "" => {}
+            "/who" => {
+                let lines: Vec<String> = room.register(Instant::now()).collect();
+                self.show(&format!("* {} here", lines.len()));
+                for line in lines {
+                    self.show(&format!("*   {line}"));
+                }
+            }
+            _ => room.announce(Instant::now(), line),
         }
     }
 

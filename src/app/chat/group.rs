@@ -153,6 +153,8 @@ impl Member {
         };
         let mouth = Mailbox::connect(&spoken, recorder).map_err(|error| remedied(error, config))?;
         let own = mouth.local();
+        let mut peers = Peers::new(SILENCE);
+        peers.call_us(&config.nick);
         Ok(Self {
             ear,
             own: own.map_err(|error| Error::new("getsockname of", "this member", error))?,
@@ -160,7 +162,7 @@ impl Member {
             group,
             nick: config.nick.clone(),
             said: Numbering::default(),
-            peers: Peers::new(SILENCE),
+            peers,
             gathered: Gathered::default(),
             recorder: recorder.clone(),
         })
@@ -179,6 +181,7 @@ impl Member {
             Input::Nick(name) => match Nick::new(name) {
                 Ok(nick) => {
                     self.nick = nick;
+                    self.peers.call_us(&self.nick);
                     console.show(&format!("* you are {}", self.nick));
                     self.say(Act::Alive).await?;
                 }

@@ -71,7 +71,7 @@ pub async fn host(
             () = stop.asked() => break,
             Some(connection) = arrivals.recv() => house.receive(connection),
             Some(news) = happenings.recv() => house.take(news),
-            line = console.next() => house.speak(&line, &console),
+            line = console.next() => console.speak(&line, &mut house.room),
             () = unconstrained(house.unblocked()) => {}
         }
         for _ in 0..BATCH {
@@ -154,21 +154,6 @@ impl House {
         match news {
             News::Line(id, piece) => self.room.hear(now, id, &piece),
             News::Gone(id, why) => self.room.leave(now, id, why),
-        }
-    }
-
-    /// A line typed by whoever keeps the room.
-    fn speak(&mut self, line: &str, console: &Console) {
-        match line.trim() {
-            "" => {}
-            "/who" => {
-                let lines: Vec<String> = self.room.register(Instant::now()).collect();
-                console.show(&format!("* {} here", lines.len()));
-                for line in lines {
-                    console.show(&format!("*   {line}"));
-                }
-            }
-            _ => self.room.announce(Instant::now(), line),
         }
     }
 

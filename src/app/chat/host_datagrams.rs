@@ -19,8 +19,8 @@ use crate::app::Stop;
 use crate::error::Error;
 use crate::event::{Chat, Departure, Topic, What};
 use crate::protocol::chat::{
-    Account, LONGEST_ANSWER, LONGEST_LINE, MemberId, Numbered, Numbering, Order, Outbox, Pace,
-    Piece, Room, Sequence, Splitter, Ticket, Tickets, Turn, clean, numbers, transcript,
+    Account, LONGEST_LINE, MemberId, Numbered, Numbering, Order, Outbox, Pace, Piece, Room,
+    Sequence, Splitter, Ticket, Tickets, Turn, clean, is_knock, numbers, transcript,
 };
 use crate::recorder::Recorder;
 use crate::socket::options::Role;
@@ -33,8 +33,12 @@ pub(super) const SILENCE: Duration = Duration::from_secs(60);
 const BARE_SILENCE: Duration = Duration::from_secs(300);
 /// How often it is looked who is gone.
 const GLANCE: Duration = Duration::from_secs(1);
-/// Room for the longest line and its number.
-pub(super) const BUFFER: usize = LONGEST_ANSWER + 64;
+/// Strangers who are answered a second, and at once: enough for a crowd, and too
+/// few for anybody who would have us send for them.
+const STRANGERS: (u32, u32) = (100, 400);
+/// Room for the longest datagram (RFC 768): none is cut, so that what is too long
+/// can be told by its number.
+pub(super) const BUFFER: usize = 1 << 16;
 
 /// A bound socket, and who may come in.
 pub struct Post {
@@ -94,17 +98,12 @@ pub async fn host_datagrams(
             received = office.post.mailbox.receive(&mut buffer) => match received {
                 Ok(received) => {
                     let bytes = &buffer[..received.bytes];
-                    let bytes = if received.is_truncated() {
-                        Err(received.length)
-                    } else {
-                        Ok(bytes)
-                    };
                     office.take(Instant::now(), received.from, bytes).await;
                 }
                 // An error that a datagram of ours came back with.
                 Err(error) => office.recorder.note(Error::new("receive at", "the room", error)),
             },
-            line = console.next() => office.room.announce(Instant::now(), &line),
+            line = console.next() => console.speak(&line, &mut office.room),
             _ = glance.tick() => office.look(Instant::now()).await,
         }
         office.settle(&console).await;
@@ -122,6 +121,8 @@ struct Office {
     peers: HashMap<SocketAddr, Peer>,
     addresses: HashMap<MemberId, SocketAddr>,
     come: MemberId,
+    /// How fast strangers are answered.
+    answers: Pace,
     recorder: Recorder,
 }
 
@@ -138,8 +139,10 @@ struct Peer {
 
 impl Office {
     fn new(post: Post, config: &Hosting, recorder: Recorder) -> Self {
+        let (rate, burst) = STRANGERS;
         Self {
             post,
+            answers: Pace::new(rate, burst, Instant::now()),
             room: Room::new(config.room.clone()),
             hosting: config.clone(),
             peers: HashMap::new(),
@@ -149,13 +152,13 @@ impl Office {
         }
     }
 
-    /// A datagram came; where it was cut, only its length is known.
-    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: Result<&[u8], usize>) {
+    /// A datagram came.
+    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         if !self.post.admission.admits(canonical(from).ip()) {
             return;
         }
         let Some(peer) = self.peers.get_mut(&from) else {
-            if let Some(answer) = self.meet(now, from, bytes.unwrap_or_default()) {
+            if let Some(answer) = self.meet(now, from, bytes) {
                 self.send(&Numbered::Plain(answer.as_bytes()).write(), from)
                     .await;
             }
@@ -164,24 +167,23 @@ impl Office {
         peer.last = now;
         let id = peer.id;
         // Too fast is as good as lost: the sender is told so by the number.
-        if !peer.pace.spend(now).is_zero() {
+        if !peer.pace.take(now) {
             return;
         }
-        let text = match bytes.map(Numbered::read) {
-            Err(length) => return self.room.hear(now, id, &Piece::TooLong(length)),
-            Ok(Numbered::Plain(text)) => {
+        let text = match Numbered::read(bytes) {
+            Numbered::Plain(text) => {
                 let is_ticket = Ticket::read(&clean(text)).is_some();
                 // Sent again, because the answer took its time.
                 if is_ticket { &[] } else { text }
             }
-            Ok(Numbered::Alive { last }) => {
+            Numbered::Alive { last } => {
                 peer.counts = true;
                 if let Some((from, to)) = peer.heard.learn(last) {
                     self.miss(now, id, from, to);
                 }
                 return;
             }
-            Ok(Numbered::Message { number, text }) => {
+            Numbered::Message { number, text } => {
                 peer.counts = true;
                 let turn = peer.heard.hear(number);
                 self.judge(now, id, number, turn);
@@ -193,11 +195,13 @@ impl Office {
         }
     }
 
-    /// A datagram from somebody unknown, and the answer.
+    /// A datagram from somebody unknown, and the answer where there is one.
     fn meet(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) -> Option<String> {
         let ticket = self.post.tickets.of(from);
-        if Ticket::read(&clean(bytes)) != Some(ticket) {
-            return Some(ticket.asked_for());
+        let line = clean(bytes);
+        if Ticket::read(&line) != Some(ticket) {
+            let is_answered = is_knock(&line) && self.answers.take(now);
+            return is_answered.then(|| ticket.asked_for());
         }
         self.come += 1;
         let id = self.come;
@@ -223,6 +227,10 @@ impl Office {
         match turn {
             Turn::Next => {}
             Turn::After(from, to) => self.miss(now, id, from, to),
+            Turn::Astray => {
+                let text = format!("you number anew: {}", numbers(number, number));
+                self.room.notice(now, id, &text);
+            }
             Turn::Late | Turn::Again => self.tell(Chat::Stray {
                 member: id,
                 nick: self.room.nick(id).unwrap_or_default().to_owned(),

@@ -18,7 +18,9 @@ use super::mailbox::{Mailbox, Place};
 use crate::app::Stop;
 use crate::error::{Error, Exit};
 use crate::event::{Chat, Topic, What};
-use crate::protocol::chat::{Input, Numbered, Numbering, Sequence, Ticket, Turn, clean, numbers};
+use crate::protocol::chat::{
+    Input, LONGEST_ANSWER, Numbered, Numbering, Sequence, Ticket, Turn, clean, numbers,
+};
 use crate::recorder::Recorder;
 use crate::socket::options::Role;
 
@@ -224,6 +226,10 @@ impl Guest {
         match turn {
             Turn::Next => {}
             Turn::After(from, to) => self.miss(from, to, console),
+            Turn::Astray => {
+                let number = numbers(number, number);
+                console.show(&format!("* the room numbers anew: {number}"));
+            }
             Turn::Late | Turn::Again => self.tell(Chat::Stray {
                 member: 0,
                 nick: "server".into(),
@@ -251,6 +257,10 @@ impl Guest {
     }
 
     fn show(&self, line: &str, console: &Console) {
+        if line.len() > LONGEST_ANSWER {
+            let left_out = format!("* a line of {} bytes was left out", line.len());
+            return self.show(&left_out, console);
+        }
         console.show(line);
         self.tell(Chat::Heard { line: line.into() });
     }

@@ -43,16 +43,24 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Syncs them all, names them all, and syncs the names.
+    /// Gives them their times and permissions, syncs them all, names them all, and syncs the names.
     pub(super) fn commit(self) -> io::Result<Vec<Settled>> {
         let files: Vec<BorrowedFd<'_>> =
             self.parts.iter().map(|part| part.file().as_fd()).collect();
+        // Their times and permissions are to be on the disk with them.
+        let dressed: Vec<io::Result<()>> = self
+            .parts
+            .iter()
+            .map(|part| part.dress(self.mask))
+            .collect();
         self.sync(&files)?;
         let mut named = Vec::with_capacity(self.parts.len());
         let mut folders: Vec<BorrowedFd<'_>> = Vec::new();
         let mut last: Option<&Arc<OwnedFd>> = None;
-        for part in &self.parts {
-            let result = name(part, self.exists, self.mask, &self.recorder);
+        for (part, dressed) in self.parts.iter().zip(dressed) {
+            let result = dressed
+                .map_err(|error| (code(&error), error))
+                .and_then(|()| name(part, self.exists, &self.recorder));
             if !last.is_some_and(|last| Arc::ptr_eq(last, &part.folder)) {
                 last = Some(&part.folder);
                 folders.push(part.folder.as_fd());
@@ -86,15 +94,9 @@ impl Batch {
     }
 }
 
-/// Gives a file its permissions, its time and its name.
-fn name(
-    part: &Part,
-    exists: Exists,
-    mask: u32,
-    recorder: &Recorder,
-) -> Result<Name, (Code, io::Error)> {
+/// Gives a file its name.
+fn name(part: &Part, exists: Exists, recorder: &Recorder) -> Result<Name, (Code, io::Error)> {
     let failed = |error: io::Error| (code(&error), error);
-    part.dress(mask).map_err(failed)?;
     let mut candidate = part.entry.name.clone();
     for number in 1..OTHER_NAMES {
         let (_, last) = candidate.split();

@@ -83,6 +83,7 @@ pub fn play(scene: Scene, stage: &Stage) -> Result<Played, Error> {
     let receive = Receive {
         into: folders.client(),
         exists: Exists::Refuse,
+        hidden: false,
         limits: Limits::default(),
         rehearsal: false,
     };

@@ -17,12 +17,15 @@ mod source;
 mod store;
 mod wire;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{AccessFlags, eaccess};
 
+use crate::error::Error;
 use crate::event::{File, FileTally as Tally, Topic, What};
 use crate::protocol::file::{Algorithm, BLOCK};
 use crate::recorder::Recorder;
@@ -59,10 +62,31 @@ pub struct Receive {
     pub into: PathBuf,
     /// What is done where something of that name is there.
     pub exists: Exists,
+    /// Whether names that begin with a dot are taken.
+    pub hidden: bool,
     /// What is taken.
     pub limits: Limits,
     /// Whether it is only said what would be done.
     pub rehearsal: bool,
+}
+
+impl Receive {
+    /// Whether the folder is there, and may be written to, as far as can be said
+    /// before anything comes.
+    pub fn check(&self) -> Result<(), Error> {
+        let checked = folder::Folder::open(&self.into).and_then(|_| {
+            let may_write = AccessFlags::W_OK | AccessFlags::X_OK;
+            let is_asked = !self.rehearsal;
+            let access = || eaccess(&self.into, may_write);
+            Ok(is_asked.then(access).transpose()?)
+        });
+        checked.map(drop).map_err(|error| self.unusable(error))
+    }
+
+    fn unusable(&self, error: io::Error) -> Error {
+        Error::new("receive into", self.into.display(), error)
+            .remedy("the folder must exist and be writable; --into names another")
+    }
 }
 
 /// What every transfer needs.
@@ -92,7 +116,7 @@ pub struct Outcome {
     /// As far as it went.
     pub tally: Tally,
     /// Why it went no further.
-    pub error: Option<crate::error::Error>,
+    pub error: Option<Error>,
 }
 
 /// Tells a step, where anybody listens.

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use super::batch::Settled;
 use super::part::{self, Part};
+use super::source::is_out_of_descriptors;
 use super::store::{Plan, Store, discarded};
 use super::wire::Wire;
 use super::{Gauge, Receive};
 use crate::error::{Error, explain};
 use crate::event::{File, FileTally as Tally};
 use crate::protocol::file::{
-    Algorithm, Code, Digest, Entry, Hasher, Intake, Line, Name, Reason, Received,
+    AHEAD, Algorithm, Code, Digest, Entry, Hasher, Intake, Line, Name, Reason, Received,
 };
 
 /// How long a file may wait for its name while nothing else comes.
@@ -42,6 +43,8 @@ pub(super) struct Receiving<'a> {
     store: Store,
     intake: Intake,
     pending: VecDeque<Pending>,
+    /// Offers that wait for their answer until descriptors are free.
+    waiting: VecDeque<Received>,
 }
 
 impl<'a> Receiving<'a> {
@@ -52,10 +55,7 @@ impl<'a> Receiving<'a> {
         tally: &'a mut Tally,
     ) -> Result<Self, Error> {
         let store = Store::open(&config.into, config.exists, config.limits, wire.recorder());
-        let store = store.map_err(|error| {
-            Error::new("receive into", config.into.display(), error)
-                .remedy("the folder must exist; --into names another")
-        })?;
+        let store = store.map_err(|error| config.unusable(error))?;
         Ok(Self {
             wire,
             config,
@@ -64,6 +64,7 @@ impl<'a> Receiving<'a> {
             store,
             intake: Intake::default(),
             pending: VecDeque::new(),
+            waiting: VecDeque::new(),
         })
     }
 
@@ -95,21 +96,66 @@ impl<'a> Receiving<'a> {
                     directories,
                     bytes,
                 } => self.announced(files, directories, bytes)?,
-                Received::Directory(entry) => self.directory(entry),
+                offer @ (Received::Directory(_) | Received::Offer { .. }) => {
+                    self.take_in(offer)?;
+                }
+                Received::Data { offset, length } => self.data(offset, length).await?,
+                Received::End { hash } => self.ended(hash).await?,
+                Received::TakenBack(code) => self.taken_back(code),
+                Received::Wait => {}
+                Received::Bye(code) => return Err(self.wire.left(&code)),
+                Received::Done { files, directories } => {
+                    return self.done(files, directories).await;
+                }
+            }
+            self.answer().await?;
+            self.wire.flush_if_large().await?;
+        }
+    }
+
+    /// Keeps an offer until its turn has come.
+    fn take_in(&mut self, offer: Received) -> Result<(), Error> {
+        if self.waiting.len() >= AHEAD {
+            let cause = "too much is offered at once";
+            return Err(self.wire.offended(cause, Code::Protocol));
+        }
+        if let Received::Offer {
+            entry,
+            size,
+            block,
+            hash,
+        } = &offer
+        {
+            self.wire.tell(|| File::Offered {
+                name: entry.name.clone(),
+                size: *size,
+                block: *block,
+                hash: *hash,
+            });
+        }
+        self.waiting.push_back(offer);
+        Ok(())
+    }
+
+    /// Answers the offers that wait, as far as there are descriptors.
+    async fn answer(&mut self) -> Result<(), Error> {
+        while let Some(offer) = self.waiting.pop_front() {
+            let was_answered = match &offer {
+                Received::Directory(entry) => self.directory(entry.clone()).await?,
                 Received::Offer {
                     entry,
                     size,
                     block,
                     hash,
-                } => self.offered(entry, size, block, hash).await?,
-                Received::Data { offset, length } => self.data(offset, length).await?,
-                Received::End { hash } => self.ended(hash).await?,
-                Received::Wait => {}
-                Received::Bye(code) => return Err(self.wire.left(&code)),
-                Received::Done => return self.done().await,
+                } => self.offered(entry.clone(), *size, *block, *hash).await?,
+                _ => true,
+            };
+            if !was_answered {
+                self.waiting.push_front(offer);
+                break;
             }
-            self.wire.flush_if_large().await?;
         }
+        Ok(())
     }
 
     /// The next line. Where none comes at once, what is whole gets its name.
@@ -139,18 +185,41 @@ impl<'a> Receiving<'a> {
         Ok(())
     }
 
-    fn directory(&mut self, entry: Entry) {
+    /// Whether it could be answered.
+    async fn directory(&mut self, entry: Entry) -> Result<bool, Error> {
+        if self.is_refused(&entry.name) {
+            self.skip(entry.name, Reason::Hidden, None);
+            return Ok(true);
+        }
         if self.config.rehearsal {
             self.wire.say(&Line::Skip(Reason::DryRun));
-            return;
+            return Ok(true);
         }
-        match self.store.make(&entry) {
+        let mut made = self.store.make(&entry);
+        if made.is_err() && self.store.has_batch() {
+            self.commit().await?;
+            made = self.store.make(&entry);
+        }
+        match made {
             Ok(()) => {
                 self.tally.directories += 1;
                 self.wire.say(&Line::Made);
             }
+            Err((_, error)) if self.may_wait(&error) => return Ok(false),
             Err((reason, error)) => self.skip(entry.name, reason, Some(&error)),
         }
+        Ok(true)
+    }
+
+    /// Whether descriptors will be free once what was asked for has come.
+    fn may_wait(&self, error: &io::Error) -> bool {
+        let is_full = is_out_of_descriptors(error);
+        is_full && !self.pending.is_empty()
+    }
+
+    /// A sender that nobody proved could plant a program's settings.
+    fn is_refused(&self, name: &Name) -> bool {
+        name.is_hidden() && !self.config.hidden
     }
 
     fn skip(&mut self, name: Name, reason: Reason, error: Option<&io::Error>) {
@@ -163,23 +232,24 @@ impl<'a> Receiving<'a> {
         });
     }
 
+    /// Whether it could be answered.
     async fn offered(
         &mut self,
         entry: Entry,
         size: u64,
         block: u64,
         hash: Algorithm,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let name = entry.name.clone();
-        self.wire.tell(|| File::Offered {
-            name: name.clone(),
-            size,
-            block,
-            hash,
-        });
+        if self.is_refused(&name) {
+            self.intake.skips();
+            self.gauge.settle(size);
+            self.skip(name, Reason::Hidden, None);
+            return Ok(true);
+        }
         if self.config.rehearsal {
             self.rehearse(&entry, size);
-            return Ok(());
+            return Ok(true);
         }
         let mut plan = self.store.plan(entry.clone(), size, hash);
         if matches!(&plan, Plan::Skip(reason, _) if is_worth_another_try(reason))
@@ -190,6 +260,7 @@ impl<'a> Receiving<'a> {
             plan = self.store.plan(entry, size, hash);
         }
         match plan {
+            Plan::Skip(_, Some(error)) if self.may_wait(&error) => return Ok(false),
             Plan::Skip(reason, error) => {
                 self.intake.skips();
                 self.gauge.settle(size);
@@ -204,7 +275,7 @@ impl<'a> Receiving<'a> {
             }
             Plan::Take(part) => self.take(*part, size, block, hash).await?,
         }
-        Ok(())
+        Ok(true)
     }
 
     fn rehearse(&mut self, entry: &Entry, size: u64) {
@@ -216,6 +287,8 @@ impl<'a> Receiving<'a> {
         } else {
             self.tally.files += 1;
             self.wire.say(&Line::Skip(Reason::DryRun));
+            let name = entry.name.clone();
+            self.wire.tell(|| File::Rehearsed { name, size });
         }
     }
 
@@ -306,6 +379,25 @@ impl<'a> Receiving<'a> {
         Ok(())
     }
 
+    /// What has come is kept: it may be the beginning of what comes next time.
+    fn taken_back(&mut self, code: Code) {
+        let name = match self.pending.pop_front() {
+            Some(Pending::Part(part)) => {
+                let name = part.entry.name.clone();
+                drop(discarded(*part));
+                name
+            }
+            Some(Pending::Compare { name, .. }) => name,
+            None => return,
+        };
+        self.tally.failed += 1;
+        self.wire.tell(|| File::Failed {
+            name,
+            code,
+            cause: None,
+        });
+    }
+
     async fn compare(
         &mut self,
         name: Name,
@@ -376,8 +468,12 @@ impl<'a> Receiving<'a> {
         Ok(())
     }
 
-    async fn done(&mut self) -> Result<(), Error> {
+    async fn done(&mut self, files: u64, directories: u64) -> Result<(), Error> {
         self.commit().await?;
+        if files > 0 || directories > 0 {
+            self.tally.failed += files.saturating_add(directories);
+            self.wire.tell(|| File::Missing { files, directories });
+        }
         self.wire.say(&Line::Done {
             files: self.tally.files,
             bytes: self.tally.moved,

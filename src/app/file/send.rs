@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::part;
-use super::source::{Item, Kind, Opened, Opener};
+use super::source::{Item, Kind, Opened, Opener, is_out_of_descriptors};
 use super::wire::{PIECE, Wire};
 use super::{Gauge, Send};
 use crate::error::{Error, Exit, explain};
@@ -54,7 +54,7 @@ impl<'a> Sending<'a> {
     /// Sends everything that is wanted.
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let source = std::sync::Arc::clone(&self.config.source);
-        let totals = source.totals();
+        let (totals, sizes) = self.opener.measure();
         self.gauge.announce(totals.bytes);
         self.wire.tell(|| File::Announced {
             files: totals.files,
@@ -66,13 +66,14 @@ impl<'a> Sending<'a> {
             directories: totals.directories,
             bytes: totals.bytes,
         });
-        let mut items = source.items().iter();
+        let mut items = source.items().iter().zip(sizes).peekable();
         let mut is_done = false;
         loop {
             while self.offers.has_room()
-                && let Some(item) = items.next()
+                && let Some((item, size)) = items.peek()
+                && self.offer(item, *size)
             {
-                self.offer(item);
+                items.next();
             }
             if !is_done && items.len() == 0 && self.offers.all_answered() {
                 is_done = true;
@@ -88,7 +89,8 @@ impl<'a> Sending<'a> {
         }
     }
 
-    fn offer(&mut self, item: &Item) {
+    /// Offers it, unless descriptors must become free before; whether it did.
+    fn offer(&mut self, item: &Item, announced: u64) -> bool {
         if let Kind::Directory(mode) = item.kind {
             let name = item.name.clone();
             self.wire.say(&Line::Dir(Entry {
@@ -96,11 +98,18 @@ impl<'a> Sending<'a> {
                 mode,
                 modified: Modified::default(),
             }));
-            return self.offers.directory(Offered::Directory(name));
+            self.offers.directory(Offered::Directory(name));
+            return true;
         }
-        let opened = match self.opener.open(item) {
+        let opened = match self.opener.open(item, announced) {
             Ok(opened) => opened,
-            Err(error) => return self.leave_out(item, &error),
+            Err(error) if is_out_of_descriptors(&error) && !self.offers.all_answered() => {
+                return false;
+            }
+            Err(error) => {
+                self.leave_out(item, announced, &error);
+                return true;
+            }
         };
         let (size, block, hash) = (opened.size, self.config.block, self.config.hash);
         self.wire.tell(|| File::Offered {
@@ -116,13 +125,12 @@ impl<'a> Sending<'a> {
             hash,
         });
         self.offers.file(Offered::File(Box::new(opened)), size);
+        true
     }
 
-    fn leave_out(&mut self, item: &Item, error: &io::Error) {
+    fn leave_out(&mut self, item: &Item, announced: u64, error: &io::Error) {
         self.tally.failed += 1;
-        if let Kind::File(size) = item.kind {
-            self.gauge.settle(size);
-        }
+        self.gauge.settle(announced);
         self.wire.tell(|| File::LeftOut {
             path: item.name.to_string(),
             why: explain(error),
@@ -225,7 +233,11 @@ impl<'a> Sending<'a> {
             self.wire.flush_if_large().await?;
         }
         self.wire.set_in_data(false);
-        self.end(name, size, hasher.digest());
+        if opened.has_more() {
+            self.take_back(name);
+        } else {
+            self.end(name, size, hasher.digest());
+        }
         Ok(())
     }
 
@@ -285,13 +297,30 @@ impl<'a> Sending<'a> {
         let algorithm = self.config.hash;
         let read = move || {
             let mut hasher = Hasher::new(algorithm);
-            part::hash(&opened.file, size, &mut hasher).map(|()| hasher.digest())
+            part::hash(&opened.file, size, &mut hasher)?;
+            Ok((hasher.digest(), opened.has_more()))
         };
-        let hash = self.wire.patiently(read).await?;
-        let hash = hash.map_err(|error| unreadable(&name, &error))?;
+        let read = self.wire.patiently(read).await?;
+        let (hash, has_more) = read.map_err(|error| unreadable(&name, &error))?;
         self.gauge.settle(size);
-        self.end(name, size, hash);
+        if has_more {
+            self.take_back(name);
+        } else {
+            self.end(name, size, hash);
+        }
         Ok(())
+    }
+
+    /// Ends a file that is more than was offered: it must not be taken for whole.
+    fn take_back(&mut self, name: Name) {
+        let code = Code::Changed;
+        self.tally.failed += 1;
+        self.wire.say(&Line::Fail(code.clone()));
+        self.wire.tell(|| File::Failed {
+            name,
+            code,
+            cause: None,
+        });
     }
 
     fn end(&mut self, name: Name, size: u64, hash: Digest) {

@@ -3,17 +3,18 @@
 //!
 //! Never follows a link that it finds, and never opens a device or a pipe.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fstatat};
 use walkdir::{DirEntry, WalkDir};
 
 use super::folder::{Folder, Missing};
@@ -30,6 +31,10 @@ pub struct Source {
 
 /// Where the items of one path are.
 struct Root {
+    /// As it was named.
+    path: PathBuf,
+    /// The name that the receiver is told.
+    name: Name,
     folder: Folder,
     /// So many bytes of each name stand for the folder.
     prefix: usize,
@@ -52,7 +57,8 @@ pub struct Item {
 pub enum Kind {
     /// A folder, and its permissions.
     Directory(u32),
-    /// A file, and how large it was when it was found. Never more is sent.
+    /// A file, and how large it was when it was found. How large it is now is
+    /// asked again by each transfer.
     File(u64),
 }
 
@@ -83,6 +89,15 @@ pub(super) struct Opened {
     pub(super) file: File,
     pub(super) entry: Entry,
     pub(super) size: u64,
+}
+
+impl Opened {
+    /// Whether there is more of it than its size says, which it may have said
+    /// of itself when it was opened: files of proc(5) say nothing.
+    pub(super) fn has_more(&self) -> bool {
+        let more = self.file.read_at(&mut [0], self.size);
+        more.is_ok_and(|count| count > 0)
+    }
 }
 
 impl Source {
@@ -127,7 +142,7 @@ impl Source {
         let failed = |error: io::Error| {
             let error = Error::new("send", shown(path), error);
             match error.errno() {
-                Some(nix::errno::Errno::ENOENT) => error.remedy("check the spelling"),
+                Some(Errno::ENOENT) => error.remedy("check the spelling"),
                 _ => error,
             }
         };
@@ -136,10 +151,17 @@ impl Source {
         let base = named.ok_or_else(|| Error::new("send", shown(path), "it has no name"))?;
         let name = Name::new(base.as_bytes());
         let name = name.map_err(|error| Error::new("send", shown(path), error.to_string()))?;
+        self.refuse_double(path, &name)?;
         let meta = fs::metadata(&real).map_err(failed)?;
         if meta.is_dir() {
-            let folder = Folder::open(&real).map_err(failed)?;
-            self.add_folder(&real, folder, &name);
+            self.roots.push(Root {
+                path: path.to_owned(),
+                name: name.clone(),
+                folder: Folder::open(&real).map_err(failed)?,
+                prefix: name.as_bytes().len() + 1,
+                file: None,
+            });
+            self.add_folder(&real, &name);
             return Ok(());
         }
         if !meta.is_file() {
@@ -149,6 +171,8 @@ impl Source {
         let parent = real.parent().unwrap_or(Path::new("/"));
         let last = real.file_name().unwrap_or(base);
         self.roots.push(Root {
+            path: path.to_owned(),
+            name: name.clone(),
             folder: Folder::open(parent).map_err(failed)?,
             prefix: 0,
             file: Some(last.as_bytes().to_vec()),
@@ -157,12 +181,18 @@ impl Source {
         Ok(())
     }
 
-    fn add_folder(&mut self, real: &Path, folder: Folder, name: &Name) {
-        self.roots.push(Root {
-            folder,
-            prefix: name.as_bytes().len() + 1,
-            file: None,
-        });
+    /// Two of one name would be one at the receiver's.
+    fn refuse_double(&self, path: &Path, name: &Name) -> Result<(), Error> {
+        let Some(other) = self.roots.iter().find(|root| root.name == *name) else {
+            return Ok(());
+        };
+        let other = shown(&other.path);
+        let cause = format!("{other} would have the same name there, {name}");
+        let error = Error::new("send", shown(path), cause);
+        Err(error.remedy("send them one after the other, or from a folder above both"))
+    }
+
+    fn add_folder(&mut self, real: &Path, name: &Name) {
         for found in WalkDir::new(real).follow_links(false).sort_by_file_name() {
             match found {
                 Ok(found) => self.add_found(real, &found, name),
@@ -239,25 +269,60 @@ impl Opener {
         }
     }
 
-    /// Opens a file that was found.
-    pub(super) fn open(&mut self, item: &Item) -> io::Result<Opened> {
-        let Kind::File(most) = item.kind else {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    /// How large each item is now, and all of them together. What is gone
+    /// counts as it was found: that it is missing is told when its turn comes.
+    pub(super) fn measure(&mut self) -> (Totals, Vec<u64>) {
+        let source = Arc::clone(&self.source);
+        let mut totals = Totals {
+            bytes: 0,
+            ..source.totals
         };
+        let sizes = source.items.iter().map(|item| {
+            let Kind::File(found) = item.kind else {
+                return 0;
+            };
+            let size = self.size(item).unwrap_or(found);
+            totals.bytes = totals.bytes.saturating_add(size);
+            size
+        });
+        let sizes = sizes.collect();
+        (totals, sizes)
+    }
+
+    fn size(&mut self, item: &Item) -> Option<u64> {
+        let (folder, last) = self.place(item).ok()?;
+        let status = fstatat(&folder, &*last, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        u64::try_from(status.st_size).ok()
+    }
+
+    /// The folder that it is in, and its name there.
+    fn place(&mut self, item: &Item) -> io::Result<(Arc<OwnedFd>, OsString)> {
         let root = &self.source.roots[item.root];
         let (folder, last) = match &root.file {
             Some(file) => (None, &file[..]),
             None => within(&item.name.as_bytes()[root.prefix..]),
         };
         let folder = self.folders[item.root].enter(folder, Missing::Fail)?;
-        let file = File::from(open_file(&folder, last)?);
+        Ok((folder, OsStr::from_bytes(last).to_owned()))
+    }
+
+    /// Opens a file that was found, and that was announced with this size.
+    pub(super) fn open(&mut self, item: &Item, announced: u64) -> io::Result<Opened> {
+        if let Kind::Directory(_) = item.kind {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        let (folder, last) = self.place(item)?;
+        let file = File::from(open_file(&folder, last.as_bytes())?);
         let meta = file.metadata()?;
         if !meta.is_file() {
             return Err(io::Error::other("it is no file any more"));
         }
+        if meta.len() > announced {
+            return Err(io::Error::other("it grew after it was announced"));
+        }
         Ok(Opened {
             entry: entry(item.name.clone(), &meta),
-            size: meta.len().min(most),
+            size: meta.len(),
             file,
         })
     }
@@ -281,6 +346,12 @@ pub(super) fn open_file(folder: &OwnedFd, name: &[u8]) -> io::Result<OwnedFd> {
         flags,
         Mode::empty(),
     )?)
+}
+
+/// Whether this process, or the machine, has as many files open as it may.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
 fn entry(name: Name, meta: &Metadata) -> Entry {

@@ -19,6 +19,7 @@ use nix::sys::statvfs::fstatvfs;
 use super::batch::Batch;
 use super::folder::{Folder, Missing, make};
 use super::part::{NoPart, Part, is_addressable};
+use super::source::is_out_of_descriptors;
 use crate::event::SocketName;
 use crate::protocol::file::{Algorithm, Entry, Escaped, Name, Reason};
 use crate::recorder::{Recorder, Returned};
@@ -240,6 +241,7 @@ impl Store {
             {
                 Plan::Compare(file)
             }
+            Err(error) if is_out_of_descriptors(&error) => Plan::Skip(Reason::Disk, Some(error)),
             _ => Plan::Skip(Reason::Exists, None),
         }
     }

@@ -313,7 +313,9 @@ impl Wire {
 
     fn stopped(&mut self) -> Error {
         self.parting = Parting::Said(Code::Stopped);
-        Error::new("talk to", self.peer(), "interrupted").exiting(Exit::Network)
+        Error::new("talk to", self.peer(), "interrupted")
+            .exiting(Exit::Network)
+            .remedy("run it again: the transfer goes on where it was stopped")
     }
 }
 

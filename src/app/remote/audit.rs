@@ -2,18 +2,20 @@
 //! that was refused.
 //!
 //! Written with one write(2) each to a file opened for appending, so that lines of
-//! several servers do not mix. What cannot be written is not run.
+//! several servers do not mix. What cannot be written is not run. A server that
+//! starts alone on a log (flock(2)) ends in it what a killed one had begun.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::fcntl::OFlag;
-use serde::Serialize;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::units::nanoseconds;
@@ -22,6 +24,8 @@ use crate::units::nanoseconds;
 pub struct Audit {
     /// None keeps no log: for scenes that are recorded anyway.
     file: Option<(PathBuf, Mutex<File>)>,
+    /// Tells other servers that one writes here.
+    _lock: Option<Flock<File>>,
 }
 
 /// Who asked.
@@ -56,6 +60,13 @@ pub(super) enum Entry<'a> {
         #[serde(serialize_with = "nanoseconds")]
         took_ns: Duration,
     },
+    /// After a run whose server did not live to see its end.
+    #[serde(rename = "end")]
+    Unknown {
+        run: u64,
+        id: &'a str,
+        outcome: &'a str,
+    },
     /// What was asked for was not run.
     Refused {
         #[serde(flatten)]
@@ -81,6 +92,14 @@ struct Line<'a> {
     entry: &'a Entry<'a>,
 }
 
+/// As much of a line as tells which runs have no end.
+#[derive(Deserialize)]
+struct Written {
+    audit: String,
+    run: Option<u64>,
+    id: Option<String>,
+}
+
 impl Audit {
     /// Opens the log, for its owner only.
     pub fn open(path: &Path) -> Result<Self, Error> {
@@ -91,14 +110,48 @@ impl Audit {
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(path)
             .map_err(|error| Error::new("open the audit log", path.display(), error))?;
-        Ok(Self {
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        let audit = Self {
             file: Some((path.to_path_buf(), Mutex::new(file))),
+            _lock: None,
+        };
+        if !is_file {
+            return Ok(audit);
+        }
+        let lock = audit.end_what_was_begun(path)?;
+        Ok(Self {
+            _lock: lock,
+            ..audit
         })
+    }
+
+    /// Ends what a server that was killed had begun, unless another one writes
+    /// here: its runs have no end yet. Where nothing can be locked nobody knows.
+    fn end_what_was_begun(&self, path: &Path) -> Result<Option<Flock<File>>, Error> {
+        let failed = |error| Error::new("read the audit log", path.display(), error);
+        let reader = File::open(path).map_err(failed)?;
+        let lock = match Flock::lock(reader, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((reader, _)) => return Ok(Flock::lock(reader, FlockArg::LockShared).ok()),
+        };
+        for (run, id) in &begun(&lock).map_err(failed)? {
+            self.write(&Entry::Unknown {
+                run: *run,
+                id,
+                outcome: "unknown: the server was killed",
+            })?;
+        }
+        // As long as this server runs, others that start see that it does.
+        let shared = lock.relock(FlockArg::LockShared);
+        Ok(shared.is_ok().then_some(lock))
     }
 
     /// Keeps no log.
     pub(super) fn none() -> Self {
-        Self { file: None }
+        Self {
+            file: None,
+            _lock: None,
+        }
     }
 
     /// Writes a line.
@@ -115,4 +168,25 @@ impl Audit {
         file.write_all(&line)
             .map_err(|error| Error::new("write to the audit log", path.display(), error))
     }
+}
+
+/// The runs that have no end, and their commands.
+fn begun(log: &File) -> io::Result<BTreeMap<u64, String>> {
+    let mut begun = BTreeMap::new();
+    for line in BufReader::new(log).split(b'\n') {
+        // A line that was cut when the disk was full says nothing.
+        let Ok(line) = serde_json::from_slice::<Written>(&line?) else {
+            continue;
+        };
+        match (line.audit.as_str(), line.run) {
+            ("begin", Some(run)) => {
+                begun.insert(run, line.id.unwrap_or_default());
+            }
+            ("end", Some(run)) => {
+                begun.remove(&run);
+            }
+            _ => {}
+        }
+    }
+    Ok(begun)
 }

@@ -18,7 +18,7 @@ use crate::error::{Error, Exit};
 use crate::event::Remote;
 use crate::protocol::remote::{
     Ask, Broken, Client, Ending, Entry, LONGEST_PARAMETER, MOST_PARAMETERS, Output, Public, Reply,
-    Secret, Told, Why,
+    Secret, Told, Why, harmless,
 };
 
 /// A server that has proved to have its key.
@@ -103,7 +103,7 @@ fn refused(peer: SocketAddr, own: &Secret) -> Error {
     Error::new("shake hands with", peer, "the server closed the connection")
         .remedy(format!(
             "it does not know this key, {fingerprint}, or has another key than the one that was \
-             expected, or this address failed too often"
+             expected, or this address failed too often, or it is full"
         ))
         .exiting(Exit::Network)
 }
@@ -259,7 +259,7 @@ impl Session {
 
 /// What no server would take is not asked for.
 fn check(id: &str, parameters: &[String]) -> Result<(), Error> {
-    let failed = |cause: String| Err(Error::new("run", id.escape_debug(), cause));
+    let failed = |cause: String| Err(Error::new("run", harmless(id), cause));
     if parameters.len() > MOST_PARAMETERS {
         return failed(format!("more than {MOST_PARAMETERS} parameters"));
     }

@@ -67,6 +67,15 @@ impl Folder {
             })
     }
 
+    /// What has to be typed so that this folder is meant: nothing where it is
+    /// the user's own.
+    pub fn option(&self) -> String {
+        match Self::at(None) {
+            Ok(own) if own.0 == self.0 => String::new(),
+            _ => format!(" --keys {}", self.0.display()),
+        }
+    }
+
     /// The secret key's file.
     pub fn secret_path(&self) -> PathBuf {
         self.0.join("remote-key")
@@ -120,8 +129,10 @@ impl Folder {
     pub fn secret(&self) -> Result<Secret, Error> {
         let path = self.secret_path();
         let text = read(&path, Others::Nothing)?.ok_or_else(|| {
-            Error::new("open", path.display(), "there is no key (ENOENT)")
-                .remedy("socklab remote keys generate makes one")
+            Error::new("open", path.display(), "there is no key (ENOENT)").remedy(format!(
+                "socklab remote keys generate{} makes one",
+                self.option()
+            ))
         })?;
         Secret::from_file(&text)
             .map_err(|error| Error::new("read", path.display(), error.to_string()))
@@ -206,6 +217,10 @@ fn check(path: &Path, metadata: &fs::Metadata, others: Others) -> Result<(), Err
     let refused = |cause: String, remedy: String| {
         Err(Error::new("use", path.display(), cause).remedy(remedy))
     };
+    if metadata.is_dir() {
+        let remedy = "name the file in it".into();
+        return refused("it is a folder (EISDIR)".into(), remedy);
+    }
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o777);
     if owner != geteuid().as_raw() && owner != 0 {
         let cause = format!("it belongs to user {owner}");

@@ -1,5 +1,7 @@
 //! A program that runs for somebody else: started without a shell, with nothing
-//! but what it was given, in a process group of its own, and never left behind.
+//! but what it was given, in a process group of its own, which is never left
+//! behind. What leaves the group (setsid(2)) is not ours any more; and where this
+//! server is killed (SIGKILL), the program dies with it, but not what it started.
 //!
 //! Owns the process: dropping it kills the whole group. Its number is not free
 //! for another process until then, so that no signal can reach a stranger.

@@ -2,11 +2,12 @@
 //!
 //! Owns no conversation: those are [`visit`](super::visit)'s.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -19,7 +20,7 @@ use crate::app::Stop;
 use crate::app::net::{Connection, Door};
 use crate::event::Remote;
 use crate::protocol::remote::allow::AllowList;
-use crate::protocol::remote::{Authorised, Guard, Limits, Secret, Seen, Verdict};
+use crate::protocol::remote::{Authorised, Guard, Limits, Secret, Seen, Verdict, network};
 use crate::recorder::Recorder;
 
 /// First messages that are remembered, so that none is answered twice.
@@ -82,6 +83,10 @@ pub struct House {
     pub(super) running: Semaphore,
     guard: Mutex<Guard>,
     seen: Mutex<Seen>,
+    /// How many of each source have not yet said what they want.
+    waiting: Mutex<HashMap<IpAddr, usize>>,
+    /// When it was last told that there is no place.
+    full: Mutex<Option<Instant>>,
     connections: AtomicU64,
     pub(super) rejected: AtomicU64,
     pub(super) runs: AtomicU64,
@@ -96,6 +101,8 @@ impl House {
             running: Semaphore::new(config.list.concurrent),
             guard: Mutex::new(Guard::new(config.limits)),
             seen: Mutex::new(Seen::last(REMEMBERED)),
+            waiting: Mutex::default(),
+            full: Mutex::default(),
             connections: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             runs: AtomicU64::new(0),
@@ -125,6 +132,39 @@ impl House {
                 time.as_secs() + 1
             )),
         }
+    }
+
+    /// A place for somebody, where there is one.
+    fn place(self: &Arc<Self>, peer: SocketAddr, here: usize) -> Result<Waiting, String> {
+        let most = self.config.most;
+        if here >= most {
+            return Err(self.full(peer, format!("{here} are here already")));
+        }
+        self.admit(peer)?;
+        let source = network(peer.ip());
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = waiting.entry(source).or_default();
+        // So that no one source keeps all others out without a key.
+        if *own >= most.div_ceil(2) {
+            let reason = format!("{own} of its connections have said nothing yet");
+            return Err(self.full(peer, reason));
+        }
+        *own += 1;
+        let house = Arc::clone(self);
+        Ok(Waiting { house, source })
+    }
+
+    /// Tells the server's owner, once a second and not each time.
+    fn full(&self, peer: SocketAddr, reason: String) -> String {
+        let mut told = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|last| last.elapsed() >= Duration::from_secs(1)) {
+            *told = Some(Instant::now());
+            let most = self.config.most;
+            self.recorder.note(format_args!(
+                "full, of {most} places: {peer} is sent away: {reason}"
+            ));
+        }
+        reason
     }
 
     /// Somebody proved that they have their key.
@@ -173,6 +213,25 @@ impl House {
     }
 }
 
+/// A place of somebody who has not yet said what they want.
+pub(super) struct Waiting {
+    house: Arc<House>,
+    source: IpAddr,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let waiting = &self.house.waiting;
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = waiting.get_mut(&self.source) {
+            *own -= 1;
+            if *own == 0 {
+                waiting.remove(&self.source);
+            }
+        }
+    }
+}
+
 /// Serves until it is asked to stop; then ends what runs, in order.
 pub async fn serve(door: Door, house: Arc<House>, stop: &Stop) -> Served {
     let config = &house.config;
@@ -193,14 +252,9 @@ pub async fn serve(door: Door, house: Arc<House>, stop: &Stop) -> Served {
         };
         house.connections.fetch_add(1, Ordering::Relaxed);
         let peer = connection.peer();
-        let admitted = if visits.len() < config.most {
-            house.admit(peer)
-        } else {
-            Err(format!("{} are here already", visits.len()))
-        };
-        match admitted {
-            Ok(()) => {
-                visits.spawn(come(connection, Arc::clone(&house), stop.clone()));
+        match house.place(peer, visits.len()) {
+            Ok(waiting) => {
+                visits.spawn(come(connection, waiting, Arc::clone(&house), stop.clone()));
             }
             Err(reason) => {
                 house.rejected.fetch_add(1, Ordering::Relaxed);
@@ -216,8 +270,8 @@ pub async fn serve(door: Door, house: Arc<House>, stop: &Stop) -> Served {
     house.served()
 }
 
-async fn come(connection: Connection, house: Arc<House>, stop: Stop) {
-    visit(connection, &house, &stop).await;
+async fn come(connection: Connection, waiting: Waiting, house: Arc<House>, stop: Stop) {
+    visit(connection, waiting, &house, &stop).await;
 }
 
 fn note_panic(house: &House, visit: Result<(), tokio::task::JoinError>) {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::audit::{Entry, Who};
 use super::run::Run;
-use super::server::House;
+use super::server::{House, Waiting};
 use super::tell;
 use crate::app::Stop;
 use crate::app::net::{Connection, Reader, Writer};
@@ -66,7 +66,7 @@ impl From<Broken> for Gone {
 }
 
 /// Speaks with whoever came, until they go.
-pub(super) async fn visit(connection: Connection, house: &House, stop: &Stop) {
+pub(super) async fn visit(connection: Connection, waiting: Waiting, house: &House, stop: &Stop) {
     let peer = connection.peer();
     let (reader, writer) = connection.into_split();
     let mut visit = Visit {
@@ -83,6 +83,7 @@ pub(super) async fn visit(connection: Connection, house: &House, stop: &Stop) {
         question = timeout(house.config.handshake, visit.question()) => question,
         () = stop.asked() => return,
     };
+    drop(waiting);
     let gone = match question.unwrap_or(Err(Gone::Late)) {
         Ok(ask) => {
             house.proved(peer);

@@ -174,15 +174,17 @@ fn read(mut input: StdinLock<'_>, typed: &mpsc::Sender<String>) {
             match piece {
                 Piece::Line(line) if typed.blocking_send(clean(&line)).is_err() => return,
                 Piece::Line(_) => {}
-                Piece::TooLong(length) => {
-                    note!("a line of {length} bytes was not sent: {LONGEST_LINE} are allowed");
-                }
+                Piece::TooLong(length) => too_long(length),
             }
         }
         if count == 0 {
             return;
         }
     }
+}
+
+fn too_long(length: usize) {
+    note!("a line of {length} bytes was not sent: {LONGEST_LINE} are allowed");
 }
 
 struct Editor {
@@ -211,7 +213,9 @@ impl Editor {
         while let Ok(line) = self.editor.readline("> ") {
             // History is a comfort: where it cannot be kept, talk goes on.
             let _ = self.editor.add_history_entry(&line);
-            if typed.blocking_send(line).is_err() {
+            if line.len() > LONGEST_LINE {
+                too_long(line.len());
+            } else if typed.blocking_send(line).is_err() {
                 break;
             }
         }

@@ -21,7 +21,7 @@ use crate::cli::telling::{TellingArgs, some_time};
 use crate::error::Error;
 use crate::event::Place;
 use crate::flow::{Family, Kind};
-use crate::protocol::chat::Nick;
+use crate::protocol::chat::{Nick, counted};
 use crate::recorder::Recorder;
 
 /// Join a room: what is typed is said there, what is said is shown.
@@ -110,11 +110,24 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let recorder = telling.recorder(Place::Client);
     if let Some(group) = args.multicast {
         let gathered = args.meet(group, &stop, &recorder)?;
+        let Gathered {
+            sent_messages: sent,
+            received_messages: received,
+            missing_messages: lost,
+            ..
+        } = gathered;
+        say("message", sent, received, Some(lost));
         telling.conclude("chat join", &gathered);
         return Ok(ExitCode::SUCCESS);
     }
     if args.udp {
         let passed = args.over_datagrams(&stop, &recorder)?;
+        let Passed {
+            sent_messages: sent,
+            received_messages: received,
+            missing_messages: lost,
+        } = passed;
+        say("message", sent, received, Some(lost));
         telling.conclude("chat join", &passed);
         return Ok(ExitCode::SUCCESS);
     }
@@ -123,9 +136,18 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let result = args.take_part(&config, &stop, &recorder);
     packets.finish();
     if let Some(parted) = result? {
+        say("line", parted.sent_lines, parted.received_lines, None);
         telling.conclude("chat join", &parted);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What came of it; what is lost on the way here can be known over datagrams
+/// only.
+fn say(unit: &str, sent: u64, received: u64, lost: Option<u64>) {
+    let sent = counted(sent, unit);
+    let lost = lost.map_or_else(String::new, |lost| format!(", {lost} lost on the way here"));
+    note!("{sent} sent, {received} received{lost}");
 }
 
 impl Args {

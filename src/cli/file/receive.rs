@@ -16,7 +16,8 @@ use crate::error::Error;
 /// Receive files, from a server or from whoever sends.
 ///
 /// Nothing leaves the folder that they go to: links there are not followed,
-/// names that lead elsewhere are refused. A file that is there stays, unless
+/// names that lead elsewhere are refused, and so are those that begin with a
+/// dot: a sender could plant .bashrc or .ssh/authorized_keys with them. A file that is there stays, unless
 /// told otherwise; one that is there in part is finished.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -39,6 +40,10 @@ pub(super) struct Args {
     /// What to do where something of that name is there
     #[arg(short, long, value_name = "WHAT", default_value = "refuse")]
     exists: What,
+
+    /// Take names that begin with a dot, too
+    #[arg(long)]
+    hidden: bool,
 
     /// Refuse files larger than this
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -83,6 +88,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
                 What::Rename => Exists::Rename,
                 What::Overwrite => Exists::Overwrite,
             },
+            hidden: args.hidden,
             limits: Limits {
                 file: args.max_size.unwrap_or(u64::MAX),
                 bytes: args.max_total.unwrap_or(u64::MAX),

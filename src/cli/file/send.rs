@@ -11,6 +11,7 @@ use crate::app::file::{Kind, Send, Source, Work};
 use crate::cli::output::{Colour, unwritten};
 use crate::error::Error;
 use crate::protocol::file::{Algorithm, LARGEST_BLOCK};
+use crate::report::app::file::rehearsal;
 use crate::units::ByteSize;
 
 /// Send files and folders, to a server or to whoever asks.
@@ -108,11 +109,6 @@ fn rehearse(source: &Source) -> io::Result<()> {
             Kind::File(size) => writeln!(out, "{size:>15}  {}", item.name)?,
         }
     }
-    let totals = source.totals();
-    writeln!(
-        out,
-        "{:>15}  in {} files and {} folders; nothing was sent",
-        totals.bytes, totals.files, totals.directories
-    )?;
+    writeln!(out, "{}", rehearsal(source.totals()))?;
     out.flush()
 }

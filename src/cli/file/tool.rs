@@ -99,6 +99,9 @@ pub(super) struct Errand<'a> {
 impl ToolArgs {
     /// Runs it.
     pub(super) fn run(&self, errand: Errand<'_>, colour: Colour) -> Result<ExitCode, Error> {
+        if let Work::Receive(receive) = &errand.work {
+            receive.check()?;
+        }
         let reach = self.reach(&errand)?;
         file::raise_descriptor_limit();
         let stop = Stop::on_signals()?;

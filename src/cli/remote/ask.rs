@@ -1,7 +1,7 @@
 //! `socklab remote run` and `socklab remote list`: what is asked of a server, as
 //! typed, and what its answer means for the exit code.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::printed::{Events, Spelt};
 use crate::address::{Endpoint, Question, resolve};
 use crate::app::net::{Connect, connect};
 use crate::app::remote::keys::Folder;
@@ -22,7 +23,7 @@ use crate::cli::telling::{Telling, TellingArgs, some_time};
 use crate::error::{Error, Exit};
 use crate::event::{Place, Told};
 use crate::flow::{Family, Kind};
-use crate::protocol::remote::{Amount, Ending, Entry, Outcome, Public, Secret, harmless};
+use crate::protocol::remote::{Amount, Ending, Entry, Outcome, Public, Secret, Why, harmless};
 use crate::recorder::Recorder;
 use crate::report::Stream;
 use crate::report::app::remote as report;
@@ -30,7 +31,9 @@ use crate::report::app::remote as report;
 /// Run a command on another machine.
 ///
 /// What it prints comes here, standard output and standard error apart, and its
-/// exit code is this program's. Ctrl-C ends it there.
+/// exit code is this program's. Ctrl-C ends it there. At a terminal its control
+/// characters are spelt out, but for ends of lines and tabs; a pipe or a file gets
+/// its bytes as they are. With --json its standard error comes as events.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -127,29 +130,20 @@ pub(super) fn run(args: &RunArgs, colour: Colour) -> Result<ExitCode, Error> {
     let (answer, telling) = args
         .server
         .talk(colour, &stop, async |session: &mut Session| {
-            let (mut out, mut err) = (io::stdout(), io::stderr());
-            session.run(request, &stop, (&mut out, &mut err)).await
+            let (mut out, mut err) = args.outputs(session);
+            session.run(request, &stop, (&mut *out, &mut *err)).await
         })?;
     let Some(answer) = answer else {
         return Ok(ExitCode::from(130));
     };
     let ending = match answer {
-        Answer::Refused { reason, .. } => {
-            return Err(Error::new("run", harmless(id), harmless(&reason))
-                .remedy("socklab remote list shows what is allowed")
-                .exiting(Exit::Network));
-        }
+        Answer::Refused { why, reason } => return Err(refused(id, why, &reason)),
         Answer::Ended(ending) => ending,
     };
-    let code = exit_code(&ending);
-    for (name, amount) in [
-        ("standard output", ending.stdout),
-        ("standard error", ending.stderr),
-    ] {
-        let Amount { sent, left_out } = amount;
-        if left_out > 0 {
-            note!("{name} is cut after {sent} bytes, {left_out} more were left out");
-        }
+    let code = exit_code(ending.outcome);
+    // The result says it too.
+    if !args.server.telling.is_json() {
+        note_ending(&ending);
     }
     telling.conclude(
         "remote run",
@@ -164,16 +158,40 @@ pub(super) fn run(args: &RunArgs, colour: Colour) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(code))
 }
 
-/// As shells and timeout(1) have it; says so where it is not the command's own.
-fn exit_code(ending: &Ending) -> u8 {
-    let own = match ending.outcome {
-        Outcome::Exited(code) => return code,
+/// A remedy is told only where there is one at this end.
+fn refused(id: &str, why: Why, reason: &str) -> Error {
+    let error = Error::new("run", harmless(id), harmless(reason)).exiting(Exit::Network);
+    match why {
+        Why::NotAllowed => error.remedy("socklab remote list shows what is allowed"),
+        Why::Busy => error.remedy("try again when one of them has ended"),
+        Why::Failed => error,
+    }
+}
+
+/// As shells and timeout(1) have it.
+fn exit_code(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Exited(code) => code,
         Outcome::Signalled(signal) => 128_u8.saturating_add(signal),
         Outcome::TimedOut => 124,
         Outcome::Stopped => 130,
-    };
-    note!("the command was {}", ending.outcome);
-    own
+    }
+}
+
+/// Says what was left out, and whether the exit code is not the command's own.
+fn note_ending(ending: &Ending) {
+    if !matches!(ending.outcome, Outcome::Exited(_)) {
+        note!("the command was {}", ending.outcome);
+    }
+    for (name, amount) in [
+        ("standard output", ending.stdout),
+        ("standard error", ending.stderr),
+    ] {
+        let Amount { sent, left_out } = amount;
+        if left_out > 0 {
+            note!("{name} is cut after {sent} bytes, {left_out} more were left out");
+        }
+    }
 }
 
 /// Shows what may be run.
@@ -197,6 +215,25 @@ pub(super) fn list(args: &ListArgs, colour: Colour) -> Result<ExitCode, Error> {
         .map_err(unwritten)?;
     telling.conclude("remote list", &Listed { commands });
     Ok(ExitCode::SUCCESS)
+}
+
+impl RunArgs {
+    /// Where what the command prints goes.
+    fn outputs(&self, session: &Session) -> (Box<dyn Write>, Box<dyn Write>) {
+        let out: Box<dyn Write> = if io::stdout().is_terminal() {
+            Box::new(Spelt::new(io::stdout()))
+        } else {
+            Box::new(io::stdout())
+        };
+        let err: Box<dyn Write> = if self.server.telling.is_json() {
+            Box::new(Events::new(session.connection().recorder().clone()))
+        } else if io::stderr().is_terminal() {
+            Box::new(Spelt::new(io::stderr()))
+        } else {
+            Box::new(io::stderr())
+        };
+        (out, err)
+    }
 }
 
 impl ServerArgs {
@@ -301,8 +338,9 @@ fn known(folder: &Folder, endpoint: &Endpoint, host: &Endpoint) -> Result<Public
         .copied()
         .ok_or_else(|| {
             Error::new("connect", endpoint, "the server's key is not known").remedy(format!(
-                "socklab remote keys authorize KEY --server '{without}', with the KEY that socklab \
-                 remote keys show prints there"
+                "socklab remote keys authorize KEY --server '{without}'{}, with the KEY that socklab \
+                 remote keys show prints there",
+                folder.option()
             ))
         })
 }

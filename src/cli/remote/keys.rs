@@ -104,6 +104,7 @@ impl Authorize {
     fn run(&self) -> Result<(), Error> {
         let folder = self.place.folder()?;
         let fingerprint = self.key.fingerprint();
+        let doubts = self.doubts(&folder);
         if let Some(host) = &self.server {
             folder.know(host, self.key)?;
             note!("{host} is known by its key {fingerprint}");
@@ -111,7 +112,33 @@ impl Authorize {
             folder.authorise(self.key, &self.name)?;
             note!("{fingerprint} may come in");
         }
+        for doubt in doubts {
+            note!("{doubt}");
+        }
         Ok(())
+    }
+
+    /// What may be a mistake, and need not be.
+    fn doubts(&self, folder: &Folder) -> Vec<String> {
+        let mut doubts = Vec::new();
+        // Where there is no key yet it cannot be this one.
+        let own = folder.secret().ok();
+        if own.is_some_and(|own| own.public() == self.key) {
+            doubts.push(
+                "that is this machine's own key; another's is what socklab remote keys show \
+                 prints there"
+                    .into(),
+            );
+        }
+        let before = folder.authorised().ok();
+        if let Some(before) = before.filter(|_| self.server.is_none() && !self.name.is_empty()) {
+            let mut others = before.iter().filter(|(key, _)| **key != self.key);
+            if let Some((other, name)) = others.find(|(_, name)| **name == *self.name) {
+                let other = other.fingerprint();
+                doubts.push(format!("{name} is the name of {other} too"));
+            }
+        }
+        doubts
     }
 }
 

@@ -6,6 +6,7 @@
 mod ask;
 mod demonstrate;
 mod keys;
+mod printed;
 mod serve;
 
 use std::io::{self, Write};
@@ -88,7 +89,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
 fn print(name: &str) -> Result<ExitCode, Error> {
     let text = report(name).unwrap_or_else(|| {
         let known = "there are info, processes, disks and reboot";
-        Err(Error::new("report", name.escape_debug(), known))
+        Err(Error::new("report", name, known))
     })?;
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())

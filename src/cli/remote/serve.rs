@@ -1,5 +1,6 @@
 //! `socklab remote serve`: who may run what here, as typed.
 
+use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use crate::app::remote::keys::{Folder, allow_list};
 use crate::app::remote::{Audit, Config, HANDSHAKE, House, keepalive, serve};
 use crate::app::{Stop, runtime};
 use crate::cli::interrupt::left_to_this_thread;
-use crate::cli::output::{Colour, whole};
+use crate::cli::output::{Colour, unwritten, whole};
 use crate::cli::packets::Packets;
 use crate::cli::telling::{TellingArgs, some_time};
 use crate::error::Error;
@@ -20,12 +21,18 @@ use crate::event::Place;
 use crate::flow::{Family, Kind};
 use crate::protocol::remote::Limits;
 use crate::protocol::remote::allow::AllowList;
+use crate::report::app::remote::summary;
 
 /// Run what is allowed for those who are authorised, until Ctrl-C.
 ///
 /// Listens on loopback where no address is given. Who may come in stands in
 /// remote-authorised, what they may run in remote.toml, what was run in
 /// remote-audit.jsonl, all in the folder of keys.
+///
+/// With a command ends all that it started, but for what left its process group
+/// (setsid). Where this server itself is killed (SIGKILL) only the commands die
+/// with it, and not what they started; the audit log then says so at the next
+/// start.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -154,6 +161,9 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
         Ok::<_, Error>(served)
     })?;
     telling.conclude("remote serve", &served);
+    if !args.telling.is_json() {
+        writeln!(io::stdout(), "{}", summary(&served)).map_err(unwritten)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -165,10 +175,11 @@ impl Args {
         if authorised.is_empty() {
             let path = folder.authorised_path();
             return Err(
-                Error::new("serve", path.display(), "no key is authorised").remedy(
-                    "socklab remote keys authorize KEY lets the owner of KEY in; nobody comes in \
-                 without one, on loopback either",
-                ),
+                Error::new("serve", path.display(), "no key is authorised").remedy(format!(
+                    "socklab remote keys authorize KEY{} lets the owner of KEY in; nobody comes \
+                     in without one, on loopback either",
+                    folder.option()
+                )),
             );
         }
         let list = match &self.commands {

@@ -76,6 +76,14 @@ pub enum File {
         #[serde(rename = "discarded_bytes")]
         discarded: u64,
     },
+    /// It would be received, were it no rehearsal.
+    Rehearsed {
+        /// Its name.
+        name: Name,
+        /// Its size.
+        #[serde(rename = "size_bytes")]
+        size: u64,
+    },
     /// A file or folder is not wanted.
     Skipped {
         /// Its name.
@@ -129,6 +137,13 @@ pub enum File {
         /// What the disk said.
         #[serde(skip_serializing_if = "Option::is_none")]
         cause: Option<String>,
+    },
+    /// So much was announced and never came.
+    Missing {
+        /// Files.
+        files: u64,
+        /// Folders.
+        directories: u64,
     },
     /// All is done.
     Over(Tally),

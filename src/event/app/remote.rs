@@ -101,6 +101,12 @@ pub enum Remote {
         /// Why.
         reason: String,
     },
+    /// The command printed a line on standard error. Only where standard error
+    /// is for events alone.
+    Stderr {
+        /// The line, without its end; what is no UTF-8 is replaced.
+        text: String,
+    },
     /// It has ended.
     Ended {
         /// The run's number.

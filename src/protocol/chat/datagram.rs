@@ -91,6 +91,10 @@ impl Numbering {
     }
 }
 
+/// How many messages in a row may be lost before a number is not believed: one
+/// that is made up would make all that follow too old.
+const FARTHEST: u64 = 10_000;
+
 /// The numbers that one receiver has seen of a sender: the highest, and which of
 /// the 64 up to it.
 #[derive(Debug, Default, Clone, Copy)]
@@ -98,6 +102,9 @@ pub struct Sequence {
     highest: u64,
     seen: u64,
     missing: u64,
+    /// The number after the last that was not believed: two in a row are (as in
+    /// RFC 3550 section A.1).
+    doubted: Option<u64>,
 }
 
 /// What a number says.
@@ -109,11 +116,20 @@ pub enum Turn {
     After(u64, u64),
     /// It was missing, and comes late.
     Late,
+    /// It is too far ahead to be believed, or its sender counts anew.
+    Astray,
     /// It was there before, or is too old to know.
     Again,
 }
 
 impl Sequence {
+    /// After this number; what was up to it is nobody's loss.
+    pub fn after(number: u64) -> Self {
+        let mut sequence = Self::default();
+        sequence.rise(number);
+        sequence
+    }
+
     /// A message with this number came.
     pub fn hear(&mut self, number: u64) -> Turn {
         if number <= self.highest {
@@ -124,6 +140,16 @@ impl Sequence {
             self.seen |= 1 << age;
             self.missing = self.missing.saturating_sub(1);
             return Turn::Late;
+        }
+        let doubted = self.doubted.take();
+        if number - self.highest > FARTHEST {
+            if doubted != Some(number) {
+                self.doubted = number.checked_add(1);
+                return Turn::Astray;
+            }
+            self.rise(number);
+            self.seen |= 1;
+            return Turn::Next;
         }
         let before = self.highest;
         self.rise(number);
@@ -139,7 +165,7 @@ impl Sequence {
 
     /// The sender says that this was its last number: which are missing since.
     pub fn learn(&mut self, last: u64) -> Option<(u64, u64)> {
-        if last <= self.highest {
+        if last <= self.highest || last - self.highest > FARTHEST {
             return None;
         }
         let before = self.highest;
@@ -219,12 +245,32 @@ mod tests {
         assert_eq!(sequence.learn(8), Some((7, 8)), "the last may be lost too");
         assert_eq!(sequence.hear(8), Turn::Late);
         assert_eq!(sequence.missing(), 2);
-        assert_eq!(sequence.hear(u64::MAX), Turn::After(9, u64::MAX - 1));
+        assert_eq!(sequence.hear(108), Turn::After(9, 107));
         assert_eq!(sequence.hear(9), Turn::Again, "too old to know");
         assert_eq!(
             (numbers(3, 3), numbers(3, 4)),
             ("#3".into(), "#3 to #4".into())
         );
+    }
+
+    #[test]
+    fn one_huge_number_mutes_nobody() {
+        let mut sequence = Sequence::default();
+        for (number, expected) in [
+            (1, Turn::Next),
+            (u64::MAX, Turn::Astray),
+            (2, Turn::Next),
+            (10_003, Turn::Astray),
+            (3, Turn::Next),
+            (u64::MAX - 1, Turn::Astray),
+            (u64::MAX, Turn::Next),
+        ] {
+            assert_eq!(sequence.hear(number), expected, "#{number}");
+        }
+        assert_eq!(sequence.missing(), 0);
+        let mut sequence = Sequence::default();
+        assert_eq!(sequence.learn(u64::MAX), None);
+        assert_eq!(sequence.hear(10_000), Turn::After(1, 9_999));
     }
 
     proptest! {

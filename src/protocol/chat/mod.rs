@@ -26,5 +26,5 @@ pub use outbox::Outbox;
 pub use pace::Pace;
 pub use peers::{Act, Heard, Notice, Peers, Said};
 pub use room::{Account, MemberId, Order, Receipt, Room, Settings};
-pub use ticket::{Ticket, Tickets};
-pub use words::{duration, transcript};
+pub use ticket::{Ticket, Tickets, is_knock};
+pub use words::{counted, duration, transcript};

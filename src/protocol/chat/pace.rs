@@ -30,6 +30,16 @@ impl Pace {
         let room = self.interval * (self.burst - 1);
         self.full_at.saturating_duration_since(now + room)
     }
+
+    /// Takes a line out where there is one, and says whether there was: for
+    /// those who do not wait.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let is_there = self.full_at <= now + self.interval * (self.burst - 1);
+        if is_there {
+            self.spend(now);
+        }
+        is_there
+    }
 }
 
 #[cfg(test)]
@@ -45,5 +55,14 @@ mod tests {
         let later = now + Duration::from_secs(10);
         assert_eq!(pace.spend(later), Duration::ZERO);
         assert_eq!(Pace::new(0, 1, now).spend(now), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_not_there_to_be_taken_is_not_owed() {
+        let now = Instant::now();
+        let mut pace = Pace::new(10, 3, now);
+        let taken: Vec<bool> = (0..100).map(|_| pace.take(now)).collect();
+        assert_eq!(taken.iter().filter(|taken| **taken).count(), 3);
+        assert!(pace.take(now + Duration::from_millis(100)));
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::clean::clean;
 use super::datagram::{Sequence, Turn, numbers, split_number};
+use super::line::LONGEST_LINE;
 use super::nick::Nick;
 
 /// The most peers that are known at once.
@@ -86,6 +87,13 @@ pub enum Notice {
         /// Whether a later message of theirs was there before.
         late: bool,
     },
+    /// Somebody said more than a line may have.
+    TooLong {
+        /// Their name.
+        nick: String,
+        /// How many bytes.
+        length: usize,
+    },
     /// Some of somebody's messages are missing.
     Missing {
         /// Their name.
@@ -94,6 +102,13 @@ pub enum Notice {
         from: u64,
         /// To this one.
         to: u64,
+    },
+    /// A number of somebody's is too far ahead to be counted.
+    Astray {
+        /// Their name.
+        nick: String,
+        /// The number.
+        number: u64,
     },
     /// Somebody has another name now.
     Renamed {
@@ -120,9 +135,15 @@ impl Notice {
                 let late = if *late { " (late)" } else { "" };
                 format!("<{nick}> {text}{late}")
             }
+            Self::TooLong { nick, length } => {
+                format!("* a line of {length} bytes of {nick} was left out")
+            }
             Self::Missing { nick, from, to } => {
                 let count = super::words::counted(to - from + 1, "message");
                 format!("* lost: {count} of {nick} ({})", numbers(*from, *to))
+            }
+            Self::Astray { nick, number } => {
+                format!("* {nick} numbers anew: {}", numbers(*number, *number))
             }
             Self::Renamed { from, to } => format!("* {from} is now {to}"),
             Self::Left { nick, silent: None } => format!("* {nick} left"),
@@ -142,6 +163,8 @@ impl Notice {
 pub struct Peers {
     known: BTreeMap<SocketAddr, Peer>,
     silence: Duration,
+    /// What is ours, folded.
+    own: Option<String>,
 }
 
 #[derive(Debug)]
@@ -160,7 +183,14 @@ impl Peers {
         Self {
             known: BTreeMap::new(),
             silence,
+            own: None,
         }
+    }
+
+    /// What we are called ourselves: who claims the same is shown with the
+    /// address.
+    pub fn call_us(&mut self, nick: &Nick) {
+        self.own = Some(nick.folded());
     }
 
     /// How many there are.
@@ -208,9 +238,16 @@ impl Peers {
             let nick = nick.clone();
             heard.push(Notice::Missing { nick, from, to });
         }
+        if turn == Turn::Astray {
+            let (nick, number) = (nick.clone(), said.number);
+            heard.push(Notice::Astray { nick, number });
+        }
         if let (Act::Say(text), true) = (said.act, turn != Turn::Again) {
             let late = turn == Turn::Late;
-            heard.push(Notice::Said { nick, text, late });
+            heard.push(match text.len() {
+                length if length > LONGEST_LINE => Notice::TooLong { nick, length },
+                _ => Notice::Said { nick, text, late },
+            });
         }
         heard
     }
@@ -252,7 +289,8 @@ impl Peers {
         let folded = peer.nick.folded();
         let is_other =
             |(other, peer): (&SocketAddr, &Peer)| *other != address && peer.nick.folded() == folded;
-        if self.known.iter().any(is_other) {
+        let is_ours = self.own.as_ref() == Some(&folded);
+        if is_ours || self.known.iter().any(is_other) {
             format!("{}@{address}", peer.nick)
         } else {
             peer.nick.to_string()
@@ -265,9 +303,8 @@ impl Peer {
     /// is not missing: it was said to others.
     fn turn(&mut self, number: u64, act: &Act) -> Turn {
         let Some(sequence) = &mut self.sequence else {
-            let mut sequence = Sequence::default();
-            sequence.learn(number.saturating_sub(u64::from(*act != Act::Alive)));
-            self.sequence = Some(sequence);
+            let before = number.saturating_sub(u64::from(*act != Act::Alive));
+            self.sequence = Some(Sequence::after(before));
             return self.turn(number, act);
         };
         match act {
@@ -329,6 +366,28 @@ mod tests {
             "<Ann> alone now",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_told_and_not_lost() {
+        let mut peers = Peers::new(Duration::from_secs(60));
+        let long = "x".repeat(LONGEST_LINE + 1);
+        let lines = told(&mut peers, 1, &format!("#1 ann {long}"));
+        assert_eq!(lines[1..], ["* a line of 4097 bytes of ann was left out"]);
+        let fit = &long[1..];
+        let lines = told(&mut peers, 1, &format!("#2 ann {fit}"));
+        assert_eq!(lines, [format!("<ann> {fit}")]);
+    }
+
+    #[test]
+    fn nobody_else_is_shown_under_our_own_name() {
+        let mut peers = Peers::new(Duration::from_secs(60));
+        peers.call_us(&Nick::new("ann").expect("a name"));
+        told(&mut peers, 1, "=0 Ann");
+        let said = "<Ann@192.0.2.1:1> it is me";
+        assert_eq!(told(&mut peers, 1, "#1 Ann it is me"), [said]);
+        peers.call_us(&Nick::new("anna").expect("a name"));
+        assert_eq!(told(&mut peers, 1, "#2 Ann so be it"), ["<Ann> so be it"]);
     }
 
     #[test]

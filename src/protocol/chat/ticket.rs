@@ -16,6 +16,18 @@ pub struct Tickets {
     key: [u8; 32],
 }
 
+/// Whether somebody unknown asks to come in: they greet (`hello`), knock (`=0`)
+/// or say a command. Nothing else is answered, and least of all what a room says
+/// itself (`#1 …`, `* …`): one datagram under a false address would keep two
+/// rooms talking, or a room and any service that answers.
+pub fn is_knock(line: &str) -> bool {
+    let line = line.trim();
+    let greets = line
+        .get(..5)
+        .is_some_and(|word| word.eq_ignore_ascii_case("hello"));
+    greets || line.starts_with(['=', '/'])
+}
+
 /// The word before a ticket.
 const WORD: &str = "/here ";
 
@@ -87,6 +99,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_who_asks_is_answered() {
+        for line in ["hello", "Hello?", "=0", "=12\n", "/here 00000000", "/help"] {
+            assert!(is_knock(line), "{line:?}");
+        }
+        let ticket = Ticket(7).asked_for();
+        for line in ["", "x", "#1 hello", "* bye", &ticket, "hell\u{f6}"] {
+            assert!(!is_knock(line), "{line:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_ticket_reads_back(number: u32) {
@@ -97,7 +120,7 @@ mod tests {
 
         #[test]
         fn no_line_makes_it_panic(line: String) {
-            let _ = (Ticket::read(&line), Ticket::in_answer(&line));
+            let _ = (Ticket::read(&line), Ticket::in_answer(&line), is_knock(&line));
         }
     }
 }

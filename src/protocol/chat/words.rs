@@ -54,7 +54,7 @@ pub(super) fn reason(why: Departure) -> &'static str {
 }
 
 /// A count and its word: `1 line`, `2 lines`.
-pub(super) fn counted(count: u64, word: &str) -> String {
+pub fn counted(count: u64, word: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {word}{plural}")
 }

@@ -19,8 +19,9 @@
 //!                                         ←  SEND offset= block= prefix-hash=
 //!                                            | CHECK | SKIP reason=    (to FILE)
 //!   DATA offset= length=, then the bytes  →                       (after SEND)
-//!   END bytes= hash=                      →              (after SEND or CHECK)
-//!                                         ←  OK | FAIL code=
+//!   END bytes= hash=
+//!   | FAIL code=changed                   →              (after SEND or CHECK)
+//!                                         ←  OK | FAIL code=        (to END)
 //!   DONE files= bytes=                    →
 //!                                         ←  DONE files= bytes=
 //! ```

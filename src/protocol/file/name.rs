@@ -74,6 +74,13 @@ impl Name {
         }
     }
 
+    /// Whether it, or a folder on the way to it, begins with a dot: programs keep
+    /// their settings under such names.
+    pub fn is_hidden(&self) -> bool {
+        let mut components = self.0.split(|byte| *byte == b'/');
+        components.any(|component| component.starts_with(b"."))
+    }
+
     /// What is inside this folder and has that name.
     pub fn join(&self, component: &[u8]) -> Result<Self, NameError> {
         Self::new([&self.0, &b"/"[..], component].concat())
@@ -203,6 +210,17 @@ mod tests {
             Name::new(text).expect(text);
         }
         Name::new([b'a'; 255]).expect("as long as may be");
+    }
+
+    #[test]
+    fn a_dot_anywhere_but_at_the_beginning_of_a_part_hides_nothing() {
+        let is_hidden = |text: &str| Name::new(text).expect("a name").is_hidden();
+        for text in [".bashrc", ".ssh/authorized_keys", "a/.b/c", "...", "a/.b"] {
+            assert!(is_hidden(text), "{text}");
+        }
+        for text in ["a", "a.b", "a./b.", "a/b.c"] {
+            assert!(!is_hidden(text), "{text}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub enum Received {
     },
     /// A folder is offered: make it.
     Directory(Entry),
-    /// A file is offered: answer with [`Intake::wants`], [`Intake::checks`] or
+    /// A file is offered: answer in the order of the offers, with [`Intake::wants`], [`Intake::checks`] or
     /// [`Intake::skips`].
     Offer {
         /// Its name, permissions and time.
@@ -57,8 +57,16 @@ pub enum Received {
         /// The hash of all its bytes.
         hash: Digest,
     },
-    /// Nothing more is offered.
-    Done,
+    /// The file that was wanted or checked is not what was offered any more: the
+    /// sender takes it back, and waits for no answer.
+    TakenBack(Code),
+    /// Nothing more is offered. So much was announced and never offered.
+    Done {
+        /// Files.
+        files: u64,
+        /// Folders.
+        directories: u64,
+    },
     /// The sender's disk is busy.
     Wait,
     /// The sender ends it.
@@ -70,7 +78,7 @@ pub enum Received {
 pub struct Intake {
     announced: Option<[u64; 3]>,
     offered: [u64; 3],
-    is_unanswered: bool,
+    unanswered: usize,
     wanted: VecDeque<Wanted>,
     is_done: bool,
 }
@@ -89,7 +97,7 @@ struct Wanted {
 impl Intake {
     /// What this line means.
     pub fn handle(&mut self, line: Line) -> Result<Received, Violation> {
-        if self.is_done || self.is_unanswered {
+        if self.is_done {
             return Err(Violation::Unexpected("that line"));
         }
         match line {
@@ -116,10 +124,10 @@ impl Intake {
                 hash,
             } => {
                 self.count([1, 0, size])?;
-                if self.wanted.len() >= AHEAD {
+                if self.wanted.len() + self.unanswered >= AHEAD {
                     return Err(Violation::Contradiction("too much is offered at once"));
                 }
-                self.is_unanswered = true;
+                self.unanswered += 1;
                 Ok(Received::Offer {
                     entry,
                     size,
@@ -129,9 +137,15 @@ impl Intake {
             }
             Line::Data { offset, length } => self.data(offset, length),
             Line::End { bytes, hash } => self.end(bytes, hash),
-            Line::Done { .. } if self.wanted.is_empty() => {
+            Line::Fail(code) if self.wanted.pop_front().is_some() => Ok(Received::TakenBack(code)),
+            Line::Done { .. } if self.wanted.is_empty() && self.unanswered == 0 => {
                 self.is_done = true;
-                Ok(Received::Done)
+                let announced = self.announced.unwrap_or_default();
+                // No more is offered than was announced.
+                Ok(Received::Done {
+                    files: announced[0] - self.offered[0],
+                    directories: announced[1] - self.offered[1],
+                })
             }
             Line::Wait => Ok(Received::Wait),
             Line::Bye(code) => Ok(Received::Bye(code)),
@@ -151,11 +165,11 @@ impl Intake {
 
     /// The file that was offered is not wanted.
     pub fn skips(&mut self) {
-        self.is_unanswered = false;
+        self.unanswered = self.unanswered.saturating_sub(1);
     }
 
     fn answered(&mut self, size: u64, hash: Algorithm, offset: Option<u64>) {
-        self.is_unanswered = false;
+        self.unanswered = self.unanswered.saturating_sub(1);
         self.wanted.push_back(Wanted {
             size,
             hash,
@@ -290,12 +304,41 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_was_asked_for_may_be_taken_back_and_no_other() {
+        let mut intake = begun(1, 10);
+        let back = || Line::Fail(Code::Changed);
+        intake.handle(back()).expect_err("nothing was asked for");
+        intake.handle(file(10)).expect("as announced");
+        intake.wants(10, Algorithm::Blake3, 0);
+        let taken = Ok(Received::TakenBack(Code::Changed));
+        assert_eq!(intake.handle(back()), taken);
+        intake.handle(end(10)).expect_err("it is over");
+    }
+
+    #[test]
     fn an_empty_file_goes_straight_to_its_end() {
         let mut intake = begun(1, 0);
         intake.handle(file(0)).expect("an offer");
         intake.wants(0, Algorithm::Blake3, 0);
         intake.handle(end(0)).expect("its end");
         let done = intake.handle(Line::Done { files: 1, bytes: 0 });
-        assert_eq!(done, Ok(Received::Done));
+        let nothing_is_missing = Received::Done {
+            files: 0,
+            directories: 0,
+        };
+        assert_eq!(done, Ok(nothing_is_missing));
+    }
+
+    #[test]
+    fn what_was_announced_and_never_offered_is_missing() {
+        let mut intake = begun(3, 10);
+        intake.handle(file(0)).expect("an offer");
+        intake.skips();
+        let done = intake.handle(Line::Done { files: 1, bytes: 0 });
+        let missing = Received::Done {
+            files: 2,
+            directories: 0,
+        };
+        assert_eq!(done, Ok(missing));
     }
 }

@@ -77,6 +77,8 @@ words! {
         TooLarge = "too-large", "it is more than the receiver takes";
         /// What stands in its way is a link, a device or somebody else's.
         Unsafe = "unsafe", "a link or something else that is no folder stands in its way";
+        /// Its name begins with a dot, or a folder's on the way does.
+        Hidden = "hidden", "the receiver takes hidden files only with --hidden";
         /// The receiver's disk said no.
         Disk = "disk", "the receiver cannot write it";
         /// Only a rehearsal.

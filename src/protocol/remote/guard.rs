@@ -163,8 +163,8 @@ impl Source {
     }
 }
 
-/// What stands for a source.
-fn network(address: IpAddr) -> IpAddr {
+/// What stands for a source: an IPv4 address, or of IPv6 the /64 network.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
         v4 @ IpAddr::V4(_) => v4,

@@ -16,7 +16,7 @@ mod session;
 pub use authorised::{Authorised, Known, LineError};
 pub use channel::{Broken, HELLO_BYTES, Salt, Seen, VERSION};
 pub use frame::{Frames, LARGEST_FRAME, framed};
-pub use guard::{Guard, Limits, Verdict};
+pub use guard::{Guard, Limits, Verdict, network};
 pub use key::{KeyError, Public, Secret};
 pub use message::{
     Amount, Ask, CHUNK, Ending, Entry, LONGEST_PARAMETER, MOST_PARAMETERS, Malformed, Outcome,

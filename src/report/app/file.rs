@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use crate::app::file::Totals;
 use crate::app::file::demo::{Fate, Played};
 use crate::event::{File, FileTally};
 use crate::protocol::file::Role;
@@ -19,7 +20,11 @@ use crate::report::talk::Detail;
 /// What is said of a step, at this detail.
 pub(in crate::report) fn lines(step: &File, detail: Detail) -> Vec<String> {
     let is_told = match step {
-        File::LeftOut { .. } | File::Failed { .. } | File::Skipped { .. } => true,
+        File::LeftOut { .. }
+        | File::Failed { .. }
+        | File::Skipped { .. }
+        | File::Rehearsed { .. }
+        | File::Missing { .. } => true,
         _ => detail > Detail::Least,
     };
     if is_told {
@@ -81,6 +86,9 @@ fn outcome(step: &File) -> String {
             "{name}: {} from before are of something else, it starts anew",
             counted(*discarded, "byte")
         ),
+        File::Rehearsed { name, size } => {
+            format!("{name}: would be received, {}", counted(*size, "byte"))
+        }
         File::Skipped {
             name,
             reason,
@@ -111,6 +119,12 @@ fn outcome(step: &File) -> String {
         File::Failed { name, code, cause } => {
             format!("{name}: not received: {code}{}", because(cause))
         }
+        File::Missing { files, directories } => {
+            let counts = [(*files, "file"), (*directories, "folder")];
+            let some = counts.iter().filter(|(count, _)| *count > 0);
+            let some: Vec<String> = some.map(|(count, what)| counted(*count, what)).collect();
+            format!("{}: announced, and never came", some.join(" and "))
+        }
         _ => String::new(),
     }
 }
@@ -118,12 +132,15 @@ fn outcome(step: &File) -> String {
 /// What a transfer came to, in one line.
 pub fn summary(tally: &FileTally) -> String {
     let mut text = format!(
-        "{}, {} in {} ({})",
+        "{}, {} in {}",
         counted(tally.files, "file"),
         counted(tally.moved, "byte"),
-        duration(tally.took),
-        rate(tally.moved, tally.took, "B")
+        duration(tally.took)
     );
+    if tally.moved > 0 {
+        let rate = rate(tally.moved, tally.took, "B");
+        let _ = write!(text, " ({rate})");
+    }
     if tally.resumed > 0 {
         let resumed = counted(tally.resumed, "byte");
         let _ = write!(text, "; {resumed} there from before");
@@ -138,6 +155,14 @@ pub fn summary(tally: &FileTally) -> String {
         }
     }
     text
+}
+
+/// What would be sent, in one line below the files' sizes.
+pub fn rehearsal(totals: Totals) -> String {
+    let files = counted(totals.files, "file");
+    let folders = counted(totals.directories, "folder");
+    let bytes = grouped(totals.bytes);
+    format!("{bytes:>15}  in {files} and {folders}; nothing was sent")
 }
 
 /// Writes what came of the demonstration.

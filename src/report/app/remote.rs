@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use crate::app::remote::Served;
 use crate::app::remote::demo::{Outcome, Row};
 use crate::event::Remote;
 use crate::protocol::remote::{Entry, Output, harmless};
@@ -31,13 +32,9 @@ pub fn render(
     let mut lines = table::heading("what was asked, and what came of it", style);
     lines.extend(table::table(&head, &rows, style));
     lines.push(Line::default());
-    let served = outcome.served;
     let count = format!(
-        "The server let in whom it knew: {}, {} of them closed; {} run, {} refused.",
-        counted(served.connections, "connection"),
-        grouped(served.rejected),
-        counted(served.runs, "command"),
-        grouped(served.refused),
+        "The server let in whom it knew: {}.",
+        summary(&outcome.served)
     );
     lines.extend(table::sentence(Paint::Plain, &count, style));
     lines.extend(evidence.link_lines(style));
@@ -62,6 +59,17 @@ pub fn disagreements(outcome: &Outcome, _: Evidence<'_>) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// What came to a server, in one line.
+pub fn summary(served: &Served) -> String {
+    format!(
+        "{}, {} of them closed; {} run, {} refused",
+        counted(served.connections, "connection"),
+        grouped(served.rejected),
+        counted(served.runs, "command"),
+        grouped(served.refused),
+    )
 }
 
 /// Writes what may be run.
@@ -101,6 +109,8 @@ pub(in crate::report) fn lines(step: &Remote, detail: Detail) -> Vec<String> {
             "{source} failed too often: locked out for {}",
             duration(*time)
         )],
+        // It is there already.
+        Remote::Stderr { .. } => Vec::new(),
         _ if is_least => Vec::new(),
         step => vec![one(step)],
     }
@@ -148,7 +158,7 @@ fn one(step: &Remote) -> String {
             format!("run {run}: {name} is more than {most}: the rest is left out")
         }
         Remote::Ended { .. } => ended(step),
-        Remote::Serving { .. } | Remote::LockedOut { .. } => String::new(),
+        Remote::Serving { .. } | Remote::LockedOut { .. } | Remote::Stderr { .. } => String::new(),
     }
 }
 

@@ -129,8 +129,8 @@ pub(super) fn read(text: &str) -> Result<AllowList, ListError> {
     if text.len() > LARGEST {
         return Err(ListError::Form(format!("longer than {LARGEST} bytes")));
     }
-    let written: Written = toml::from_str(text)
-        .map_err(|error| ListError::Form(error.to_string().trim_end().to_owned()))?;
+    let written: Written =
+        toml::from_str(text).map_err(|error| ListError::Form(at_its_place(text, &error)))?;
     let mut list = AllowList {
         concurrent: written.concurrent.unwrap_or(CONCURRENT),
         commands: written.builtin.commands()?,
@@ -154,6 +154,18 @@ pub(super) fn read(text: &str) -> Result<AllowList, ListError> {
         }
     }
     Ok(list)
+}
+
+/// One line: where it is, and what it is.
+fn at_its_place(text: &str, error: &toml::de::Error) -> String {
+    let words: Vec<&str> = error.message().lines().map(str::trim).collect();
+    let words = words.join(", ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return words;
+    };
+    let line = before.matches('\n').count() + 1;
+    let last = before.rsplit('\n').next().unwrap_or_default();
+    format!("line {line}, column {}: {words}", last.chars().count() + 1)
 }
 
 impl WrittenBuiltIns {

@@ -44,7 +44,8 @@ pub struct Characters {
 impl Parameter {
     /// The value as the program gets it.
     pub(super) fn check(&self, value: &str) -> Result<String, String> {
-        let refused = |why: String| Err(format!("{} is {}, and {why}", self.name, shown(value)));
+        let refused =
+            |why: String| Err(format!("{} is {}, and must {why}", self.name, shown(value)));
         match &self.form {
             Form::Integer(range) => match value.parse::<i64>() {
                 // Its one way to be written: no sign before it, no zeros.
@@ -52,7 +53,7 @@ impl Parameter {
                     Ok(value.to_owned())
                 }
                 _ => refused(format!(
-                    "is a whole number from {} to {}",
+                    "be a whole number from {} to {}",
                     range.start(),
                     range.end()
                 )),
@@ -60,24 +61,24 @@ impl Parameter {
             Form::Choice(values) if values.iter().any(|known| known == value) => {
                 Ok(value.to_owned())
             }
-            Form::Choice(values) => refused(format!("is one of {}", values.join(", "))),
+            Form::Choice(values) => refused(format!("be one of {}", values.join(", "))),
             Form::Text { characters, length } => {
                 let count = value.chars().count();
                 if !length.contains(&count) {
                     refused(format!(
-                        "has {} to {} characters",
+                        "have {} to {} characters",
                         length.start(),
                         length.end()
                     ))
                 } else if let Some(wrong) = value.chars().find(|one| !characters.contains(*one)) {
                     refused(format!(
-                        "has only characters of {}, not {wrong:?}",
+                        "have only characters of {}, not {wrong:?}",
                         characters.written
                     ))
                 } else if value.starts_with('-') {
-                    refused("does not begin as an option does".into())
+                    refused("not begin as an option does".into())
                 } else if value.split('/').any(|part| part == "..") {
-                    refused("does not lead to the folder above".into())
+                    refused("not lead to the folder above".into())
                 } else {
                     Ok(value.to_owned())
                 }

@@ -108,15 +108,15 @@ fn what_may_be_asked_for_is_shown() {
 #[test]
 fn hostile_parameters_are_refused() {
     for (given, why) in [
-        (&["etc; reboot", "x"][..], "is one of home, etc"),
-        (&["ETC", "x"], "is one of"),
-        (&["", "x"], "is one of"),
+        (&["etc; reboot", "x"][..], "must be one of home, etc"),
+        (&["ETC", "x"], "must be one of"),
+        (&["", "x"], "must be one of"),
         (&["etc"], "name is missing"),
         (&["etc", "x", "1", "2"], "at most 3 parameters"),
         (&["etc", ""], "1 to 12 characters"),
         (&["etc", "aaaaaaaaaaaaa"], "1 to 12 characters"),
-        (&["etc", "-rf"], "does not begin as an option"),
-        (&["etc", "--"], "does not begin as an option"),
+        (&["etc", "-rf"], "must not begin as an option"),
+        (&["etc", "--"], "must not begin as an option"),
         (&["etc", "a b"], "not ' '"),
         (&["etc", "$(id)"], "not '$'"),
         (&["etc", "`id`"], "not '`'"),
