@@ -195,7 +195,7 @@ impl Store {
         self.promised = self.promised.saturating_sub(bytes);
     }
 
-    /// Takes a file that is whole. Whether it is time to [`commit`](Self::commit).
+    /// Takes a file that is whole. Whether it is time to to commit.
     pub(super) fn finished(&mut self, part: Part) -> bool {
         self.batched += part.size;
         self.batch.push(part);

@@ -1,7 +1,7 @@
 //! The sockets of the applications: recorded, never blocking, waited for by
 //! tokio.
 //!
-//! [`Door`] lets clients in, [`connect`] reaches a server (RFC 8305), and either
+//! [`Door`] lets clients in, [`connect()`] reaches a server (RFC 8305), and either
 //! gives a [`Connection`]. Owns no protocol.
 
 mod connect;

@@ -82,7 +82,7 @@ pub(super) struct Args {
     secrets: Secrets,
 
     /// Connect through another proxy: socks5://, socks5h:// or
-    /// http://[USER@]HOST[:PORT]. Repeat, and they share the load. With socks5h
+    /// `http://[USER@]HOST[:PORT]`. Repeat, and they share the load. With socks5h
     /// and http, names are looked up, and judged, there
     #[arg(long, value_name = "URL", value_parser = upstream)]
     via: Vec<Upstream>,
