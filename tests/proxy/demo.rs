@@ -44,13 +44,7 @@ fn the_scene_is_told_to_its_end_over_ipv4_and_ipv6() {
     }
     let four = play(&[]);
     insta::assert_snapshot!(closing(&four));
-    for words in [
-        "client.1, :",
-        "SYN_SENT",
-        "TIME_WAIT",
-        "conn.connect(",
-        "HELLO FROM BEYOND",
-    ] {
+    for words in ["client.1, :", "SYN_SENT", "TIME_WAIT", "conn.connect("] {
         let words = words.replace("client.1", "client 1");
         assert!(four.contains(&words), "no {words:?} in {four}");
     }
@@ -76,6 +70,8 @@ fn json_has_both_accounts() {
         return;
     }
     let text = play(&["--json"]);
+    // The ladder shows it only where its lane has the room.
+    assert!(text.contains("HELLO FROM BEYOND"), "{text}");
     let last = text.lines().last().expect("the result");
     let result: serde_json::Value = serde_json::from_str(last).expect("JSON");
     assert_eq!(result["result"]["served"]["granted"], 2, "{result}");
