@@ -205,12 +205,15 @@ fn descriptors_that_run_out_are_waited_for() {
 /// on.
 #[test]
 fn no_descriptor_for_the_destination_is_a_failure_that_is_told() {
+    const TUNNELS: usize = 6;
     alone("EMFILE outward", || {
         let server = serve("127.0.0.1:0", echo);
-        let mut command = Command::new("prlimit");
-        command.args(["--nofile=40:40", SOCKLAB, "proxy", "serve", "127.0.0.1:0"]);
-        let proxy = Proxy::begin(command);
-        let mut held = Vec::new();
+        let proxy = Proxy::start(&["127.0.0.1:0"]);
+        let process = proxy.running.child.id();
+        // The first tunnel makes what the proxy needs once. A tunnel is two sockets, so that
+        // an odd number leaves the last client without one for its destination.
+        let mut held = vec![proxy.tunnel(server)];
+        leave_descriptors(process, (TUNNELS - 1) * 2 + 1);
         let code = loop {
             let mut stream = proxy.connect();
             stream
@@ -223,12 +226,32 @@ fn no_descriptor_for_the_destination_is_a_failure_that_is_told() {
             }
         };
         assert_eq!(code, 1, "a general failure");
-        assert!(held.len() > 5, "{} were served", held.len());
+        assert_eq!(held.len(), TUNNELS, "as many as had their two sockets");
+        // One by one: the descriptor of the refused client is not enough for a pipe.
         for mut tunnel in held {
             tunnel.write_all(b"word").expect("written");
             assert_eq!(take(&mut tunnel, 4), b"word", "without a pipe too");
         }
     });
+}
+
+/// Limits `process` so that it can open just `free` descriptors more.
+fn leave_descriptors(process: u32, free: usize) {
+    let open: std::collections::BTreeSet<u32> = std::fs::read_dir(format!("/proc/{process}/fd"))
+        .expect("it runs")
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.to_str().expect("a number").parse().expect("a number"))
+        .collect();
+    let highest = (0..).filter(|number| !open.contains(number)).nth(free - 1);
+    let limit = highest.expect("there is one") + 1;
+    let set = Command::new("prlimit")
+        .args([
+            format!("--pid={process}"),
+            format!("--nofile={limit}:{limit}"),
+        ])
+        .status()
+        .expect("prlimit runs");
+    assert!(set.success(), "{set}");
 }
 
 #[test]
