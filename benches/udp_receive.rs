@@ -4,15 +4,17 @@
 //!
 //! `cargo bench --bench udp_receive`. The cost is the receiving process's own
 //! CPU time, user and system, so that it holds on a machine that is busy; what it
-//! leaves room for is how many a second a core can take. Both senders make one
-//! call a datagram. Best of several turns. Ends with an error where the receiver
-//! costs more than iperf3's, or loses more.
+//! leaves room for is how many a second a core can take. Both senders are paced
+//! alike. Best of several turns: the one that lost least. Ends with an error where
+//! the receiver costs more than iperf3's, or loses more.
 
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
+use std::os::fd::AsFd;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::Value;
 
@@ -51,7 +53,8 @@ fn main() -> ExitCode {
         for _ in 0..TURNS {
             for (best, receive) in best.iter_mut().zip([iperf3_receives, socklab_receives]) {
                 let trial = receive(*rate);
-                if best.is_none_or(|best| trial.cost() < best.cost()) {
+                let is_better = |best: &Trial| (trial.lost, trial.cpu) < (best.lost, best.cpu);
+                if best.as_ref().is_none_or(is_better) {
                     *best = Some(trial);
                 }
             }
@@ -155,22 +158,30 @@ fn last_line(lines: &mut impl BufRead, listener: &mut Child) -> Value {
     serde_json::from_str(&last).expect("JSON")
 }
 
-/// Sends at this rate, a call a datagram; how many.
+/// Sends at this rate; how many. As iperf3's client does: for each datagram it
+/// asks whether the socket takes it, sends what is due, and sleeps to the end of
+/// the millisecond. A sender that never sleeps, or that sends at one go, fills
+/// the receive buffer before the receiver runs, whoever receives.
 fn send(rate: u64) -> u64 {
-    const AT_ONCE: u64 = 64;
+    const PACE: u128 = Duration::from_millis(1).as_nanos();
     let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
     socket.connect("127.0.0.1:5998").expect("connect");
     let data = [b'x'; SIZE];
     let begin = Instant::now();
     let mut sent = 0_u64;
-    while begin.elapsed() < TRIAL {
-        let due = begin.elapsed().as_nanos() * u128::from(rate) / 1_000_000_000;
-        let due = u64::try_from(due).unwrap_or(u64::MAX);
-        let now = due.saturating_sub(sent).min(AT_ONCE);
-        for _ in 0..now {
-            socket.send(&data).expect("it is taken");
+    loop {
+        let elapsed = begin.elapsed();
+        if elapsed >= TRIAL {
+            return sent;
         }
-        sent += now;
+        if u128::from(sent) < elapsed.as_nanos() * u128::from(rate) / 1_000_000_000 {
+            let mut asked = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut asked, PollTimeout::MAX).expect("poll");
+            socket.send(&data).expect("it is taken");
+            sent += 1;
+        } else {
+            let rest = PACE - elapsed.as_nanos() % PACE;
+            std::thread::sleep(Duration::from_nanos(rest.try_into().expect("small")));
+        }
     }
-    sent
 }

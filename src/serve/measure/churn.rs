@@ -2,11 +2,15 @@
 //! at a time, one after another.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use nix::errno::Errno;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::load::is_early;
 use super::{Churn, MESSAGE};
@@ -29,7 +33,32 @@ enum Course {
 }
 
 /// Visits of `at_once` clients at a time for so long.
+///
+/// They are shared out to a thread a processor: a visit costs its client more
+/// than the server, so that one thread of clients would be the limit, and all
+/// servers would look alike.
 pub fn churn(address: SocketAddr, at_once: usize, time: Duration) -> Result<Churn, Error> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = processors.min(at_once).max(1);
+    let share = |thread| at_once / threads + usize::from(thread < at_once % threads);
+    std::thread::scope(|scope| {
+        let visits: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || visit(address, share(thread), time)))
+            .collect();
+        let mut all = Churn::default();
+        for visits in visits {
+            let gone = || Error::new("measure", address, "a thread of clients is gone");
+            let churn = visits.join().map_err(|_| gone())??;
+            all.done += churn.done;
+            all.failed += churn.failed;
+            all.took = all.took.max(churn.took);
+        }
+        Ok(all)
+    })
+}
+
+/// The visits of one thread's clients.
+fn visit(address: SocketAddr, at_once: usize, time: Duration) -> Result<Churn, Error> {
     let failed = |error| Error::new("connect", address, error);
     let mut poll = Poll::new().map_err(failed)?;
     let mut events = Events::with_capacity(at_once);
@@ -37,7 +66,9 @@ pub fn churn(address: SocketAddr, at_once: usize, time: Duration) -> Result<Chur
     let mut churn = Churn::default();
     let began = Instant::now();
     for number in 0..at_once {
-        visits.push(Some(Visit::begin(&poll, number, address).map_err(failed)?));
+        let source = number as u64;
+        let visit = Visit::begin(&poll, number, address, source).map_err(failed)?;
+        visits.push(Some(visit));
     }
     while visits.iter().any(Option::is_some) {
         let left = (time + GRACE).saturating_sub(began.elapsed());
@@ -61,7 +92,9 @@ pub fn churn(address: SocketAddr, at_once: usize, time: Duration) -> Result<Chur
             // The last is gone before the next comes.
             visits[number] = None;
             if began.elapsed() < time {
-                visits[number] = Some(Visit::begin(&poll, number, address).map_err(failed)?);
+                let source = churn.done;
+                let visit = Visit::begin(&poll, number, address, source).map_err(failed)?;
+                visits[number] = Some(visit);
             }
         }
     }
@@ -70,9 +103,37 @@ pub fn churn(address: SocketAddr, at_once: usize, time: Duration) -> Result<Chur
     Ok(churn)
 }
 
+/// Connects to loopback from one of its many addresses after the other: who has
+/// left holds its port for a minute (TIME_WAIT), and from one address the search
+/// for a free one soon costs more than all else.
+fn dial(address: SocketAddr, number: u64) -> std::io::Result<TcpStream> {
+    let is_own = matches!(address, SocketAddr::V4(v4) if v4.ip().is_loopback());
+    if !is_own {
+        return TcpStream::connect(address);
+    }
+    let [.., host] = number.to_be_bytes();
+    let source = Ipv4Addr::new(127, 0, 1, host);
+    let socket = Socket::new(
+        Domain::IPV4,
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    setsockopt(&socket, IpBindAddressNoPort, &true)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
 impl Visit {
-    fn begin(poll: &Poll, number: usize, address: SocketAddr) -> std::io::Result<Self> {
-        let mut stream = TcpStream::connect(address)?;
+    fn begin(
+        poll: &Poll,
+        number: usize,
+        address: SocketAddr,
+        source: u64,
+    ) -> std::io::Result<Self> {
+        let mut stream = dial(address, source)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut stream, Token(number), both)?;
         Ok(Self {
