@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{MsgFlags, recv};
-use socklab::serve::measure::Subject;
+use socklab::serve::measure::{Subject, bound};
 
 const TUNNELS: usize = 10_000;
 const ROUNDS: usize = 5;
@@ -161,13 +161,20 @@ fn churn(proxy: SocketAddr, echo: SocketAddr) -> f64 {
 
 /// A tunnel by SOCKS5.
 fn through(proxy: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(proxy)?;
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    // From one address to one other there are ports for a second or two: loopback has many of both.
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let [.., host] = number.to_be_bytes();
+    let destination = Ipv4Addr::new(127, 0, 2, host);
+    let socket = bound(number)?;
+    socket.connect(&proxy.into())?;
+    let mut stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     stream.write_all(&[5, 1, 0])?;
     let mut reply = [0; 10];
     stream.read_exact(&mut reply[..2])?;
     let mut request = vec![5, 1, 0, 1];
-    request.extend(Ipv4Addr::LOCALHOST.octets());
+    request.extend(destination.octets());
     request.extend(to.port().to_be_bytes());
     stream.write_all(&request)?;
     stream.read_exact(&mut reply)?;
@@ -183,7 +190,7 @@ fn talk(tunnel: &mut TcpStream) -> io::Result<()> {
 
 /// A server that sends without end.
 fn source() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
@@ -213,7 +220,7 @@ fn echo() -> Subject {
     command.args([
         "tcp",
         "listen",
-        "127.0.0.1:0",
+        "0.0.0.0:0",
         "--measured",
         "--model",
         "epoll",

@@ -1,7 +1,7 @@
 //! Clients that connect, say the message once, hear its echo and leave, so many
 //! at a time, one after another.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -103,23 +103,25 @@ fn visit(address: SocketAddr, at_once: usize, time: Duration) -> Result<Churn, E
     Ok(churn)
 }
 
-/// Connects to loopback from one of its many addresses after the other: who has
-/// left holds its port for a minute (TIME_WAIT), and from one address the search
-/// for a free one soon costs more than all else.
-fn dial(address: SocketAddr, number: u64) -> std::io::Result<TcpStream> {
+/// A socket of one of loopback's many addresses after the other: who has left
+/// holds its port for a minute (TIME_WAIT), and from one address the search for a
+/// free one soon costs more than all else.
+pub fn bound(number: u64) -> io::Result<Socket> {
+    let [.., host] = number.to_be_bytes();
+    let source = Ipv4Addr::new(127, 0, 1, host);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    setsockopt(&socket, IpBindAddressNoPort, &true)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    Ok(socket)
+}
+
+fn dial(address: SocketAddr, number: u64) -> io::Result<TcpStream> {
     let is_own = matches!(address, SocketAddr::V4(v4) if v4.ip().is_loopback());
     if !is_own {
         return TcpStream::connect(address);
     }
-    let [.., host] = number.to_be_bytes();
-    let source = Ipv4Addr::new(127, 0, 1, host);
-    let socket = Socket::new(
-        Domain::IPV4,
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
-    setsockopt(&socket, IpBindAddressNoPort, &true)?;
-    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    let socket = bound(number)?;
+    socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),
@@ -127,12 +129,7 @@ fn dial(address: SocketAddr, number: u64) -> std::io::Result<TcpStream> {
 }
 
 impl Visit {
-    fn begin(
-        poll: &Poll,
-        number: usize,
-        address: SocketAddr,
-        source: u64,
-    ) -> std::io::Result<Self> {
+    fn begin(poll: &Poll, number: usize, address: SocketAddr, source: u64) -> io::Result<Self> {
         let mut stream = dial(address, source)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut stream, Token(number), both)?;

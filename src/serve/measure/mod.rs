@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::units::nanoseconds;
 use load::{Dripper, Exchange};
 
-pub use churn::churn;
+pub use churn::{bound, churn};
 pub use load::Crowd;
 pub use subject::{Snapshot, Subject};
 
