@@ -523,10 +523,7 @@ fn a_reset_in_mid_transfer_is_told_with_what_had_come_through() {
             "{told}"
         );
         let last = told.lines().last().expect("an error");
-        assert!(
-            last.contains("(ECONNRESET); ") || last.contains("(EPIPE); "),
-            "{last}"
-        );
+        assert!(last.contains(": connection reset by peer (E"), "{last}");
         let acknowledged = acknowledged_on_the_wire(&seen.take());
         assert!(acknowledged > 0, "{last}");
         let expected = format!("); {acknowledged} of ");
@@ -567,10 +564,7 @@ fn without_keep_open_a_reset_is_the_end() {
         drop(client);
         let (told, code) = server.end();
         assert_eq!(code, 1, "{told}");
-        assert!(
-            told.contains("ECONNRESET") || told.contains("EPIPE"),
-            "{told}"
-        );
+        assert!(told.contains(": connection reset by peer (E"), "{told}");
     });
 }
 
@@ -976,5 +970,30 @@ fn at_a_terminal_the_servers_end_is_the_end() {
         let heard = String::from_utf8(heard.join().expect("read")).expect("ASCII");
         assert!(heard.contains("-UTC\r"), "{heard:?}");
         drop(typing);
+    });
+}
+
+#[test]
+fn a_reset_after_the_peers_end_is_told_as_a_reset() {
+    alone("reset after FIN", || {
+        let listener = TcpListener::bind("127.0.0.1:6008").expect("bind");
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("accept");
+            stream.shutdown(Shutdown::Write).expect("half-close");
+            let mut first = vec![0; 100_000];
+            stream.read_exact(&mut first).expect("the first bytes");
+            reset(&stream);
+        });
+        let output = connect(&["127.0.0.1:6008", "-v"], &bytes(64 << 20));
+        server.join().expect("it served");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        for expected in [
+            "FIN received: the peer says no more, after 0 bytes",
+            "RST received: the peer reset the connection",
+            "send to 127.0.0.1:6008: connection reset by peer (EPIPE); ",
+        ] {
+            assert!(told.contains(expected), "no {expected:?} in {told}");
+        }
     });
 }

@@ -35,7 +35,7 @@ use crate::flow::TcpState;
 use crate::socket::Stream;
 
 pub use telling::{ask_name, figures, say, show, tell};
-use telling::{is_reset, lost};
+use telling::{is_late, is_reset, lost};
 pub use vigil::Vigil;
 pub use way::Treatment;
 use way::{Broken, Carrier};
@@ -187,7 +187,10 @@ impl Conversation {
         loop {
             if self.is_over(terms) {
                 return match self.send_failure.take() {
-                    Some(error) => Err(Failure::Socket("send to", error)),
+                    Some(error) => {
+                        self.tell_reset(&error);
+                        Err(Failure::Socket("send to", error))
+                    }
                     None if self.we_ended => self.settle(&vigil, terms),
                     None => Ok(()),
                 };
@@ -243,7 +246,7 @@ impl Conversation {
     fn gone_by_itself(&self) -> Result<(), Failure> {
         let why = self.stream.pending_error().err();
         let why = why.unwrap_or_else(|| Errno::EPIPE.into());
-        self.tell(|| Told::Reset { by: Side::Peer });
+        self.tell_reset(&why);
         Err(Failure::Socket("send to", why))
     }
 
@@ -265,13 +268,13 @@ impl Conversation {
                 return Err(Failure::Told(Error::new("read", "standard input", error)));
             }
             News::Sent(Err(Broken::Socket(error))) => {
-                self.tell_reset(&error);
+                // What the connection died of, receiving may still tell.
                 self.send_failure = Some(error);
             }
             News::Received(Ok(())) => {
                 self.peer_ended = true;
                 let bytes = self.received.load(Ordering::Relaxed);
-                if self.send_failure.is_none() {
+                if self.send_failure.is_none() && !self.is_gone() {
                     self.tell(|| Told::Ended {
                         by: Side::Peer,
                         bytes,
@@ -282,16 +285,25 @@ impl Conversation {
                 return Err(Failure::Told(Error::new("write", &self.output_name, error)));
             }
             News::Received(Err(Broken::Socket(error))) => {
-                if self.send_failure.is_none() {
-                    self.tell_reset(&error);
-                }
-                return Err(match self.send_failure.take() {
-                    Some(first) => Failure::Socket("send to", first),
-                    None => Failure::Socket("receive from", error),
-                });
+                // One call is told the cause, and the other only that it came too
+                // late.
+                let first = self.send_failure.take().filter(|first| !is_late(first));
+                let (operation, cause) = match first {
+                    Some(first) => ("send to", first),
+                    None => ("receive from", error),
+                };
+                self.tell_reset(&cause);
+                return Err(Failure::Socket(operation, cause));
             }
         }
         Ok(())
+    }
+
+    /// Whether the connection is no more although we have not ended: what looked
+    /// like the peer's end was a reset, and sending is told of it.
+    fn is_gone(&self) -> bool {
+        let state = self.stream.info().map(|info| info.state);
+        !self.we_ended && state.is_ok_and(|state| state == TcpState::Closed)
     }
 
     fn moved(&self) -> (u64, u64) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::address::name_of;
-use crate::error::{Error, Exit};
+use crate::error::{Cause, Error, Exit};
 use crate::event::{Figures, SocketName, Talk, Told, Topic, Way, What};
 use crate::recorder::Recorder;
 use crate::socket::Stream;
@@ -86,6 +86,14 @@ pub fn show(stream: &Stream, way: Way, offset: u64, bytes: &[u8]) {
     }
 }
 
+/// Whether the call found the connection gone, and not what it died of: another
+/// call was told that, or the reset came after the peer's end, which the kernel
+/// tells in no other way.
+pub(super) fn is_late(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EPIPE as i32)
+}
+
+/// Whether it says that the peer reset the connection.
 pub(super) fn is_reset(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::ECONNRESET | Errno::EPIPE))
@@ -108,7 +116,12 @@ pub(super) fn lost(
         None => format!("{} bytes had been sent", figures.sent),
     };
     let through = format!("{sent}, {received} received");
-    Error::new(operation, peer, error)
+    let cause = if is_late(&error) {
+        Cause::from("connection reset by peer (EPIPE)")
+    } else {
+        Cause::from(error)
+    };
+    Error::new(operation, peer, cause)
         .remedy(through)
         .exiting(Exit::Network)
 }
