@@ -974,6 +974,34 @@ fn at_a_terminal_the_servers_end_is_the_end() {
 }
 
 #[test]
+fn a_service_tells_of_each_end_and_says_nothing_of_a_reset_to_who_did_not_ask() {
+    alone("ends", || {
+        let mut server = Running::listen(&["5073", "--echo", "-v"]);
+        assert_eq!(connect(&["[::1]"], b"hello").stdout, b"hello");
+        let first = server.until("client 1: FIN");
+        assert!(
+            first.contains("FIN received: the peer says no more, after 5 bytes"),
+            "{first}"
+        );
+        server.until("client 1: FIN sent: we say no more, after 5 bytes");
+        drop(server);
+
+        let server = Running::listen(&["5073", "--echo"]);
+        for _ in 0..200 {
+            // Its end and its reset are there before it is accepted, or not.
+            let mut client = TcpStream::connect("127.0.0.1:5073").expect("connect");
+            client.write_all(b"half a wo").expect("send");
+            client.shutdown(Shutdown::Write).expect("half-close");
+            reset(&client);
+        }
+        assert_eq!(connect(&["127.0.0.1"], b"served").stdout, b"served");
+        server.interrupt();
+        let (told, code) = server.end();
+        assert_eq!((code, told.as_str()), (0, ""));
+    });
+}
+
+#[test]
 fn a_reset_after_the_peers_end_is_told_as_a_reset() {
     alone("reset after FIN", || {
         let listener = TcpListener::bind("127.0.0.1:6008").expect("bind");

@@ -57,7 +57,8 @@ impl<'a> Client<'a> {
         let errno = result.err().and_then(|error| error.raw_os_error());
         match errno.map(Errno::from_raw) {
             None => {}
-            Some(Errno::ECONNRESET | Errno::EPIPE) => {
+            // Of a connection that is gone, shutdown(2) says that it never was.
+            Some(Errno::ECONNRESET | Errno::EPIPE | Errno::ENOTCONN) => {
                 tell(&self.stream, || Told::Reset { by: Side::Peer });
             }
             Some(errno) => {
@@ -99,6 +100,8 @@ impl<'a> Client<'a> {
             }
         }
         self.stream.shutdown(Shutdown::Write)?;
+        let (by, bytes) = (Side::Us, self.sent);
+        tell(&self.stream, || Told::Ended { by, bytes });
         // What the client still sends is not wanted, and unread it would make
         // the kernel reset the connection under our last words.
         while session.leaves_unread() && self.receive(&mut buffer)? > 0 {}
@@ -112,6 +115,9 @@ impl<'a> Client<'a> {
             self.received += count as u64;
             let total = &self.totals.received;
             total.fetch_add(count as u64, Ordering::Relaxed);
+        } else {
+            let (by, bytes) = (Side::Peer, self.received);
+            tell(&self.stream, || Told::Ended { by, bytes });
         }
         Ok(count)
     }
