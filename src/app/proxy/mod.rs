@@ -32,8 +32,9 @@ use tokio::time::timeout;
 
 use crate::app::Stop;
 use crate::app::net::{Connection, Door, Doorway};
+use crate::capture::Servers;
 use crate::error::Error;
-use crate::event::ProxyStep;
+use crate::event::{ProxyStep, Silence, Topic};
 use crate::protocol::proxy::balance::Policy;
 use crate::protocol::proxy::upstream::Upstream;
 use crate::protocol::proxy::{Credentials, Destination, Users};
@@ -66,6 +67,9 @@ pub struct Config {
     pub limits: Limits,
     /// How much is told.
     pub tells: Tells,
+    /// Who is told of every destination before it is connected to, where packets
+    /// are captured.
+    pub captured: Option<Servers>,
 }
 
 /// Servers that share the connections to a destination.
@@ -143,6 +147,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 struct Proxy {
     config: Config,
     recorder: Recorder,
+    /// Records what is done with sockets, where anybody wants to know.
+    sockets: Recorder,
     own: Vec<SocketAddr>,
     via: Option<Arc<Group>>,
     balanced: Vec<(Option<Destination>, Arc<Group>)>,
@@ -173,6 +179,7 @@ pub async fn serve(
     recorder: &Recorder,
 ) -> Result<Served, Error> {
     let proxy = Arc::new(Proxy::new(config, &door, stop.clone(), recorder));
+    let door = door.telling_of_clients_to(&proxy.sockets);
     let most = proxy.config.limits.most.min(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
     for group in proxy.groups() {
@@ -225,8 +232,19 @@ pub fn raise_limit() {
     }
 }
 
-/// What is set on every connection: small writes are passed on at once.
-fn options() -> Vec<SocketOption> {
+/// A recorder for sockets. Where neither their calls nor each connection's steps
+/// are told, it makes no event: connections come by the thousand.
+fn of_sockets(recorder: &Recorder, tells: Tells) -> Recorder {
+    let is_watched = recorder.wants(Topic::Call) || recorder.wants(Topic::Chunk);
+    if is_watched || tells == Tells::Steps {
+        return recorder.clone();
+    }
+    Recorder::new(recorder.place(), recorder.clock(), Arc::new(Silence))
+}
+
+/// What is set on every client's connection, and inherited from the listening
+/// socket: small writes are passed on at once.
+pub fn socket_options() -> Vec<SocketOption> {
     "nodelay".parse().into_iter().collect()
 }
 
@@ -246,6 +264,7 @@ impl Proxy {
             vessels: Vessels::new(recorder),
             lookups: Lookups::new(),
             recorder: recorder.clone(),
+            sockets: of_sockets(recorder, config.tells),
             counts: Counts::default(),
             config,
             stop,
@@ -255,6 +274,13 @@ impl Proxy {
     fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
         let balanced = self.balanced.iter().map(|(_, group)| group);
         self.via.iter().chain(balanced)
+    }
+
+    /// Has the packets to and from these captured, where any are.
+    fn capture(&self, servers: &[SocketAddr]) {
+        if let Some(captured) = &self.config.captured {
+            captured.add(servers);
+        }
     }
 
     /// The servers that share connections to this destination, where some do.
