@@ -28,7 +28,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::app::Stop;
 use crate::app::net::{Connection, Door, Doorway};
@@ -142,6 +142,8 @@ pub struct Share {
 
 /// How long clients may take to leave when it ends.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Sooner than any time that a connection is given unless it is typed.
+const TICK: Duration = Duration::from_secs(5);
 
 /// A proxy at work.
 struct Proxy {
@@ -182,6 +184,7 @@ pub async fn serve(
     let door = door.telling_of_clients_to(&proxy.sockets);
     let most = proxy.config.limits.most.min(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
+    tokio::spawn(tick(stop.clone()));
     for group in proxy.groups() {
         tokio::spawn(Arc::clone(group).watch(Arc::clone(&proxy)));
     }
@@ -211,6 +214,22 @@ pub async fn serve(
         recorder.note("some clients did not leave in time, and were left");
     }
     Ok(proxy.served())
+}
+
+/// Looks up now and then, until `stop`. A timer that is due before all others
+/// wakes the thread that waits for sockets, to wait less long: each connection
+/// sets some, and while this one is due sooner none of them is that timer.
+async fn tick(stop: Stop) {
+    let mut ticks = interval(TICK);
+    let ticking = async {
+        loop {
+            ticks.tick().await;
+        }
+    };
+    tokio::select! {
+        () = ticking => {}
+        () = stop.asked() => {}
+    }
 }
 
 impl Config {
