@@ -3,7 +3,8 @@
 //!
 //! Takes datagrams only from the host of the TCP connection, and from the first
 //! port it uses; passes back only what comes from where one was sent. Ends with
-//! the TCP connection. A fragment is dropped: nobody sends them.
+//! the TCP connection. A fragment is dropped: nobody sends them. Goes through no
+//! other proxy.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::{Future, poll_fn};

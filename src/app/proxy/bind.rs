@@ -2,7 +2,7 @@
 //! calls back (RFC 1928 section 4).
 //!
 //! Two replies: where the destination is to connect to, and who did. Only the
-//! destination is let in.
+//! destination is let in. Goes through no other proxy.
 
 use std::net::{SocketAddr, UdpSocket};
 

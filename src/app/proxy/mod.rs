@@ -57,7 +57,8 @@ pub struct Config {
     /// Where it may connect to.
     pub rules: Rules,
     /// Other proxies that share what this one is asked for, each with the
-    /// password for it.
+    /// password for it. They are asked for connections (CONNECT); BIND and UDP
+    /// ASSOCIATE are refused while there are any.
     pub via: Vec<(Upstream, Option<Credentials>)>,
     /// Servers that share the connections to a destination.
     pub balanced: Vec<Balanced>,
