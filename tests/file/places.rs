@@ -63,6 +63,13 @@ fn failures_say_what_where_why_and_what_would_help() {
             "socklab: connect 127.0.0.1:9: connection refused (ECONNREFUSED); the host is \
              there, and nothing listens on this port\n"
         );
+        for words in [&["send", path, "--to", ""][..], &["receive", ""]] {
+            let nobody = run(words).with(2);
+            assert_eq!(
+                nobody.told,
+                "socklab: connect: the other end's name is empty; HOST or HOST:PORT says where\n"
+            );
+        }
         let missing = run(&["send", "/nowhere/at/all", "--listen"]).with(2);
         assert_eq!(
             missing.told,

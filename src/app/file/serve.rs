@@ -18,7 +18,7 @@ use super::{Outcome, Terms, Work, tell};
 use crate::app::Stop;
 use crate::app::net::{Connection, Door};
 use crate::error::Error;
-use crate::event::{File, FileTally as Tally};
+use crate::event::{File, FileTally as Tally, Topic};
 use crate::protocol::file::Role;
 use crate::recorder::Recorder;
 
@@ -113,12 +113,13 @@ async fn transfer(connection: Connection, end: End, terms: Terms, stop: Stop) ->
 async fn converse(connection: Connection, end: End, terms: &Terms, stop: Stop) -> Outcome {
     let begun = Instant::now();
     let recorder: Recorder = connection.recorder().clone();
+    let peer = connection.peer();
     let mut wire = Wire::new(connection, terms.idle, stop);
     let mut tally = Tally::default();
     let result = run(&mut wire, end, terms, &mut tally).await;
     tally.took = begun.elapsed();
     wire.leave(result.as_ref().err()).await;
-    tell(&recorder, || File::Over(tally));
+    tell(&recorder, Topic::Routine, peer, || File::Over(tally));
     Outcome {
         tally,
         error: result.err(),
