@@ -150,7 +150,7 @@ impl Core {
         self.begin_final_wait();
         Some(Probe {
             number: self.tally.transmitted,
-            token: self.window.token_of(self.tally.transmitted),
+            token: self.window.latest_token(),
             unanswered,
         })
     }
@@ -475,8 +475,11 @@ impl Core {
             // It is due whenever its turn comes.
             return;
         }
+        if self.plan.interval.is_zero() {
+            return;
+        }
         let late = now.saturating_duration_since(self.grid(self.slot));
-        if late >= CATCH_UP && !self.plan.interval.is_zero() {
+        if late >= CATCH_UP {
             let passed = late.as_nanos().div_ceil(self.plan.interval.as_nanos());
             self.slot += u64::try_from(passed).unwrap_or(0);
         }
