@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use socklab::protocol::file::Modified;
 
@@ -281,6 +281,68 @@ fn few_descriptors_make_it_slower_and_lose_nothing() {
             let name = format!("tree/{}/{number}", number % 7);
             assert_eq!(folders.received(&name), bytes(number, 100));
         }
+    });
+}
+
+#[test]
+fn small_files_are_as_whole_as_large_ones() {
+    alone("small files", || {
+        let folders = Folders::new();
+        let sizes = [0, 1, 3000, 4096, 4097];
+        let name = |size: usize| format!("tree/new/{size}");
+        for size in sizes {
+            let path = folders.file(&name(size), &bytes(1, size));
+            let time = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 7);
+            let file = fs::File::open(&path).expect("it is there");
+            file.set_modified(time).expect("ours");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o4467)).expect("ours");
+        }
+        let tree = folders.from().join("tree");
+        let (sender, port) = sender(&["-4"], &[tree]);
+        let masked = |words: &[&str]| {
+            let script = "umask 027; exec \"$0\" \"$@\"";
+            let to = format!("127.0.0.1:{port}");
+            let mut command = Command::new("sh");
+            command.args(["-c", script, SOCKLAB, "file", "receive", &to]);
+            command.args(words).arg("--into").arg(folders.to());
+            Ended::from(command.output().expect("sh runs")).with(0)
+        };
+        let check = |name: &str, size| {
+            assert_eq!(folders.received(name), bytes(1, size));
+            let there = folders.to().join(name);
+            assert_eq!(mode(&there), 0o440, "{name}");
+            let meta = fs::metadata(&there).expect("it is there");
+            assert_eq!((meta.mtime(), meta.mtime_nsec()), (1_000_000_000, 7));
+        };
+        masked(&[]);
+        for size in sizes {
+            check(&name(size), size);
+        }
+        // They are there already, the same; they get other names; they go on.
+        let same = masked(&[]);
+        assert!(same.out.contains("5 there already"), "{}", same.out);
+        masked(&["--exists", "rename"]);
+        for size in sizes {
+            check(&format!("{} (1)", name(size)), size);
+        }
+        let there = folders.to().join(name(3000));
+        let time = modified(&there);
+        fs::remove_file(&there).expect("it is there");
+        let hidden = folders
+            .to()
+            .join("tree/new")
+            .join(unfinished("3000", 3000, time));
+        fs::write(&hidden, &bytes(1, 3000)[..1234]).expect("room");
+        let rest = masked(&[]);
+        assert!(
+            rest.out.contains("1,234 bytes there from before"),
+            "{}",
+            rest.out
+        );
+        check(&name(3000), 3000);
+        assert!(!hidden.exists());
+        sender.interrupt();
+        sender.end().with(0);
     });
 }
 

@@ -108,3 +108,69 @@ pub(super) fn link(file: &OwnedFd, folder: &OwnedFd, name: &OsStr) -> io::Result
         result => Ok(result?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+    use crate::app::file::folder::Folder;
+    use crate::protocol::file::{Modified, Name};
+
+    fn small(folder: &tempfile::TempDir, name: &str) -> Small {
+        let folder = Folder::open(folder.path()).expect("a folder");
+        let modified = Modified {
+            seconds: 1_000_000_000,
+            nanoseconds: 7,
+        };
+        Small {
+            fresh: Fresh {
+                entry: Entry {
+                    name: Name::new(name).expect("a name"),
+                    mode: 0o464,
+                    modified,
+                },
+                folder: Arc::clone(folder.root()),
+                size: 5,
+                hash: Algorithm::default(),
+            },
+            data: b"bytes".to_vec(),
+        }
+    }
+
+    /// Where the file system has no files without names, a hidden one is as good.
+    #[test]
+    fn a_hidden_file_is_written_as_a_nameless_one_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let small = small(&folder, "a");
+        let Ok(Written::Hidden(part)) = small.write_hidden(0o022) else {
+            panic!("a hidden file");
+        };
+        let meta = part.file().metadata().expect("it is open");
+        assert_eq!(meta.permissions().mode() & 0o7777, 0o444);
+        assert_eq!((meta.mtime(), meta.mtime_nsec()), (1_000_000_000, 7));
+        let path = folder.path().join(part.hidden());
+        assert_eq!(std::fs::read(path).expect("it is there"), b"bytes");
+        // Another transfer has it.
+        assert!(small.write_hidden(0o022).is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_stays_with_whom_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let taken = folder.path().join("a");
+        std::fs::write(&taken, b"precious").expect("room");
+        let small = small(&folder, "a");
+        let written = small.write(0o022).expect("room");
+        let Written::Nameless(file) = written else {
+            panic!("the folder for temporary files has no nameless ones");
+        };
+        let error = link(&file, &small.fresh.folder, OsStr::new("a"));
+        let error = error.expect_err("it is taken");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        link(&file, &small.fresh.folder, OsStr::new("b")).expect("it is free");
+        assert_eq!(std::fs::read(taken).expect("it is there"), b"precious");
+        let other = std::fs::read(folder.path().join("b"));
+        assert_eq!(other.expect("it is there"), b"bytes");
+    }
+}

@@ -3,6 +3,7 @@
 //!
 //! Owns no protocol and no file.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -146,7 +147,18 @@ async fn run(wire: &mut Wire, end: End, terms: &Terms, tally: &mut Tally) -> Res
     if let Err(error) = &result
         && is_server
     {
-        recorder.note(error);
+        recorder.note(whose(error, wire.peer()));
     }
     result
+}
+
+/// An error of one of many transfers, with the other end's address: one that is
+/// the disk's does not have it.
+fn whose(error: &Error, peer: SocketAddr) -> String {
+    let (text, peer) = (error.to_string(), peer.to_string());
+    if text.contains(&peer) {
+        text
+    } else {
+        format!("{peer}: {text}")
+    }
 }

@@ -47,7 +47,7 @@ impl Receiving<'_> {
             return Ok(true);
         }
         let mut made = self.store.make(&entry);
-        if made.is_err() && self.store.has_batch() {
+        if made.is_err() && self.has_unnamed() {
             self.commit().await?;
             made = self.store.make(&entry);
         }
@@ -104,7 +104,7 @@ impl Receiving<'_> {
         }
         let mut plan = self.store.plan(entry.clone(), size, hash);
         if matches!(&plan, Plan::Skip(reason, _) if is_worth_another_try(reason))
-            && self.store.has_batch()
+            && self.has_unnamed()
         {
             // Names and descriptors that were held may be free afterwards.
             self.commit().await?;

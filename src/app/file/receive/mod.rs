@@ -155,10 +155,13 @@ impl<'a> Receiving<'a> {
     async fn next(&mut self) -> Result<Line, Error> {
         loop {
             if let Some(naming) = &mut self.naming {
-                match self.wire.line_or(naming).await? {
+                let first = self.wire.line_or(naming).await;
+                if !matches!(first, Ok(LineOr::Line(_))) {
+                    self.forget_named();
+                }
+                match first? {
                     LineOr::Line(line) => return Ok(line),
                     LineOr::Done(committed) => {
-                        self.naming = None;
                         self.settle(committed)?;
                     }
                 }

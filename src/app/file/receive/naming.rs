@@ -36,6 +36,11 @@ impl Receiving<'_> {
         Ok(())
     }
 
+    /// Whether files wait for their names, or are being named.
+    pub(super) fn has_unnamed(&self) -> bool {
+        self.naming.is_some() || self.store.has_batch()
+    }
+
     /// Gives those that wait their names, on another thread.
     pub(super) fn begin_naming(&mut self) {
         let batch = self.store.batch();
@@ -44,11 +49,12 @@ impl Receiving<'_> {
 
     /// Waits for those that are being named; whether there were any.
     async fn named(&mut self) -> Result<bool, Error> {
-        let Some(mut naming) = self.naming.take() else {
+        let Some(naming) = &mut self.naming else {
             return Ok(false);
         };
-        let committed = self.wire.outlast(&mut naming).await?;
-        self.settle(committed)
+        let outlasted = self.wire.outlast(naming).await;
+        self.forget_named();
+        self.settle(outlasted?)
     }
 
     /// Gives every file that is whole its name, and answers for it.
@@ -72,6 +78,12 @@ impl Receiving<'_> {
         let error = io::Error::from(Errno::EMFILE);
         self.store.came(whole.size());
         self.fail(whole.entry().name.clone(), code(&error), Some(&error));
+    }
+
+    /// Waits no more for those that were named: where the conversation broke before,
+    /// they still are being named.
+    pub(super) fn forget_named(&mut self) {
+        self.naming.take_if(|naming| naming.is_finished());
     }
 
     /// Answers for those that were named; whether there were any.
