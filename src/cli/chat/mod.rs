@@ -2,7 +2,9 @@
 //!
 //! Owns no socket: those are the engine's. One file a tool.
 
+mod aside;
 mod desk;
+mod editor;
 mod host;
 mod join;
 
