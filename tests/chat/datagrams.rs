@@ -248,7 +248,8 @@ fn a_closed_port_and_a_full_room_are_the_networks_no() {
     alone("no room", || {
         let (_, told, code) = Running::join(&["--udp", "127.0.0.1"]).end();
         assert_eq!(code, 1, "{told}");
-        assert!(told.contains("connection refused (ECONNREFUSED)"), "{told}");
+        let refused = "connection refused (ECONNREFUSED); the host is there, and nothing listens";
+        assert!(told.contains(refused), "{told}");
         let _host = Running::host(&["--udp", "--max", "1"]);
         let _guest = Guest::join();
         let (out, told, code) = Running::join(&["--udp", "127.0.0.1"]).end();
@@ -331,5 +332,59 @@ fn a_group_says_what_was_lost() {
             "* bob left",
         ];
         assert_eq!(seen[1..], expected, "{seen:?}");
+    });
+}
+
+#[test]
+fn a_group_that_cannot_be_joined_says_what_would_help() {
+    alone("a group's errors", || {
+        for (group, more, words) in [
+            (
+                "ff02::5073",
+                &[][..],
+                "--interface NAME says on which network",
+            ),
+            (
+                "239.255.50.73",
+                &["-i", "nope"],
+                "`ip link` lists the interfaces",
+            ),
+            (
+                "ff02::5073",
+                &["-i", "nope"],
+                "`ip link` lists the interfaces",
+            ),
+            (
+                "ff02::5073",
+                &["-i", "net1"],
+                "net1 has no IPv6 address; `ip -6 address`",
+            ),
+            (
+                "ff05::5073",
+                &["-i", "lo"],
+                "lo is down, or has no IPv6 address or route",
+            ),
+        ] {
+            let arguments = [&["--multicast", group], more].concat();
+            let (_, told, code) = Running::join(&arguments).end();
+            assert_ne!(code, 0, "{group}: {told}");
+            assert!(told.contains(words), "{group}: {told}");
+        }
+    });
+}
+
+/// Nothing else would tell a member that it is in.
+#[test]
+fn a_greeting_that_was_lost_is_made_up_for() {
+    alone("a lost greeting", || {
+        let _host = Running::host(&["--udp"]);
+        let guest = Guest::new();
+        guest.say("=0");
+        let asked = guest.hear();
+        let ticket = asked.strip_prefix("* to come in, say ").expect("a ticket");
+        guest.say(ticket);
+        guest.hear();
+        guest.say(ticket);
+        assert_eq!(guest.hear(), "=1");
     });
 }

@@ -5,6 +5,7 @@
 //! ([`Tickets`]); who falls silent is gone. Owns one socket for all.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -114,7 +115,7 @@ pub async fn host_datagrams(
 }
 
 /// The room, and who gets its lines where.
-struct Office {
+pub(super) struct Office {
     post: Post,
     room: Room,
     hosting: Hosting,
@@ -138,7 +139,7 @@ struct Peer {
 }
 
 impl Office {
-    fn new(post: Post, config: &Hosting, recorder: Recorder) -> Self {
+    pub(super) fn new(post: Post, config: &Hosting, recorder: Recorder) -> Self {
         let (rate, burst) = STRANGERS;
         Self {
             post,
@@ -171,11 +172,12 @@ impl Office {
             return;
         }
         let text = match Numbered::read(bytes) {
-            Numbered::Plain(text) => {
-                let is_ticket = Ticket::read(&clean(text)).is_some();
-                // Sent again, because the answer took its time.
-                if is_ticket { &[] } else { text }
+            // Sent again, because the greeting took its time or was lost.
+            Numbered::Plain(text) if Ticket::read(&clean(text)).is_some() => {
+                let last = peer.said.last();
+                return self.send(&Numbered::Alive { last }.write(), from).await;
             }
+            Numbered::Plain(text) => text,
             Numbered::Alive { last } => {
                 peer.counts = true;
                 if let Some((from, to)) = peer.heard.learn(last) {
@@ -249,6 +251,39 @@ impl Office {
             from,
             to,
         });
+    }
+
+    /// Takes what is there already; how many datagrams.
+    pub(super) async fn take_at_once(&mut self, console: &Console) -> io::Result<usize> {
+        let mut buffer = vec![0; BUFFER];
+        let mut count = 0;
+        while let Some(received) = self.post.mailbox.receive_at_once(&mut buffer)? {
+            let bytes = &buffer[..received.bytes];
+            self.take(Instant::now(), received.from, bytes).await;
+            self.settle(console).await;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The last number that whoever is at an address was told, and what was
+    /// heard of theirs.
+    pub(super) fn numbers(&self, address: SocketAddr) -> Option<(u64, Sequence)> {
+        let peer = self.peers.get(&address)?;
+        Some((peer.said.last(), peer.heard))
+    }
+
+    /// Tells whoever counts that the room is there.
+    pub(super) async fn beat(&self) {
+        for (address, peer) in &self.peers {
+            let last = peer.said.last();
+            self.send(&Numbered::Alive { last }.write(), *address).await;
+        }
+    }
+
+    /// What happened altogether.
+    pub(super) fn account(&self) -> Account {
+        self.room.account()
     }
 
     /// Who is gone, and who is to be told that the room is there.

@@ -22,7 +22,7 @@ use crate::cli::telling::{TellingArgs, some_time, time};
 use crate::error::Error;
 use crate::event::Place;
 use crate::flow::Kind;
-use crate::protocol::chat::{Account, Receipt, Settings};
+use crate::protocol::chat::{Account, Receipt, Settings, counted};
 use crate::recorder::Recorder;
 
 /// Host a room: what each member says is sent to all others.
@@ -122,9 +122,10 @@ fn say(account: &Account) {
         deliveries,
         too_slow,
     } = account;
+    let (messages, lines) = (counted(*messages, "message"), counted(*deliveries, "line"));
     note!(
         "{members} came in ({most_at_once} at once), {refused} refused, {too_slow} too slow; \
-         {messages} messages to all, {whispers} to one; {deliveries} lines sent"
+         {messages} to all, {whispers} to one; {lines} sent"
     );
 }
 
