@@ -131,7 +131,6 @@ fn a_member_says_what_it_missed() {
         ] {
             room.send_to(datagram.as_bytes(), member).expect("it can");
         }
-        join.hang_up();
         let seen = join.sees("* the room closes");
         let expected = [
             "* you are guest1",
@@ -145,7 +144,7 @@ fn a_member_says_what_it_missed() {
         assert_eq!(seen, expected);
         let (_, told, code) = join.end();
         assert_eq!(code, 0, "{told}");
-        let summary = "1 message sent, 5 received, 2 lost on the way here";
+        let summary = "0 messages sent, 5 received, 2 lost on the way here";
         assert!(told.contains(summary), "{told}");
         assert!(told.contains("#4 of server came a second time"), "{told}");
     });
@@ -386,5 +385,43 @@ fn a_greeting_that_was_lost_is_made_up_for() {
         guest.hear();
         guest.say(ticket);
         assert_eq!(guest.hear(), "=1");
+    });
+}
+
+/// One datagram of thousands of lines would cut off everybody else as too slow.
+#[test]
+fn a_datagram_of_many_lines_costs_its_sender_and_nobody_else() {
+    alone("many lines", || {
+        let host = Running::host(&["--udp", "--rate", "10"]);
+        let (ann, eve) = (Guest::join(), Guest::join());
+        ann.say("#1 /nick ann");
+        while ann.hear() != "#3 * you are ann" {}
+        eve.say(&format!("#1 {}", "x\n".repeat(30_000)));
+        let mut seen = Vec::new();
+        while seen
+            .last()
+            .is_none_or(|line: &String| !line.ends_with("left out"))
+        {
+            seen.push(eve.hear());
+        }
+        ann.say("#2 still here?");
+        let (mut heard, mut line) = (0, eve.hear());
+        while !line.ends_with("<ann> still here?") {
+            line = eve.hear();
+        }
+        ann.say("#3 /who");
+        loop {
+            let line = ann.hear();
+            heard += usize::from(line.ends_with("> x"));
+            if line.ends_with("* 2 are here") {
+                break;
+            }
+        }
+        // A burst of four times the rate, less what it took to come in.
+        assert!((30..=40).contains(&heard), "{heard} lines");
+        host.interrupt();
+        let (_, told, code) = host.end();
+        assert_eq!(code, 0, "{told}");
+        assert!(told.contains("0 too slow"), "{told}");
     });
 }

@@ -99,7 +99,7 @@ pub async fn host_datagrams(
             received = office.post.mailbox.receive(&mut buffer) => match received {
                 Ok(received) => {
                     let bytes = &buffer[..received.bytes];
-                    office.take(Instant::now(), received.from, bytes).await;
+                    office.take(Instant::now(), received.from, bytes, &console).await;
                 }
                 // An error that a datagram of ours came back with.
                 Err(error) => office.recorder.note(Error::new("receive at", "the room", error)),
@@ -154,7 +154,7 @@ impl Office {
     }
 
     /// A datagram came.
-    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8], console: &Console) {
         if !self.post.admission.admits(canonical(from).ip()) {
             return;
         }
@@ -192,8 +192,24 @@ impl Office {
                 if turn == Turn::Again { &[] } else { text }
             }
         };
-        for piece in pieces(now, text) {
+        self.hear(now, from, text, console).await;
+    }
+
+    /// The lines of a datagram, one by one: each costs its sender what a datagram
+    /// does, and is sent on before the next, so that no datagram fills anybody's
+    /// outbox.
+    async fn hear(&mut self, now: Instant, from: SocketAddr, text: &[u8], console: &Console) {
+        for (index, piece) in pieces(now, text).into_iter().enumerate() {
+            let Some(peer) = self.peers.get_mut(&from) else {
+                return;
+            };
+            let id = peer.id;
+            if index > 0 && !peer.pace.take(now) {
+                let text = "too many lines at once: the rest was left out";
+                return self.room.notice(now, id, text);
+            }
             self.room.hear(now, id, &piece);
+            self.settle(console).await;
         }
     }
 
@@ -259,7 +275,8 @@ impl Office {
         let mut count = 0;
         while let Some(received) = self.post.mailbox.receive_at_once(&mut buffer)? {
             let bytes = &buffer[..received.bytes];
-            self.take(Instant::now(), received.from, bytes).await;
+            self.take(Instant::now(), received.from, bytes, console)
+                .await;
             self.settle(console).await;
             count += 1;
         }

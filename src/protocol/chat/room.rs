@@ -24,7 +24,7 @@ use super::command::Input;
 use super::history::History;
 use super::line::{LONGEST_LINE, Piece};
 use super::nick::Nick;
-use super::outbox::Outbox;
+use super::outbox::{OVERHEAD, Outbox};
 use super::words::{HELP, counted, reason};
 use crate::event::Chat;
 
@@ -216,11 +216,20 @@ impl Room {
         free.unwrap_or_else(|| Nick::guest(id))
     }
 
+    /// The last lines, as many as leave half of the outbox free: long ones must
+    /// not keep newcomers out.
     fn replay(&mut self, now: Instant, id: MemberId) {
-        let lines: Vec<Arc<[u8]>> = self.history.lines().cloned().collect();
+        let mut room = self.settings.queue / 2;
+        let newest = self.history.lines().rev().take_while(|line| {
+            let left = room.checked_sub(line.len() + OVERHEAD);
+            room = left.unwrap_or_default();
+            left.is_some()
+        });
+        let mut lines: Vec<Arc<[u8]>> = newest.cloned().collect();
         if lines.is_empty() {
             return;
         }
+        lines.reverse();
         let count = counted(lines.len() as u64, "line");
         self.tell_one(now, id, &format!("* {count} from before you came:"));
         for line in lines {

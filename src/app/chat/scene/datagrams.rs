@@ -112,7 +112,10 @@ impl Play<'_> {
             self.send(who, &words)?;
             for sign in std::mem::take(&mut self.people[who].signs) {
                 match sign {
-                    Sign::In => return self.told(who, "(knocks, and comes in)".into()),
+                    Sign::In => {
+                        self.tell(who, "(knocks, and comes in)".into());
+                        return Ok(());
+                    }
                     Sign::Asked(ticket) => {
                         let ticket = ticket.to_string();
                         words = Numbered::Plain(ticket.as_bytes()).write();
@@ -131,7 +134,8 @@ impl Play<'_> {
             self.runtime.block_on(said)?;
         }
         self.exchange()?;
-        self.told(who, lines.join("\n"))
+        self.tell(who, lines.join("\n"));
+        Ok(())
     }
 
     /// Signs of life on both sides until each knows what it has missed.
@@ -151,7 +155,8 @@ impl Play<'_> {
             ];
             if ways.iter().all(Way::is_accounted_for) {
                 self.told.ways.extend(ways);
-                return self.told(who, "(a sign of life, each way)".into());
+                self.tell(who, "(a sign of life, each way)".into());
+                return Ok(());
             }
         }
         Err(in_vain("a sign of life"))
@@ -167,7 +172,8 @@ impl Play<'_> {
             self.send(who, &goodbye)?;
             let address = self.people[who].guest.local()?;
             if self.office.numbers(address).is_none() {
-                return self.told(who, Input::Leave.to_string());
+                self.tell(who, Input::Leave.to_string());
+                return Ok(());
             }
         }
         Err(in_vain("the farewell"))
@@ -193,7 +199,7 @@ impl Play<'_> {
     }
 
     /// A turn ends: what was seen since the last.
-    fn told(&mut self, who: usize, sent: String) -> Result<(), Error> {
+    fn tell(&mut self, who: usize, sent: String) {
         let [ann, bob] = [ANN, BOB].map(|who| self.people[who].seen.take());
         let who = self.people[who].name;
         self.told.turns.push(Turn {
@@ -202,6 +208,5 @@ impl Play<'_> {
             ann,
             bob,
         });
-        Ok(())
     }
 }
