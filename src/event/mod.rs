@@ -23,7 +23,7 @@ use crate::packet::alter::{Alteration, alter};
 use crate::packet::{Checksums, Dissection, LinkType, dissect_with};
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
-pub use app::{Chat, Departure, File, FileTally, Proxy, ProxyStep, Remote};
+pub use app::{Chat, Departure, File, FileTally, Proxy, ProxyPassword, ProxyStep, Remote};
 pub use datagram::{Datagram, Passage, Refusal};
 pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,

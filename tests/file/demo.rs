@@ -45,7 +45,7 @@ fn the_result_in_json_has_every_file() {
     let lines: Vec<serde_json::Value> = lines.collect::<Result<_, _>>().expect("JSON");
     for call in [
         "connect",
-        "accept",
+        "accept4",
         "openat",
         "fsync",
         "renameat2",

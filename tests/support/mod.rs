@@ -7,6 +7,7 @@ pub mod capture_file;
 pub mod fixtures;
 pub mod program;
 pub mod refusing;
+pub mod settled;
 pub mod story;
 pub mod tshark;
 

@@ -10,5 +10,5 @@ mod remote;
 
 pub use chat::{Chat, Departure};
 pub use file::{File, Tally as FileTally};
-pub use proxy::{Proxy, ProxyStep};
+pub use proxy::{Proxy, ProxyPassword, ProxyStep};
 pub use remote::Remote;
