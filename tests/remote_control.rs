@@ -10,12 +10,14 @@ mod support;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::thread;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -23,6 +25,9 @@ use nix::unistd::{Pid, mkfifo};
 use serde_json::Value;
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
+
+/// How long anything may take before the test has failed: in milliseconds.
+const GUARD: u16 = 60_000;
 
 /// Runs `test` on a thread in a network namespace of its own, where loopback is
 /// up and every port is free.
@@ -225,8 +230,21 @@ impl Fifo {
 
     /// Waits until all who wrote to it are gone.
     fn all_gone(&self) {
+        assert!(self.hangs_up(GUARD.into()), "somebody holds it open");
         let mut nothing = Vec::new();
         (&self.reader).read_to_end(&mut nothing).expect("readable");
+    }
+
+    /// Whether all who wrote to it are gone.
+    fn is_over(&self) -> bool {
+        self.hangs_up(PollTimeout::ZERO)
+    }
+
+    fn hangs_up(&self, patience: PollTimeout) -> bool {
+        let mut watched = [PollFd::new(self.reader.as_fd(), PollFlags::empty())];
+        poll(&mut watched, patience).expect("it can be watched");
+        let seen = watched[0].revents().expect("known events");
+        seen.contains(PollFlags::POLLHUP)
     }
 
     /// A list with one command `hold`: this shell script, with the FIFO open.
@@ -366,6 +384,10 @@ arguments = [\"-E\", \"^(NoNewPrivs|SigBlk):\", \"/proc/self/status\"]
 id = \"descriptors\"
 program = \"/bin/ls\"
 arguments = [\"/proc/self/fd\"]
+[[command]]
+id = \"session\"
+program = \"/usr/bin/cut\"
+arguments = [\"-d\", \" \", \"-f1,5,6,7\", \"/proc/self/stat\"]
 ";
         let ground = Ground::new(list);
         let _server = ground.serve(&[]);
@@ -385,6 +407,13 @@ arguments = [\"/proc/self/fd\"]
         );
         // Its three, and the folder that it reads.
         assert_eq!(printed("descriptors"), "0\n1\n2\n3\n");
+        let session = printed("session");
+        let session: Vec<&str> = session.split_whitespace().collect();
+        let [own, group, leader, terminal] = session[..] else {
+            panic!("{session:?}");
+        };
+        assert_eq!((group, leader), (own, own), "a session of its own");
+        assert_eq!(terminal, "0", "and no terminal");
     });
 }
 
@@ -551,25 +580,62 @@ fn what_a_program_leaves_behind_is_ended_with_it() {
     });
 }
 
-/// It is nobody's child any more: it is not waited for.
+/// A double fork, a session of its own and deaf ears lead nowhere.
 #[test]
-fn what_left_the_group_does_not_hold_the_client_up() {
+fn what_left_the_session_is_ended_before_the_client_hears_the_end() {
     alone("remote escape", || {
         let ground = Ground::new("");
-        let mark = ground.path("mark");
-        let list = format!(
-            "[[command]]\nid = \"x\"\nprogram = \"/bin/sh\"\ngrace = \"100ms\"\n\
-             arguments = [\"-c\", '''setsid sh -c \"echo \\$\\$ >{0}; exec sleep 1000\" & \
-             while [ ! -s {0} ]; do :; done''']\n",
-            mark.display()
+        let fifo = Fifo::new(&ground);
+        let (script, mark) = (ground.path("escape"), ground.path("mark"));
+        let (script, mark) = (script.display(), mark.display());
+        let escape = format!(
+            "trap '' TERM HUP INT\n(setsid sh -c 'echo here >{mark}; exec sleep 1000' &)\n"
+        );
+        ground.write("escape", &escape);
+        let list = fifo.list(
+            &format!(
+                "setsid sh {script} >/dev/null 2>&1 & while [ ! -s {mark} ]; do :; done; echo here"
+            ),
+            "",
         );
         ground.write("server/remote.toml", &list);
-        let _server = ground.serve(&[]);
-        let output = ground.run(&["x"]);
+        let mut server = ground.serve(&[]);
+        let (client, _out) = Fifo::start(&ground);
+        let output = client.wait_with_output().expect("it ends");
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let number = fs::read_to_string(mark).expect("it was here");
-        let number = number.trim().parse().expect("its number");
-        kill(Pid::from_raw(number), Signal::SIGKILL).expect("it runs still");
+        assert!(fifo.is_over(), "none of it is left");
+        server.until("killed, SIGKILL: something that it started runs still");
+    });
+}
+
+/// Each forks the next one, in a session of its own, and ends: none is there for
+/// long enough to be looked for.
+#[test]
+fn what_forks_and_forks_again_is_caught() {
+    const GENERATIONS: u32 = 100_000;
+    alone("remote chain", || {
+        let ground = Ground::new("");
+        let fifo = Fifo::new(&ground);
+        let (script, count) = (ground.path("chain"), ground.path("count"));
+        let (script, count) = (script.display(), count.display());
+        ground.write(
+            "chain",
+            &format!(
+                "[ $1 -gt 0 ] && setsid sh {script} $(($1 - 1)) >/dev/null 2>&1 &\necho $1 >{count}\n"
+            ),
+        );
+        let list = fifo.list(&format!("sh {script} {GENERATIONS}; echo here"), "");
+        ground.write("server/remote.toml", &list);
+        let _server = ground.serve(&[]);
+        let (client, _out) = Fifo::start(&ground);
+        let output = client.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(fifo.is_over(), "none of it is left");
+        let left = fs::read_to_string(ground.path("count")).expect("it ran");
+        assert_ne!(
+            left, "0\n",
+            "it was caught, and did not come to its own end"
+        );
     });
 }
 
@@ -629,7 +695,11 @@ fn a_server_that_ends_or_dies_leaves_no_program_behind() {
             let fifo = Fifo::new(&ground);
             ground.write(
                 "server/remote.toml",
-                &fifo.list("echo here; exec sleep 1000", ""),
+                &fifo.list(
+                    "setsid sh -c \"trap : TERM HUP; sleep 1000; sleep 1000\" & echo here; \
+                     exec sleep 1000",
+                    "",
+                ),
             );
             let server = ground.serve(&[]);
             let (client, _out) = Fifo::start(&ground);
