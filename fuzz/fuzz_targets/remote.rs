@@ -158,9 +158,10 @@ fn answer(what: u8, rest: &[u8]) -> Reply {
         7 | 8 => Reply::Begun {
             run: rest.len() as u64,
         },
+        // Never nothing: that is no message.
         9..=13 => Reply::Output {
             output,
-            bytes: rest.iter().copied().take(100).collect(),
+            bytes: rest.iter().copied().chain([what]).take(100).collect(),
         },
         _ => Reply::Ended(Ending {
             outcome: Outcome::Exited(what),
