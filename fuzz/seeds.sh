@@ -35,12 +35,13 @@ said chat telnet '\0377\0375\01bob\r\n\0033[2J\0342\0200\0256hello\r\n'
 said chat datagram '#7 ann hello'
 said chat alive '=7 ann'
 said chat departure '-7 ann'
-said file sender "HELLO version=1 role=send name=a address=192.0.2.1:5073\nMANIFEST files=1 \
+said file greeting 'HELLO version=1 role=send name=a address=192.0.2.1:5073\n'
+said file sender "MANIFEST files=1 \
 directories=1 bytes=5\nDIR name=d mode=755 mtime=1.5\nFILE name=d/f mode=644 mtime=0 size=5 \
 block=2048 hash=blake3\nDATA offset=2 length=3\nlloEND bytes=5 hash=$hash\nDONE files=1 bytes=5\n"
-said file receiver "HELLO version=1 role=receive name=b\nMADE\nSEND offset=0 block=2048 \
+said file receiver "MADE\nSEND offset=0 block=2048 \
 prefix-hash=$hash\nOK\nCHECK\nSKIP reason=exists\nDONE files=1 bytes=5\n"
-said file refusal 'HELLO version=1 role=receive name=b\nMADE\nWAIT\nFAIL code=changed\nBYE code=full\n'
+said file refusal 'MADE\nWAIT\nFAIL code=changed\nBYE code=full\n'
 # Whether there are users, where it is cut, and what is said.
 said proxy socks5 '\00\00\00\05\01\00\05\01\00\01\0300\00\02\01\00\0120'
 said proxy password '\01\04\00\05\01\02\01\03ann\06secret\05\01\00\03\01a\00\0120'
