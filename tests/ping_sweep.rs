@@ -132,6 +132,20 @@ fn no_target_gets_more_than_it_was_given() {
 }
 
 #[test]
+fn without_a_period_replies_still_count() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    let output = run("--json -i 0 -c 3 127.0.0.1 10.1.1.9");
+    let events = events(&output);
+    let rows = of(&events, "summary").into_iter().map(|row| {
+        let figures = ["transmitted", "received", "lost"];
+        figures.map(|field| row[field].as_u64().unwrap())
+    });
+    assert_eq!(rows.collect::<Vec<_>>(), [[3, 3, 0], [3, 0, 3]]);
+}
+
+#[test]
 fn a_run_that_was_stopped_numbers_no_request_twice() {
     if !support::may_make_namespaces("a sweep in a namespace of its own") {
         return;
