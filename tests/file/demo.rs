@@ -94,7 +94,7 @@ fn the_ladder_has_a_lane_for_each_end_and_the_disk_in_it() {
         "SYN,ACK seq=0 ack=1",
         "SYN_SENT",
         "ESTABLISHED",
-        "listener.accept()",
+        "listener.accept4(",
         "conn.connect(:5073)",
         "disk.openat(",
         "= 0 3001 bytes",
