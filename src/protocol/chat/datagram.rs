@@ -29,8 +29,10 @@ pub enum Numbered<'a> {
 impl<'a> Numbered<'a> {
     /// Reads a datagram; its line's end is not part of it.
     pub fn read(datagram: &'a [u8]) -> Self {
-        let line = datagram.strip_suffix(b"\n").unwrap_or(datagram);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut line = datagram.strip_suffix(b"\n").unwrap_or(datagram);
+        while let Some(shorter) = line.strip_suffix(b"\r") {
+            line = shorter;
+        }
         let read = match line {
             [b'#', rest @ ..] => split_number(rest)
                 .filter(|(number, _)| *number > 0)
@@ -242,6 +244,7 @@ mod tests {
                 Numbered::Plain(b"#99999999999999999999 x"),
             ),
             (b"hello\n", Numbered::Plain(b"hello")),
+            (b"\r\r\n", Numbered::Plain(b"")),
             (b"", Numbered::Plain(b"")),
         ] {
             assert_eq!(Numbered::read(datagram), expected, "{datagram:?}");
