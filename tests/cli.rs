@@ -628,3 +628,20 @@ fn an_interrupt_ends_a_demonstration_that_waits() {
         assert!(text(&output.stderr).contains("socklab: interrupted"));
     }
 }
+
+/// Even where the arguments themselves are refused, and colour is wanted.
+#[test]
+fn control_characters_in_refused_arguments_do_not_reach_the_terminal() {
+    for arguments in [&["\u{8}back"][..], &["tcp", "--\u{7}bell"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_socklab"))
+            .args(arguments)
+            .env("CLICOLOR_FORCE", "1")
+            .output()
+            .expect("it runs");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        let control = |letter: char| letter.is_control() && letter != '\n';
+        assert!(!told.contains(control), "{told:?}");
+        assert!(told.contains("Usage: socklab"), "{told}");
+    }
+}

@@ -21,6 +21,7 @@ use socklab::event::Silence;
 use socklab::flow::Family;
 use socklab::link::{self, Account, Link};
 use socklab::recorder::Clock;
+use support::settled::SETTLED;
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 const PRIVATE: &str = "set -e; mount -t tmpfs tmpfs /run; ip link set lo up
@@ -82,7 +83,7 @@ impl Run {
 
 fn command(setup: &str, line: &str) -> Command {
     let mut command = Command::new("unshare");
-    let script = format!("{PRIVATE}{setup}\nexec {line}");
+    let script = format!("{PRIVATE}{setup}{SETTLED}\nexec {line}");
     command
         .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
         .arg(script)

@@ -21,6 +21,7 @@ use socklab::ping::{
     self, ArrivalTime, Config, Naming, Outcome, Plan, Reach, Responders, Signals, Target,
 };
 use socklab::socket::icmp::IcmpSocket;
+use support::settled::SETTLED;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
@@ -277,7 +278,7 @@ fn forged_replies_do_not_count() {
         (Family::Ipv4, IpAddr::from([127, 0, 0, 66])),
         (Family::Ipv6, "fd66::66".parse().unwrap()),
     ] {
-        let (outcome, events) = in_own_namespace(setup, || {
+        let (outcome, events) = in_own_namespace(&format!("{setup}{SETTLED}"), || {
             let config = one_probe(family, 56, Duration::from_secs(10));
             let forger = Forger::new(&config, foreign);
             let socket = ping::open(family).unwrap();

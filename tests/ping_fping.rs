@@ -10,6 +10,7 @@
 mod support;
 
 use std::process::{Command, Stdio};
+use support::settled::SETTLED;
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 /// Neighbours that answer, that cannot be found (.2) and that are silent (.9);
@@ -41,7 +42,7 @@ struct Run {
 fn run(line: &str) -> Run {
     let output = Command::new("unshare")
         .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
-        .arg(format!("{GROUND}\nexec {line}"))
+        .arg(format!("{GROUND}{SETTLED}\nexec {line}"))
         .env("SOCKLAB", SOCKLAB)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())

@@ -12,6 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::settled::SETTLED;
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 const PRIVATE: &str = "set -e; mount -t tmpfs tmpfs /run; ip link set lo up
@@ -55,7 +56,7 @@ struct Run {
 }
 
 fn command(setup: &str, line: &str) -> Command {
-    let script = format!("{PRIVATE}{setup}\nexec {line}");
+    let script = format!("{PRIVATE}{setup}{SETTLED}\nexec {line}");
     let mut command = Command::new("unshare");
     command
         .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::settled::SETTLED;
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
 
@@ -80,7 +81,7 @@ fn command(setup: &str, line: &str) -> Command {
     let mut command = Command::new("unshare");
     command
         .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
-        .arg(format!("{ROUTERS}{setup}\nexec {line}"))
+        .arg(format!("{ROUTERS}{setup}{SETTLED}\nexec {line}"))
         .env("SOCKLAB", SOCKLAB)
         .env("LC_ALL", "C")
         .stdin(Stdio::null());

@@ -23,6 +23,7 @@ use socklab::ping::exchange::{Arrival, BATCH, Exchange, Ready, Redirect, Request
 use socklab::ping::wire::{self, Checksum};
 use socklab::recorder::Clock;
 use socklab::socket::icmp::{IcmpSocket, IpOptions, Options, PathMtu, Token};
+use support::settled::SETTLED;
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 const KINDS: [EchoSocket; 2] = [EchoSocket::Raw, EchoSocket::Datagram];
@@ -596,7 +597,8 @@ echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwa
 ip neigh add fd09::1 lladdr 02:00:00:00:09:01 dev far; ip route add fd99::/16 dev far
 ip neigh add 10.9.0.3 lladdr 02:00:00:00:09:03 dev far; ip route add 10.9.9.9 via 10.9.0.3";
     let shell = |script: &str| {
-        let made = Command::new("sh").args(["-e", "-c", script]).status();
+        let script = format!("{script}{SETTLED}");
+        let made = Command::new("sh").args(["-e", "-c", &script]).status();
         assert!(made.unwrap().success(), "{script}");
     };
     in_own_namespace(HOST, || {

@@ -33,6 +33,7 @@ mod telling;
 mod udp;
 mod verdict;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -94,7 +95,7 @@ pub fn note(text: fmt::Arguments<'_>) {
 ///
 /// Whatever went wrong, for `main` to print once.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     match &cli.command {
         Command::Tcp(args) => tcp::run(args, cli.color),
         Command::Udp(args) => udp::run(args, cli.color),
@@ -106,4 +107,17 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Remote(args) => remote::run(args, cli.color),
         Command::Ping(args) => Ok(ping::run(&args.clone().coloured(cli.color))?),
     }
+}
+
+/// Says what is wrong with the arguments, or the help that they ask for; without
+/// colour where they hold control characters, which then are left out with it and
+/// do not reach the terminal.
+fn refuse(error: &clap::Error) -> ! {
+    let mut arguments = std::env::args_os();
+    let has_control = |word: OsString| word.to_string_lossy().contains(char::is_control);
+    if !arguments.any(has_control) {
+        error.exit();
+    }
+    eprint!("{}", error.render());
+    std::process::exit(error.exit_code());
 }

@@ -6,6 +6,7 @@
 //! goes to a [`Sink`](crate::event::Sink). Round trips are measured by this
 //! host's monotonic clock; a reply's payload is never believed.
 
+mod condition;
 pub mod exchange;
 pub mod host;
 pub mod meaning;
@@ -21,6 +22,7 @@ pub mod targets;
 mod way;
 pub mod wire;
 
+pub use condition::Condition;
 pub use exchange::Exchange;
 pub use host::{ArrivalTime, Config, Core, Naming, Outcome, Plan, Responders, Rhythm, run};
 pub use privilege::drop_privileges;

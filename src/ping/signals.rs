@@ -58,9 +58,26 @@ impl Signals {
 
     /// Whether the figures were asked for since the last call.
     pub fn take_status_request(&self) -> bool {
+        self.forget_wakes();
+        self.take_status_flag()
+    }
+
+    /// The same, for whoever calls [`Signals::may_sleep`] before sleeping and
+    /// cannot spare a system call a turn.
+    pub fn take_status_flag(&self) -> bool {
+        self.status.swap(false, Ordering::Relaxed)
+    }
+
+    /// Forgets past wakes; false where a flag is raised, so that nobody sleeps
+    /// over a wake that was forgotten.
+    pub fn may_sleep(&self) -> bool {
+        self.forget_wakes();
+        !self.is_stopped() && !self.status.load(Ordering::Relaxed)
+    }
+
+    fn forget_wakes(&self) {
         let mut wakes = [0; 16];
         while (&self.wake).read(&mut wakes).is_ok_and(|count| count > 0) {}
-        self.status.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -84,7 +101,11 @@ mod tests {
         assert!((&signals.wake).read(&mut wake).is_ok_and(|count| count > 0));
         assert!(signals.take_status_request());
         assert!(!signals.take_status_request());
+        assert!(signals.may_sleep());
+        signal_hook::low_level::raise(SIGQUIT).unwrap();
+        assert!(!signals.may_sleep());
+        assert!(signals.take_status_flag() && signals.may_sleep());
         signal_hook::low_level::raise(SIGINT).unwrap();
-        assert!(signals.is_stopped());
+        assert!(signals.is_stopped() && !signals.may_sleep());
     }
 }

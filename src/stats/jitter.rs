@@ -15,7 +15,8 @@ impl Jitter {
     /// A message arrived that was under way for so long.
     pub fn arrived(&mut self, transit: Duration) {
         if let Some(last) = self.last.replace(transit) {
-            let difference = transit.abs_diff(last).as_secs_f64() * 1e9;
+            #[expect(clippy::cast_precision_loss, reason = "exact below three months")]
+            let difference = transit.abs_diff(last).as_nanos() as f64;
             self.nanoseconds += (difference - self.nanoseconds) / 16.0;
         }
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::mailbox::{Mailbox, Plan, Returned, canonical};
+use super::mailbox::{Mailbox, Plan, canonical};
+use super::returned::Returned;
 use crate::error::Error;
 use crate::event::{Passage, Refusal};
 use crate::recorder::Recorder;

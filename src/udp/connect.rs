@@ -17,7 +17,9 @@ use nix::errno::Errno;
 use serde::Serialize;
 
 use super::cut::{Cut, Cutter};
-use super::mailbox::{Ending, Incoming, Mailbox, Opened, Plan, Returned, Tally};
+use super::mailbox::{Incoming, Mailbox, Opened, Plan};
+use super::returned::Returned;
+use super::tally::{Ending, Tally};
 use crate::error::{Error, Exit};
 use crate::event::Passage;
 use crate::recorder::Recorder;

@@ -12,88 +12,18 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde::Serialize;
 
 use super::LARGEST;
-use crate::error::{Error, Exit};
-use crate::event::{Datagram as Event, Passage, Refusal, Topic, What};
+use super::returned::Returned;
+use super::tally::Tally;
+use crate::error::Error;
+use crate::event::{Datagram as Event, Passage, Topic, What};
 use crate::flow::{Family, Kind};
-use crate::packet::{IcmpBody, IcmpFamily, IcmpHeader};
 use crate::recorder::Recorder;
 use crate::socket::bulk::Bulk;
-use crate::socket::icmp::{Origin, QueuedError};
 use crate::socket::message::Arrival;
 use crate::socket::options::{self, Applied, Moment, Role, SocketOption, Target};
 use crate::socket::{Datagram, Received};
-
-/// Datagrams and their bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Count {
-    /// How many.
-    pub datagrams: u64,
-    /// Their payload, as it was sent.
-    pub bytes: u64,
-}
-
-impl Count {
-    pub(super) fn add(&mut self, bytes: usize) {
-        self.datagrams += 1;
-        self.bytes += bytes as u64;
-    }
-}
-
-/// What went through a mailbox.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// Handed to the kernel.
-    pub sent: Count,
-    /// Taken from the kernel.
-    pub received: Count,
-    /// Received, of those whose tail was gone.
-    pub truncated: u64,
-    /// Received without a byte in them.
-    pub empty: u64,
-    /// Errors that came back.
-    pub refused: u64,
-    /// Arrived and found no room at the socket, as its kernel counts.
-    pub dropped: u64,
-}
-
-impl Tally {
-    /// Both together.
-    pub(super) fn with(self, other: Self) -> Self {
-        let both = |one: Count, other: Count| Count {
-            datagrams: one.datagrams + other.datagrams,
-            bytes: one.bytes + other.bytes,
-        };
-        Self {
-            sent: both(self.sent, other.sent),
-            received: both(self.received, other.received),
-            truncated: self.truncated + other.truncated,
-            empty: self.empty + other.empty,
-            refused: self.refused + other.refused,
-            dropped: self.dropped + other.dropped,
-        }
-    }
-}
-
-/// Why a tool ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// The input ended, and nothing more came.
-    InputOver,
-    /// Nothing came or went for as long as was asked.
-    Idle,
-    /// As many datagrams as were asked for.
-    Count,
-    /// Somebody asked it to stop.
-    Interrupted,
-    /// Nobody reads what is received.
-    OutputClosed,
-    /// The other side said no.
-    Refused,
-}
 
 /// What opening it found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,14 +49,6 @@ pub(super) struct Plan<'a> {
 pub(super) struct Incoming {
     pub(super) received: Received,
     pub(super) arrival: Option<Arrival>,
-}
-
-/// An error that came back for a datagram that was sent.
-#[derive(Debug, Clone)]
-pub(super) struct Returned {
-    pub(super) peer: Option<SocketAddr>,
-    pub(super) refusal: Refusal,
-    errno: Errno,
 }
 
 /// Which of the things that were waited for is there.
@@ -393,83 +315,11 @@ impl Mailbox {
 /// The longest payload over IPv6: 65,535 bytes less the UDP header.
 const LARGEST_V6: usize = 65_527;
 
-impl Returned {
-    fn of(error: &QueuedError, peer: Option<SocketAddr>) -> Self {
-        let (cause, offender) = match error.origin {
-            Origin::Icmp {
-                offender,
-                icmp_type,
-                icmp_code,
-            } => {
-                let offender = offender.map(|address| address.ip().to_canonical());
-                let is_v4 = offender.is_none_or(|address| address.is_ipv4());
-                (meaning(is_v4, icmp_type, icmp_code), offender)
-            }
-            Origin::Local if error.errno == Errno::EMSGSIZE => {
-                ("too long for the path".into(), None)
-            }
-            Origin::Local | Origin::Unknown(_) => ("an error".into(), None),
-        };
-        Self {
-            peer: error.target.or(peer),
-            refusal: Refusal {
-                is_final: offender.is_some() && error.errno != Errno::EMSGSIZE,
-                errno: format!("{:?}", error.errno),
-                cause,
-                offender,
-                mtu: (error.errno == Errno::EMSGSIZE).then_some(error.info),
-            },
-            errno: error.errno,
-        }
-    }
-
-    /// Whether a later datagram would fare alike.
-    pub(super) fn is_final(&self) -> bool {
-        self.refusal.is_final
-    }
-
-    /// As what the tool fails with.
-    pub(super) fn error(&self) -> Error {
-        let target = self
-            .peer
-            .map_or_else(String::new, |peer| canonical(peer).to_string());
-        let failure = Error::new("send to", target, self.errno).exiting(Exit::Network);
-        match self.refusal.offender {
-            Some(offender) if self.errno == Errno::ECONNREFUSED => failure.remedy(format!(
-                "ICMP {} from {offender}: nothing there listens on that port",
-                self.refusal.cause
-            )),
-            Some(offender) => {
-                failure.remedy(format!("ICMP {} from {offender}", self.refusal.cause))
-            }
-            None => failure,
-        }
-    }
-}
-
 /// An IPv4 address in its own form, where an IPv6 socket has it mapped.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         std::net::IpAddr::V4(v4) => SocketAddr::from((v4, address.port())),
         std::net::IpAddr::V6(_) => address,
-    }
-}
-
-/// What an ICMP error says, in the words of the dissection.
-fn meaning(is_v4: bool, kind: u8, code: u8) -> Cow<'static, str> {
-    let header = IcmpHeader {
-        family: if is_v4 {
-            IcmpFamily::V4
-        } else {
-            IcmpFamily::V6
-        },
-        kind,
-        code,
-        body: IcmpBody::Other,
-    };
-    match header.code_name().or_else(|| header.kind_name()) {
-        Some(name) => name.into(),
-        None => format!("type {kind} code {code}").into(),
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! `demonstration` plays between two hosts of its own; [`connect`] speaks with
 //! one peer, [`listen`] with whoever writes, [`send`](mod@send) to many. A
-//! `mailbox` is the socket of all three. Engines never print: what is said
+//! `mailbox` is the socket of all three; `tally` has its count, and `returned` the
+//! errors that come back. Engines never print: what is said
 //! leaves as events, and the conversation's bytes through a writer.
 
 pub mod check;
@@ -12,8 +13,11 @@ mod cut;
 mod demonstration;
 pub mod listen;
 mod mailbox;
+mod returned;
 pub mod send;
+mod tally;
 
 pub use cut::{Cut, LineEnd};
 pub use demonstration::{Config, LARGEST, Outcome, Pace, Row, demonstrate};
-pub use mailbox::{Count, Ending, Opened, Tally};
+pub use mailbox::Opened;
+pub use tally::{Count, Ending, Tally};

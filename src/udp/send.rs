@@ -12,7 +12,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::connect::deliver;
-use super::mailbox::{Count, Ending, Mailbox, Plan, Returned, Tally, canonical};
+use super::mailbox::{Mailbox, Plan, canonical};
+use super::returned::Returned;
+use super::tally::{Count, Ending, Tally};
 use crate::error::Error;
 use crate::event::Passage;
 use crate::recorder::Recorder;

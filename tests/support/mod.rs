@@ -9,6 +9,7 @@ pub mod fixtures;
 pub mod program;
 pub mod refusing;
 pub mod running;
+pub mod settled;
 pub mod story;
 pub mod tshark;
 

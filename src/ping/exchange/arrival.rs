@@ -147,13 +147,9 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// What a message is to us.
-    pub(super) fn message<'b>(self, received: &Received<'b>, times: Times) -> Option<Arrival<'b>> {
-        let reply = self.reply(received, times).map(Arrival::Reply);
-        reply.or_else(|| self.quoting(received, times))
-    }
-
-    fn reply<'b>(self, received: &Received<'b>, times: Times) -> Option<Reply<'b>> {
+    /// An answer to us.
+    #[inline]
+    pub(super) fn reply<'b>(self, received: &Received<'b>, times: Times) -> Option<Reply<'b>> {
         let parsed = wire::parse_reply(self.family, self.framing, received.bytes)?;
         Some(Reply {
             token: self.find(parsed.echo)?,
@@ -176,7 +172,8 @@ impl Scope {
         Some((Ipv4Addr::from(source), 0).into())
     }
 
-    fn quoting<'b>(self, received: &Received<'b>, times: Times) -> Option<Arrival<'b>> {
+    /// An error or a redirect that quotes a request of ours.
+    pub(super) fn quoting<'b>(self, received: &Received<'b>, times: Times) -> Option<Arrival<'b>> {
         let found = quote::quoting(self.family, self.framing, received.bytes)?;
         let (token, from) = (self.find(found.quoted.echo)?, self.sender(received)?);
         let to = found.quoted.to;

@@ -247,9 +247,12 @@ impl<'a> Port<'a> {
         let mut strangers = false;
         for received in self.incoming.messages() {
             let times = clock.times(received.stamp);
-            match scope.message(&received, times) {
-                Some(arrival) => each(arrival),
-                None => strangers = true,
+            if let Some(reply) = scope.reply(&received, times) {
+                each(Arrival::Reply(reply));
+            } else if let Some(arrival) = scope.quoting(&received, times) {
+                each(arrival);
+            } else {
+                strangers = true;
             }
         }
         if strangers && self.sorting == Sorting::Program {

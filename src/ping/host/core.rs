@@ -8,13 +8,15 @@
 
 use std::time::{Duration, Instant};
 
+mod figures;
 mod window;
 
-use window::{Fate, Sent, Window};
+use window::{Fate, Window};
 
 use super::plan::{Plan, Rhythm};
-use crate::event::{EchoJudgement, EchoPatience, EchoStarted, EchoSummary};
+use crate::event::EchoJudgement;
 use crate::flow::Family;
+use crate::ping::Condition;
 use crate::ping::statistics::RoundTrips;
 use crate::socket::icmp::Token;
 
@@ -27,8 +29,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Without an interval, at most so many probes go out at once, and only while
 /// nobody has to wait for the replies.
 const MOST_AT_ONCE: u64 = 64;
-/// An interval below this is no interval (iputils counts milliseconds).
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A request to send now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +39,6 @@ pub struct Probe {
     pub token: Token,
     /// The probe before it, where that has no reply yet.
     pub unanswered: Option<u64>,
-}
-
-/// What is known of a reply before the core has judged it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// Sound, and from the target.
-    Sound,
-    /// Its checksum is wrong.
-    BadChecksum,
-    /// From another address than the target's.
-    DifferentAddress,
 }
 
 /// What the core makes of a reply.
@@ -150,7 +139,7 @@ impl Core {
         self.begin_final_wait();
         Some(Probe {
             number: self.tally.transmitted,
-            token: self.window.token_of(self.tally.transmitted),
+            token: self.window.latest_token(),
             unanswered,
         })
     }
@@ -341,69 +330,6 @@ impl Core {
         self.tally.received > 0 && enough
     }
 
-    /// The figures at `now`, of the run that `started` tells of.
-    pub fn summary(&self, started: &EchoStarted, now: Instant) -> EchoSummary {
-        let tally = &self.tally;
-        let time = self.last_sent.map_or(Duration::ZERO, |last| {
-            last.saturating_duration_since(self.started)
-        });
-        let dense = self.plan.rhythm != Rhythm::Steady || self.plan.interval < SHORTEST_INTERVAL;
-        let unpaced = dense && tally.received > 0;
-        let in_flight = self.in_flight(now);
-        let settled = tally.received + tally.failed + in_flight;
-        EchoSummary {
-            target: started.target.clone(),
-            address: started.address.clone(),
-            source: started.source.clone(),
-            interface: started.interface.clone(),
-            socket: started.socket,
-            transmitted: tally.transmitted,
-            received: tally.received,
-            duplicates: tally.duplicates,
-            corrupted: tally.corrupted,
-            errors: tally.errors,
-            lost: tally.transmitted.saturating_sub(settled),
-            in_flight,
-            out_of_order: tally.out_of_order,
-            loss_percent: loss_percent(tally),
-            time,
-            round_trips: self.round_trips.figures(),
-            pipe: tally.pipe,
-            gap: (unpaced && tally.transmitted > 1)
-                .then(|| time / u32::try_from(tally.transmitted - 1).unwrap_or(u32::MAX)),
-        }
-    }
-
-    /// The probes without a reply or an error at the end of the run, each with
-    /// how far it was waited for.
-    pub fn unanswered(&self, now: Instant) -> impl Iterator<Item = (u64, EchoPatience)> + '_ {
-        let open = self.window.numbered();
-        open.filter(|(_, sent)| sent.fate == Fate::Open)
-            .map(move |(number, sent)| {
-                let patience = if self.is_recent(sent, now) {
-                    EchoPatience::Ended
-                } else {
-                    EchoPatience::Over
-                };
-                (number, patience)
-            })
-    }
-
-    fn is_recent(&self, sent: &Sent, now: Instant) -> bool {
-        self.patience()
-            .is_none_or(|patience| now.saturating_duration_since(self.instant(sent.at)) < patience)
-    }
-
-    /// Probes that may still be answered: sent no longer ago than the final
-    /// wait would be.
-    fn in_flight(&self, now: Instant) -> u64 {
-        let recent = self
-            .window
-            .latest_first()
-            .take_while(|sent| self.is_recent(sent, now));
-        recent.filter(|sent| sent.fate == Fate::Open).count() as u64
-    }
-
     fn end(&self) -> Option<Instant> {
         self.plan.deadline.map(|deadline| self.started + deadline)
     }
@@ -475,8 +401,11 @@ impl Core {
             // It is due whenever its turn comes.
             return;
         }
+        if self.plan.interval.is_zero() {
+            return;
+        }
         let late = now.saturating_duration_since(self.grid(self.slot));
-        if late >= CATCH_UP && !self.plan.interval.is_zero() {
+        if late >= CATCH_UP {
             let passed = late.as_nanos().div_ceil(self.plan.interval.as_nanos());
             self.slot += u64::try_from(passed).unwrap_or(0);
         }
@@ -524,15 +453,6 @@ impl Core {
     fn instant(&self, offset: u64) -> Instant {
         self.started + Duration::from_nanos(offset)
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a percentage of more than 2^53 probes may be off in its 16th digit"
-)]
-fn loss_percent(tally: &Tally) -> Option<f64> {
-    let lost = tally.transmitted.saturating_sub(tally.received);
-    (tally.transmitted > 0).then(|| lost as f64 * 100.0 / tally.transmitted as f64)
 }
 
 #[cfg(test)]

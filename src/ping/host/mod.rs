@@ -8,6 +8,6 @@ mod plan;
 mod run;
 mod tell;
 
-pub use core::{Condition, Core, Judged, Probe, Refused};
+pub use core::{Core, Judged, Probe, Refused};
 pub use plan::{Plan, Rhythm};
 pub use run::{ArrivalTime, Config, Naming, Outcome, Responders, run};

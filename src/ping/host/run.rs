@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
     }
 
     fn show_status_if_asked(&mut self, signals: &Signals) {
-        if signals.take_status_request() {
+        if signals.take_status_flag() {
             let now = Instant::now();
             let status = self.core.summary(self.tell.about(), now);
             self.tell.status(now, status);
@@ -261,6 +261,11 @@ impl<'a> Run<'a> {
         others.extend(names.map(AsFd::as_fd));
         let patience = names.and_then(Names::next_deadline);
         let deadline = self.core.next_deadline().into_iter().chain(patience).min();
+        let deadline = if signals.may_sleep() {
+            deadline
+        } else {
+            Some(Instant::now())
+        };
         self.exchange.wait(&others, deadline)
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::core::{Condition, Core};
+use super::core::Core;
 use super::payload::{first_wrong_byte, payload};
 use super::run::{ArrivalTime, Config, Naming, Responders};
 use crate::error::Error;
@@ -19,6 +19,7 @@ use crate::event::{
     EchoStarted, EchoSummary, EchoTarget, Sink,
 };
 use crate::flow::Family;
+use crate::ping::Condition;
 use crate::ping::exchange::{Arrival, Departed, IcmpError, LocalError, Redirect, Reply, Request};
 use crate::ping::names::Names;
 use crate::ping::outbox::{Outbox, named_zone};

@@ -9,79 +9,19 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+mod said;
+
+pub use said::{Judged, Probe, Totals, Unanswered};
+
 use super::figures::{Figures, Keeping, Kept, Verdict};
 use super::plan::{Goal, Plan};
 use super::slots::{Slot, Slots, State};
 use crate::event::EchoJudgement;
+use crate::ping::Condition;
 use crate::socket::icmp::Token;
 
 /// Probes this late are still sent one after the other without a gap.
 const CATCH_UP: u64 = 10_000_000;
-
-/// A request to send now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Probe {
-    /// What its reply is known by.
-    pub token: Token,
-    /// Whom.
-    pub target: u32,
-    /// Which of the target's requests, from 0.
-    pub index: u32,
-}
-
-/// What is known of a reply before the core has judged it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// Sound, and from the target.
-    Sound,
-    /// Its checksum is wrong.
-    BadChecksum,
-    /// From another address than the target's.
-    DifferentAddress,
-}
-
-/// What the core makes of a reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Judged {
-    /// The request it answers.
-    pub probe: Probe,
-    /// When that was sent.
-    pub sent_at: Instant,
-    /// From then until the reply arrived.
-    pub round_trip: Duration,
-    /// Whether it counts.
-    pub judgement: EchoJudgement,
-    /// Whether a reply to a later request of this target came before it.
-    pub out_of_order: bool,
-    /// Whether it decided that the target is alive.
-    pub decided: bool,
-}
-
-/// A request that will not be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unanswered {
-    /// Which.
-    pub probe: Probe,
-    /// Whether it was still waited for.
-    pub counted: bool,
-    /// Whether it decided that the target is unreachable.
-    pub decided: bool,
-}
-
-/// Figures over all targets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Requests handed to the kernel.
-    pub sent: u64,
-    /// Replies, duplicates included.
-    pub replies: u64,
-    /// Requests whose time was over.
-    pub lost: u64,
-    /// Requests that failed.
-    pub failed: u64,
-    /// ICMP errors that quote a request.
-    pub errors: u64,
-}
 
 /// Which request is next. At the same time, further ones go before first ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

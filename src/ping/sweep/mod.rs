@@ -13,7 +13,7 @@ mod run;
 mod slots;
 mod tell;
 
-pub use self::core::{Condition, Core, Judged, Probe, Totals};
+pub use self::core::{Core, Judged, Probe, Totals};
 pub use figures::{Figures, Keeping, Verdict};
 pub use plan::{Goal, Plan};
 pub use roster::{Names, Shown};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::core::{Condition, Core, Judged, Probe, Unanswered};
+use super::core::{Core, Judged, Probe, Unanswered};
 use super::figures::Verdict;
 use super::run::Config;
 use crate::event::{
@@ -21,6 +21,7 @@ use crate::event::{
     Event, Place, Sink, Topic, What,
 };
 use crate::flow::Family;
+use crate::ping::Condition;
 use crate::ping::exchange::{IcmpError, LocalError, Reply};
 use crate::ping::host::ArrivalTime;
 use crate::ping::host::payload::first_wrong_byte;

@@ -18,7 +18,6 @@ use super::control::{
     Control, RECEIVED_CONTROL, SENT_CONTROL, address_length, for_each_control, int, length_of,
     read_address, software_stamp, write_address, write_ttl,
 };
-use super::queue::ExtendedError;
 
 /// What one call works on: `mmsghdr`s that point at addresses, buffers and
 /// control messages, none of which ever moves.
@@ -183,8 +182,8 @@ pub struct Received<'b> {
     /// When the kernel received or sent it, since the Unix epoch by
     /// `CLOCK_REALTIME`.
     pub stamp: Option<Duration>,
-    /// What comes with what is in the error queue.
-    pub(super) extended: Option<ExtendedError>,
+    /// What comes with what is in the error queue, a `struct sock_extended_err`.
+    pub(super) extended: Option<&'b [u8]>,
 }
 
 /// Room for what one `recvmmsg(2)` brings.
@@ -278,21 +277,24 @@ impl Incoming {
             stamp: None,
             extended: None,
         };
-        for_each_control(&header.msg_hdr, |level, kind, data| match (level, kind) {
-            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
-                received.ttl = int(data).and_then(|ttl| u8::try_from(ttl).ok());
+        let buffer = &self.slots.controls[place];
+        for_each_control(&header.msg_hdr, buffer, |level, kind, data| {
+            match (level, kind) {
+                (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                    received.ttl = int(data).and_then(|ttl| u8::try_from(ttl).ok());
+                }
+                (libc::IPPROTO_IP, libc::IP_TOS) => received.class = data.first().copied(),
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    received.class = int(data).and_then(|class| u8::try_from(class).ok());
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS | libc::SCM_TIMESTAMPING) => {
+                    received.stamp = software_stamp(data);
+                }
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                    received.extended = Some(data);
+                }
+                _ => {}
             }
-            (libc::IPPROTO_IP, libc::IP_TOS) => received.class = data.first().copied(),
-            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                received.class = int(data).and_then(|class| u8::try_from(class).ok());
-            }
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS | libc::SCM_TIMESTAMPING) => {
-                received.stamp = software_stamp(data);
-            }
-            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
-                received.extended = ExtendedError::read(data);
-            }
-            _ => {}
         });
         received
     }

@@ -22,10 +22,17 @@ pub(super) const SENT_CONTROL: usize = 24;
 pub(super) struct Control<const N: usize>(pub(super) [u8; N]);
 
 /// Calls `each` with level, type and data of each control message that the
-/// kernel wrote for a message received.
-pub(super) fn for_each_control(header: &libc::msghdr, mut each: impl FnMut(i32, i32, &[u8])) {
-    // SAFETY: `header` describes a control buffer that the kernel filled and
-    // that is still borrowed; the macros stay within `msg_controllen`.
+/// kernel wrote into `buffer`, which `header` points at, for a message received.
+pub(super) fn for_each_control<'b, const N: usize>(
+    header: &libc::msghdr,
+    buffer: &'b Control<N>,
+    mut each: impl FnMut(i32, i32, &'b [u8]),
+) {
+    if header.msg_control.cast_const() != buffer.0.as_ptr().cast() {
+        return;
+    }
+    // SAFETY: the kernel filled the buffer, which is borrowed for as long as what
+    // is handed out; the macros stay within `msg_controllen`.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
         while let Some(found) = control.as_ref() {

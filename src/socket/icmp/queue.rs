@@ -107,7 +107,7 @@ impl Origin {
 impl Received<'_> {
     /// What this is, if it comes from the error queue.
     pub fn queued(&self) -> Option<Queued> {
-        let error = self.extended?;
+        let error = ExtendedError::read(self.extended?)?;
         if error.origin == TIMESTAMPING {
             let stamp = self.stamp.filter(|_| error.info == SENT);
             return stamp.map(Queued::Departure);

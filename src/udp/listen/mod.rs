@@ -19,7 +19,8 @@ use peers::{Choice, Peers};
 
 use super::connect::{Ends, Until, deliver, is_for_many};
 use super::cut::{Cut, Cutter};
-use super::mailbox::{Count, Ending, Incoming, Mailbox, Opened, Plan, Tally, canonical};
+use super::mailbox::{Incoming, Mailbox, Opened, Plan, canonical};
+use super::tally::{Count, Ending, Tally};
 use crate::address::Admission;
 use crate::error::Error;
 use crate::event::{Passage, Topic};

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::super::mailbox::{Count, canonical};
+use super::super::mailbox::canonical;
+use super::super::tally::Count;
 use crate::socket::message::Arrival;
 
 /// One who has written.

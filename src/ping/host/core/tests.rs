@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::event::{EchoAddress, EchoSocket, EchoTarget};
+use crate::event::{EchoAddress, EchoSocket, EchoStarted, EchoTarget};
 
 const WIDTH: u64 = 1 << 16;
 

@@ -31,8 +31,10 @@ pub(super) struct Window {
     sent: VecDeque<Sent>,
     /// How many are told apart by their tokens, and so remembered.
     width: u64,
-    /// The newest one's number, from 1.
+    /// The newest one's number, from 1,
     last: u64,
+    /// and its token.
+    latest: u64,
 }
 
 impl Window {
@@ -47,6 +49,7 @@ impl Window {
             sent: VecDeque::with_capacity(usize::try_from(most).unwrap_or_default()),
             width,
             last: 0,
+            latest: 0,
         }
     }
 
@@ -61,13 +64,20 @@ impl Window {
             fate: Fate::Open,
         });
         self.last += 1;
+        self.latest += 1;
+        if self.latest == self.width {
+            self.latest = 0;
+        }
     }
 
     /// Forgets the newest one, which was not sent after all; whether there is
     /// one.
     pub(super) fn take_back(&mut self) -> bool {
         let is_there = self.sent.pop_back().is_some();
-        self.last -= u64::from(is_there);
+        if is_there {
+            self.last -= 1;
+            self.latest = self.latest.checked_sub(1).unwrap_or(self.width - 1);
+        }
         is_there
     }
 
@@ -90,15 +100,19 @@ impl Window {
         self.sent.len()
     }
 
+    /// The newest one's token.
     #[expect(clippy::cast_possible_truncation, reason = "a token has 32 bits")]
-    pub(super) fn token_of(&self, number: u64) -> Token {
-        Token((number % self.width) as u32)
+    pub(super) fn latest_token(&self) -> Token {
+        Token(self.latest as u32)
     }
 
     /// The latest probe with this token, if it is remembered.
     pub(super) fn number_of(&self, token: Token) -> Option<u64> {
-        let latest = self.last % self.width;
-        let age = (latest + self.width).checked_sub(token.0.into())? % self.width;
+        let token = u64::from(token.0);
+        let age = match self.latest.checked_sub(token) {
+            Some(age) => age,
+            None => (self.latest + self.width).checked_sub(token)?,
+        };
         (age < self.sent.len() as u64).then(|| self.last - age)
     }
 
