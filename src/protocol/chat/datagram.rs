@@ -104,6 +104,9 @@ pub struct Sequence {
     highest: u64,
     seen: u64,
     missing: u64,
+    received: u64,
+    late: u64,
+    repeated: u64,
     /// The number after the last that was not believed: two in a row are (as in
     /// RFC 3550 section A.1).
     doubted: Option<u64>,
@@ -137,12 +140,16 @@ impl Sequence {
         if number <= self.highest {
             let age = self.highest - number;
             if age >= u64::from(u64::BITS) || self.seen & (1 << age) != 0 {
+                self.repeated = self.repeated.saturating_add(1);
                 return Turn::Again;
             }
             self.seen |= 1 << age;
+            self.received = self.received.saturating_add(1);
+            self.late = self.late.saturating_add(1);
             self.missing = self.missing.saturating_sub(1);
             return Turn::Late;
         }
+        self.received = self.received.saturating_add(1);
         let doubted = self.doubted.take();
         if number - self.highest > FARTHEST {
             if doubted != Some(number) {
@@ -179,6 +186,21 @@ impl Sequence {
     /// How many are missing for good so far.
     pub fn missing(self) -> u64 {
         self.missing
+    }
+
+    /// How many came, each counted once.
+    pub fn received(self) -> u64 {
+        self.received
+    }
+
+    /// How many of those came after a later one.
+    pub fn late(self) -> u64 {
+        self.late
+    }
+
+    /// How many came that had been there before, or were too old to know.
+    pub fn repeated(self) -> u64 {
+        self.repeated
     }
 
     fn rise(&mut self, to: u64) {
@@ -244,6 +266,8 @@ mod tests {
             assert_eq!(sequence.hear(number), expected, "#{number}");
         }
         assert_eq!(sequence.missing(), 1);
+        let counted = (sequence.received(), sequence.late(), sequence.repeated());
+        assert_eq!(counted, (5, 1, 2));
         assert_eq!(sequence.learn(6), None);
         assert_eq!(sequence.learn(8), Some((7, 8)), "the last may be lost too");
         assert_eq!(sequence.hear(8), Turn::Late);
