@@ -98,6 +98,84 @@ fn json_tells_all_of_a_count() {
     );
 }
 
+/// Of each request of a JSON run, its target and number.
+fn numbers(events: &[Value]) -> Vec<(String, u64)> {
+    let requests = of(events, "request").into_iter();
+    let mut numbers: Vec<_> = requests
+        .map(|request| {
+            let name = request["name"].as_str().unwrap().to_owned();
+            (name, request["number"].as_u64().unwrap())
+        })
+        .collect();
+    numbers.sort();
+    numbers
+}
+
+#[test]
+fn no_target_gets_more_than_it_was_given() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    for options in ["-i 0 -c 5", "-i 0.0001 -c 5", "-i 0 --columns 5"] {
+        let output = run(&format!("--json -W 60 {options} 127.0.0.1 ::1"));
+        assert_eq!(output.status.code(), Some(0), "{options}");
+        let events = events(&output);
+        let each = |name: &'static str| (1..=5).map(move |number| (name.to_owned(), number));
+        let expected: Vec<_> = each("127.0.0.1").chain(each("::1")).collect();
+        assert_eq!(numbers(&events), expected, "{options}");
+        for summary in of(&events, "summary") {
+            let figures = ["transmitted", "received", "lost", "in_flight"];
+            let figures = figures.map(|field| summary[field].as_u64().unwrap());
+            assert_eq!(figures, [5, 5, 0, 0], "{options}: {summary}");
+        }
+    }
+}
+
+#[test]
+fn without_a_period_replies_still_count() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    let output = run("--json -i 0 -c 3 127.0.0.1 10.1.1.9");
+    let events = events(&output);
+    let rows = of(&events, "summary").into_iter().map(|row| {
+        let figures = ["transmitted", "received", "lost"];
+        figures.map(|field| row[field].as_u64().unwrap())
+    });
+    assert_eq!(rows.collect::<Vec<_>>(), [[3, 3, 0], [3, 0, 3]]);
+}
+
+#[test]
+fn a_run_that_was_stopped_numbers_no_request_twice() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    let mut child = command("--json -i 0.05 -c 6 -W 60 127.0.0.1 127.0.0.2")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = Pid::from_raw(child.id().try_into().unwrap());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut events: Vec<Value> = Vec::new();
+    let mut take = |events: &mut Vec<Value>| {
+        let line = lines.next()?.unwrap();
+        events.push(serde_json::from_str(&line).unwrap());
+        Some(())
+    };
+    while numbers(&events).len() < 3 {
+        take(&mut events).unwrap();
+    }
+    kill(id, Signal::SIGSTOP).unwrap();
+    // Another run with the same period has six of them meanwhile.
+    assert_eq!(run("-q -i 0.05 -c 7 127.0.0.1").status.code(), Some(0));
+    kill(id, Signal::SIGCONT).unwrap();
+    while take(&mut events).is_some() {}
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let each = |name: &'static str| (1..=6).map(move |number| (name.to_owned(), number));
+    let expected: Vec<_> = each("127.0.0.1").chain(each("127.0.0.2")).collect();
+    assert_eq!(numbers(&events), expected);
+}
+
 #[test]
 fn json_tells_each_verdict() {
     if !support::may_make_namespaces("a sweep in a namespace of its own") {

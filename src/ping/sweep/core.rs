@@ -218,13 +218,19 @@ impl Core {
 
     fn take_work(&mut self, slot: u64, work: Work, now: u64) -> Option<(u32, u32)> {
         let (due, target) = match work {
-            Work::Returned => return self.returned.pop_front(),
+            Work::Returned => {
+                let (target, index) = self.returned.pop_front()?;
+                self.figures.get_mut(target as usize)?.sent += 1;
+                return Some((target, index));
+            }
             Work::First => (slot, self.take_fresh()?),
             Work::Further => self.due.pop_front()?,
         };
         let figures = self.figures.get_mut(target as usize)?;
         figures.due = due;
+        // Counted here, as several are handed out before one is known to be sent.
         let index = figures.sent;
+        figures.sent += 1;
         let more = match self.plan.goal {
             Goal::Check { .. } => false,
             Goal::Count(count) => index + 1 < count,
@@ -251,10 +257,9 @@ impl Core {
 
     /// The kernel took the request.
     pub fn handle_sent(&mut self, at: Instant, token: Token) {
-        let Some((slot, figures)) = self.find(token, &[State::Prepared]) else {
+        let Some((slot, _)) = self.find(token, &[State::Prepared]) else {
             return;
         };
-        figures.sent += 1;
         self.totals.sent += 1;
         let sent = self.since_start(at);
         let under_way = Slot {
@@ -273,8 +278,7 @@ impl Core {
 
     /// The kernel refused the request for good.
     pub fn handle_refused(&mut self, now: Instant, token: Token) -> Option<Unanswered> {
-        let (slot, figures) = self.find(token, &[State::Prepared])?;
-        figures.sent += 1;
+        let (slot, _) = self.find(token, &[State::Prepared])?;
         self.totals.sent += 1;
         let mut failed = self.fail(now, token, slot);
         // What cannot be sent once is not tried again (fping).
@@ -287,9 +291,10 @@ impl Core {
     /// The kernel had no room for the request. It is offered again, not before
     /// `not_before`.
     pub fn take_back(&mut self, not_before: Instant, token: Token) {
-        let Some((slot, _)) = self.find(token, &[State::Prepared]) else {
+        let Some((slot, figures)) = self.find(token, &[State::Prepared]) else {
             return;
         };
+        figures.sent -= 1;
         let free = Slot {
             state: State::Free,
             ..slot

@@ -40,7 +40,7 @@ pub struct Figures {
     smoothed: f64,
     jitter: f64,
     last: u64,
-    /// Requests handed to the kernel.
+    /// Requests handed out by the core and not taken back.
     pub(super) sent: u32,
     /// Requests that were answered in time.
     pub received: u32,

@@ -8,7 +8,8 @@ use std::time::Duration;
 const LONGEST_PATIENCE: Duration = Duration::from_secs(2);
 /// From one request to the next, whoever gets it (`fping(8)`).
 const GAP: Duration = Duration::from_millis(10);
-/// How long a check waits for its first reply (`fping(8)`).
+/// How long a check waits for its first reply, and everyone where there is no
+/// period to go by (`fping(8)`).
 const CHECK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a sweep is to find out.
@@ -79,7 +80,8 @@ impl Plan {
 
     /// How long the reply to a target's request number `index`, from 0, is
     /// waited for: as asked for, else half a second in a check and a period, 2 s
-    /// at most, otherwise.
+    /// at most, otherwise. Without a period it is half a second too: a wait of no
+    /// time would make every reply late.
     pub fn patience(&self, index: u32) -> Duration {
         match self.goal {
             Goal::Check { backoff, .. } => {
@@ -88,7 +90,10 @@ impl Plan {
                 Duration::try_from_secs_f64(first.as_secs_f64() * factor).unwrap_or(Duration::MAX)
             }
             Goal::Count(_) | Goal::Loop => {
-                let of_period = self.period.min(LONGEST_PATIENCE);
+                let of_period = match self.period {
+                    Duration::ZERO => CHECK_PATIENCE,
+                    period => period.min(LONGEST_PATIENCE),
+                };
                 self.wait.unwrap_or(of_period)
             }
         }
@@ -126,5 +131,10 @@ mod tests {
             ..count
         };
         assert_eq!(slow.patience(0), milliseconds(2000));
+        let at_once = Plan {
+            period: Duration::ZERO,
+            ..count
+        };
+        assert_eq!(at_once.patience(0), milliseconds(500));
     }
 }

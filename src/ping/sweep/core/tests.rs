@@ -295,6 +295,77 @@ fn what_found_no_room_is_offered_again() {
     assert_eq!(core.totals().sent, 1);
 }
 
+/// All that the core hands out at once, before any of it is known to be sent.
+fn batch(core: &mut Core, now: Instant) -> Vec<Probe> {
+    std::iter::from_fn(|| core.poll_transmit(now)).collect()
+}
+
+fn indices(batch: &[Probe], target: u32) -> Vec<u32> {
+    let of_target = batch.iter().filter(|probe| probe.target == target);
+    of_target.map(|probe| probe.index).collect()
+}
+
+#[test]
+fn a_batch_numbers_each_of_its_requests() {
+    let plan = Plan {
+        period: Duration::ZERO,
+        ..counting(5)
+    };
+    let start = Instant::now();
+    let mut core = Core::new(plan, 1 << 16, start);
+    core.add_targets(start, 2);
+    let all = batch(&mut core, start);
+    for target in [0, 1] {
+        assert_eq!(indices(&all, target), [0, 1, 2, 3, 4]);
+    }
+    for probe in all {
+        core.handle_sent(start, probe.token);
+        core.handle_reply(start, probe.token, Condition::Sound);
+    }
+    assert!(core.is_finished(start));
+    assert_eq!((core.totals().sent, core.totals().replies), (10, 10));
+}
+
+#[test]
+fn what_a_stall_held_up_has_numbers_of_its_own() {
+    let start = Instant::now();
+    let mut core = Core::new(counting(5), 1 << 16, start);
+    core.add_targets(start, 1);
+    let mut sent = Vec::new();
+    for at in [0, 5000, 5001, 6000, 7000, 8000, 9000].map(milliseconds) {
+        let batch = batch(&mut core, start + at);
+        sent.extend(indices(&batch, 0));
+        for probe in batch {
+            core.handle_sent(start + at, probe.token);
+        }
+    }
+    assert_eq!(sent, [0, 1, 2, 3, 4]);
+    assert_eq!(core.figures(0).sent(), 5);
+}
+
+#[test]
+fn a_batch_that_found_no_room_keeps_its_numbers() {
+    let plan = Plan {
+        period: Duration::ZERO,
+        ..counting(4)
+    };
+    let start = Instant::now();
+    let mut core = Core::new(plan, 1 << 16, start);
+    core.add_targets(start, 1);
+    let first = batch(&mut core, start);
+    core.handle_sent(start, first[0].token);
+    for probe in &first {
+        core.take_back(start, probe.token);
+    }
+    assert_eq!((core.figures(0).sent(), core.totals().sent), (1, 1));
+    let again = batch(&mut core, start);
+    assert_eq!(indices(&again, 0), [1, 2, 3]);
+    for probe in again {
+        core.handle_sent(start, probe.token);
+    }
+    assert_eq!((core.figures(0).sent(), core.totals().sent), (4, 4));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
