@@ -8,6 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use support::program::text;
 
@@ -162,6 +163,8 @@ fn clients_are_known_and_spoken_to() {
             (&left["client"]["handle"], &left["how"]),
             (&two.into(), &"kicked".into())
         );
+        // Its 18 bytes, and the words of farewell.
+        assert_eq!(left["client"]["bytes_out"], 18 + 23);
 
         server.order(&json!({"order": "send", "handle": two, "text": "still there?"}));
         let why = server.next("misunderstood")["why"].to_string();
@@ -471,4 +474,39 @@ fn a_registry_tells_each_call_beside_what_happens() {
     assert!(child.wait().expect("it ends").success());
     let kept = std::fs::read_to_string(file).expect("the file");
     assert!(kept.contains("< 1 hi"), "{kept}");
+}
+
+#[test]
+fn a_thousand_there_at_once_that_half_say_a_line_and_vanish_disturb_nobody() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit");
+    if soft < 2048 {
+        setrlimit(Resource::RLIMIT_NOFILE, 2048, hard).expect("as many as are needed");
+    }
+    let mut server = Server::start("127.0.0.1:0", &["--max-clients", "1001"]);
+    let (bystander, own) = server.join();
+    let crowd: Vec<TcpStream> = (0..1000).map(|_| server.join().0).collect();
+    for mut client in &crowd {
+        client.write_all(b"half a li").expect("it is sent");
+    }
+    server.order(&json!({"order": "send", "handle": own, "text": "there are many"}));
+    assert_eq!(line(&bystander), "there are many\n");
+    for client in crowd.iter().step_by(2) {
+        // A reset instead of an end.
+        let lingering = socket2::SockRef::from(client);
+        lingering.set_linger(Some(Duration::ZERO)).expect("linger");
+    }
+    drop(crowd);
+    for _ in 0..1000 {
+        let left = server.next("left");
+        assert_ne!(left["client"]["handle"], own);
+    }
+    server.order(&json!({"order": "send", "handle": own, "text": "only you"}));
+    assert_eq!(line(&bystander), "only you\n");
+    server.order(&json!({"order": "stats"}));
+    let stats = server.next("stats");
+    assert_eq!(
+        (&stats["joined"], &stats["left"], &stats["online"]),
+        (&1001.into(), &1000.into(), &1.into())
+    );
+    server.quit();
 }

@@ -412,7 +412,9 @@ impl<'a> Host<'a> {
         self.flush(handle);
         if let Some(guest) = self.guests.get_mut(&handle) {
             if guest.queue.is_empty() {
-                say_good_bye(&mut guest.stream, &format!("{words}{}", self.line_end));
+                let words = format!("{words}{}", self.line_end);
+                let count = say_good_bye(&mut guest.stream, &words);
+                self.roster.sent(handle, count);
             }
             self.part(handle, how);
         }
@@ -449,13 +451,14 @@ impl<'a> Host<'a> {
 /// A last line, as far as it is taken at once, and the end of the stream. What
 /// has arrived is read away, or close(2) would send a reset that could destroy
 /// the line.
-fn say_good_bye(stream: &mut (impl Read + Write + AsFd), words: &str) {
-    let _ = stream.write(words.as_bytes());
+fn say_good_bye(stream: &mut (impl Read + Write + AsFd), words: &str) -> usize {
+    let count = stream.write(words.as_bytes()).unwrap_or(0);
     let _ = socket2::SockRef::from(&*stream).shutdown(Shutdown::Write);
     let mut buffer = [0; BUFFER];
     for _ in 0..TURN {
         if !matches!(stream.read(&mut buffer), Ok(1..)) {
-            return;
+            break;
         }
     }
+    count
 }
