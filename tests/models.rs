@@ -9,6 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -117,6 +118,10 @@ impl Drop for Server {
 
 fn echo(mut client: &TcpStream, words: &[u8]) {
     client.write_all(words).expect("it is sent");
+    echo_of(client, words);
+}
+
+fn echo_of(mut client: &TcpStream, words: &[u8]) {
     let mut answer = vec![0; words.len()];
     client.read_exact(&mut answer).expect("an answer");
     assert_eq!(answer, words);
@@ -254,6 +259,81 @@ fn a_thousand_that_half_send_and_vanish_leave_nothing_behind() {
         while descriptors() > before {
             std::thread::yield_now();
         }
+        server.stop();
+    }
+}
+
+/// A test that is a thousand clients needs as many descriptors.
+fn room_for_a_thousand() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit");
+    if soft < 2048 {
+        setrlimit(Resource::RLIMIT_NOFILE, 2048, hard).expect("as many as are needed");
+    }
+}
+
+#[test]
+fn a_thousand_there_at_once_that_half_send_and_vanish_disturb_nobody() {
+    room_for_a_thousand();
+    for model in ["thread", "epoll"] {
+        let server = Server::start(model, "127.0.0.1:0", &[]);
+        let bystander = server.connect();
+        echo(&bystander, b"first");
+        let descriptors = || {
+            let path = format!("/proc/{}/fd", server.child.id());
+            std::fs::read_dir(path).expect("proc").count()
+        };
+        let before = descriptors();
+        let crowd: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
+        for mut client in &crowd {
+            client.write_all(b"half a wo").expect("it is sent");
+        }
+        // All of them are there, and so is who was there before.
+        for client in &crowd {
+            echo_of(client, b"half a wo");
+        }
+        echo(&bystander, b"still there?");
+        for client in crowd.iter().step_by(2) {
+            // A reset instead of an end.
+            let lingering = socket2::SockRef::from(client);
+            lingering.set_linger(Some(Duration::ZERO)).expect("linger");
+        }
+        drop(crowd);
+        echo(&bystander, b"and now?");
+        echo(&server.connect(), b"and who comes later?");
+        // Until all are closed; a descriptor that is left behind is there for ever.
+        while descriptors() > before {
+            std::thread::yield_now();
+        }
+        server.stop();
+    }
+}
+
+/// In the order of events: the others are answered while it is still at it.
+#[test]
+fn a_client_of_one_byte_a_second_holds_nobody_up() {
+    for model in AT_ONCE {
+        let server = Server::start(model, "127.0.0.1:0", &[]);
+        let mut slow = Command::new(env!("CARGO_BIN_EXE_socklab"))
+            .args(["tcp", "connect", &server.address.to_string()])
+            .args(["--line-delay", "1s"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut words = slow.stdin.take().expect("piped");
+        words
+            .write_all("\n".repeat(600).as_bytes())
+            .expect("it reads");
+        let mut heard = slow.stdout.take().expect("piped");
+        heard.read_exact(&mut [0]).expect("it has begun");
+        for number in 0..20 {
+            let words = format!("client {number}\n").repeat(100);
+            echo(&server.connect(), words.as_bytes());
+        }
+        let ended = slow.try_wait().expect("a child");
+        slow.kill().expect("it is ours");
+        slow.wait().expect("it ends");
+        assert_eq!(ended, None, "{model}: it is still at it");
         server.stop();
     }
 }
