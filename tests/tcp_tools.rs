@@ -8,6 +8,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread;
@@ -19,9 +20,10 @@ use socklab::event::{Event, Place, Recording, What};
 use socklab::flow::Direction;
 use socklab::packet::TcpFlags;
 use socklab::recorder::{Clock, Recorder};
-use support::alone::{alone, names};
+use support::alone::{alone, names, sh};
 use support::refusing::{Refused, refusing};
 use support::running::{Ended, Running, SOCKLAB, bytes, run};
+use support::settled::SETTLED;
 
 /// `socklab tcp listen`, once it listens.
 fn listen(arguments: &[&str]) -> Running {
@@ -831,10 +833,91 @@ fn at_a_terminal_the_servers_end_is_the_end() {
     });
 }
 
+/// A name server on this thread's loopback, which answers for IPv4 or for
+/// nothing at all, and never for IPv6; this thread and what it starts ask
+/// nobody else.
+fn name_server(address: Option<[u8; 4]>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [
+        (
+            "resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n",
+        ),
+        ("nsswitch.conf", "hosts: files dns\n"),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("written");
+        sh(&format!("mount --bind {} /etc/{name}", file.display()));
+    }
+    let socket = std::net::UdpSocket::bind("127.0.0.1:53").expect("bind");
+    thread::spawn(move || {
+        let mut query = [0; 512];
+        // Until the test's process is over.
+        while let Ok((count, from)) = socket.recv_from(&mut query) {
+            let question = &query[..count];
+            let end = 12
+                + question[12..]
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .expect("a name")
+                + 5;
+            let is_v4 = question[end - 4..end - 2] == [0, 1];
+            if let (true, Some(address)) = (is_v4, address) {
+                let mut answer = question[..end].to_vec();
+                // A response with one question and one answer (RFC 1035 section 4.1.1).
+                answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                answer.extend(address);
+                socket.send_to(&answer, from).expect("send");
+            }
+        }
+    });
+    folder
+}
+
+#[test]
+fn a_look_up_ends_with_ctrl_c_and_with_the_time_to_connect() {
+    alone("look-up", || {
+        let _server = name_server(None);
+        let mut client = Running::start(SOCKLAB, &["tcp", "connect", "-v", "slow.test:80"]);
+        client.until("looking up slow.test");
+        client.interrupt();
+        let Ended { told, code, .. } = client.end();
+        assert_eq!(code, 0, "{told}");
+        fails(
+            &["slow.test:80", "--connect-timeout", "100ms"],
+            1,
+            &["look up slow.test: no answer within 100ms (--connect-timeout)"],
+        );
+    });
+}
+
+#[test]
+fn a_family_that_nobody_answers_for_does_not_hold_up_the_other() {
+    alone("resolution delay", || {
+        let _server = name_server(Some([127, 0, 0, 1]));
+        let _listener = TcpListener::bind("127.0.0.1:6007").expect("bind");
+        let output = connect(&["-z", "-v", "half.test:6007"], b"");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        let place = |words: &str| {
+            told.find(words)
+                .unwrap_or_else(|| panic!("{words}: {told}"))
+        };
+        let places = [
+            place("looking up half.test"),
+            place("half.test is 127.0.0.1 so far, after "),
+            place("connecting to 127.0.0.1:6007"),
+            place("→ 127.0.0.1:6007, in "),
+        ];
+        assert!(places.is_sorted(), "{told}");
+    });
+}
+
 #[test]
 fn a_service_tells_of_each_end_and_says_nothing_of_a_reset_to_who_did_not_ask() {
     alone("ends", || {
-        let mut server = Running::listen(&["5073", "--echo", "-v"]);
+        let mut server = listen(&["5073", "--echo", "-v"]);
         assert_eq!(connect(&["[::1]"], b"hello").stdout, b"hello");
         let first = server.until("client 1: FIN");
         assert!(
@@ -844,7 +927,7 @@ fn a_service_tells_of_each_end_and_says_nothing_of_a_reset_to_who_did_not_ask() 
         server.until("client 1: FIN sent: we say no more, after 5 bytes");
         drop(server);
 
-        let server = Running::listen(&["5073", "--echo"]);
+        let server = listen(&["5073", "--echo"]);
         for _ in 0..200 {
             // Its end and its reset are there before it is accepted, or not.
             let mut client = TcpStream::connect("127.0.0.1:5073").expect("connect");
@@ -854,9 +937,27 @@ fn a_service_tells_of_each_end_and_says_nothing_of_a_reset_to_who_did_not_ask() 
         }
         assert_eq!(connect(&["127.0.0.1"], b"served").stdout, b"served");
         server.interrupt();
-        let (told, code) = server.end();
+        let Ended { told, code, .. } = server.end();
         assert_eq!((code, told.as_str()), (0, ""));
     });
+}
+
+#[test]
+fn what_a_service_has_no_use_for_is_refused() {
+    for (service, flag, why) in [
+        ("--echo", "--output=x", "--output with --echo: "),
+        ("--echo", "--crlf", "--crlf with --echo: "),
+        (
+            "--daytime",
+            "--line-delay=1s",
+            "--line-delay with --daytime: ",
+        ),
+    ] {
+        let refused = run(SOCKLAB, &["tcp", "listen", service, flag], b"");
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{told}");
+        assert!(told.contains(why), "{told}");
+    }
 }
 
 #[test]
@@ -881,5 +982,200 @@ fn a_reset_after_the_peers_end_is_told_as_a_reset() {
         ] {
             assert!(told.contains(expected), "no {expected:?} in {told}");
         }
+    });
+}
+
+/// Another host, behind a wire from this one, which lets nobody through to
+/// 192.0.2.0/24 and 2001:db8:2::/48, and says so.
+fn prohibiting_router() -> Running {
+    let mut router = Running::start(
+        "unshare",
+        &["--net", "sh", "-c", "echo here >&2; read line"],
+    );
+    router.until("here");
+    let id = router.child.id();
+    let script = format!(
+        "within() {{ nsenter --target {id} --net \"$@\"; }}
+        ip link add near type veth peer name far netns {id}
+        within sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+        within ip address add 10.1.1.2/24 dev far
+        within ip address add 2001:db8:1::2/64 dev far nodad
+        within ip link set lo up
+        within ip link set far up
+        ip address add 10.1.1.1/24 dev near
+        ip address add 2001:db8:1::1/64 dev near nodad
+        ip link set near up
+        within ip route add prohibit 192.0.2.0/24
+        within ip -6 route add prohibit 2001:db8:2::/48
+        ip route add 192.0.2.0/24 via 10.1.1.2
+        ip -6 route add 2001:db8:2::/48 via 2001:db8:1::2
+        {SETTLED}
+        within sh -ec '{}'",
+        SETTLED.replace('\'', "'\\''")
+    );
+    sh(&script);
+    router
+}
+
+#[test]
+fn a_router_that_prohibits_is_named_and_is_the_networks_no() {
+    alone("prohibited", || {
+        let _router = prohibiting_router();
+        for (endpoint, errno, verdict) in [
+            (
+                "192.0.2.1:80",
+                "(EHOSTUNREACH)",
+                "ICMP communication prohibited from 10.1.1.2",
+            ),
+            (
+                "[2001:db8:2::1]:80",
+                "(EACCES)",
+                "ICMPv6 communication prohibited from 2001:db8:1::2",
+            ),
+        ] {
+            fails(&[endpoint], 1, &[&format!("{errno}; {verdict}")]);
+            fails(
+                &[endpoint, "-v"],
+                1,
+                &[&format!("{errno}, {verdict}, after ")],
+            );
+        }
+    });
+}
+
+#[test]
+fn an_established_connection_outlives_icmp_errors() {
+    alone("soft errors", || {
+        let _server = listen(&["5073", "--echo"]);
+        let output = connect(&["[::1]", "--trace"], b"hello");
+        let told = String::from_utf8_lossy(&output.stderr);
+        let place = |words: &str| {
+            told.find(words)
+                .unwrap_or_else(|| panic!("{words}: {told}"))
+        };
+        let places = [
+            place("setsockopt(IPV6_RECVERR, 1) = 0"),
+            place("connect([::1]:5073) = EINPROGRESS"),
+            place("setsockopt(IPV6_RECVERR, 0) = 0"),
+            place("→ 5 bytes sent"),
+        ];
+        assert!(places.is_sorted(), "{told}");
+        // What was asked for stays.
+        let output = connect(&["[::1]", "--trace", "--opt", "recverr"], b"hello");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!told.contains("RECVERR, 0) = 0"), "{told}");
+    });
+}
+
+#[test]
+fn options_are_listed_for_who_asks() {
+    for tool in ["connect", "listen"] {
+        let listed = run(SOCKLAB, &["tcp", tool, "--opt", "help"], b"");
+        let lines = String::from_utf8(listed.stdout).expect("ASCII");
+        assert!(listed.status.success(), "{tool}");
+        assert!(
+            lines.contains("\nkeepalive") && lines.contains("\nnodelay"),
+            "{lines}"
+        );
+        assert!(
+            !lines.contains("multicast-ttl"),
+            "TCP sockets only: {lines}"
+        );
+    }
+    fails(&[], 2, &["no endpoint is given; give HOST PORT"]);
+}
+
+#[test]
+fn what_cannot_be_written_is_known_before_anybody_is_spoken_to() {
+    alone("output", || {
+        let listener = TcpListener::bind("127.0.0.1:6009").expect("bind");
+        fails(
+            &["127.0.0.1:6009", "-o", "/nonexistent/x"],
+            2,
+            &["create /nonexistent/x: no such file or directory (ENOENT)"],
+        );
+        listener.set_nonblocking(true).expect("O_NONBLOCK");
+        let nobody = listener.accept().expect_err("nobody connected");
+        assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn who_cannot_be_conversed_with_for_want_of_descriptors_waits() {
+    alone("EMFILE in a conversation", || {
+        let mut server = Running::start(
+            "prlimit",
+            &["--nofile=64", SOCKLAB, "tcp", "listen", "5073", "-k"],
+        );
+        server.until("listening on");
+        let id = server.child.id().to_string();
+        let allow = |count: usize| {
+            let limit = format!("--nofile={count}:64");
+            sh(&format!("prlimit --pid {id} {limit}"));
+        };
+        let is_free = |number: &usize| !Path::new(&format!("/proc/{id}/fd/{number}")).exists();
+        // Room for the connection and for nothing else, whatever was inherited.
+        allow((0..).filter(is_free).nth(1).expect("few are open"));
+        let mut client = TcpStream::connect("127.0.0.1:5073").expect("the backlog has room");
+        let minute = std::time::Duration::from_secs(60);
+        client.set_read_timeout(Some(minute)).expect("a time-out");
+        server.until("too many open files (EMFILE); those who connect wait");
+        allow(64);
+        let heard = server.drain();
+        client.write_all(b"at last").expect("send");
+        client.shutdown(Shutdown::Write).expect("half-close");
+        server.hang_up();
+        assert_eq!(client.read(&mut [0]).expect("the end"), 0);
+        server.interrupt();
+        let Ended { told, code, .. } = server.end();
+        assert_eq!(code, 0, "{told}");
+        assert_eq!(heard.join().expect("read"), b"at last");
+    });
+}
+
+#[test]
+fn socat_and_curl_are_spoken_with_over_the_link() {
+    if !support::may_make_namespaces("the link") {
+        return;
+    }
+    for version in ["4", "6"] {
+        let only = if version == "6" { ",ipv6only" } else { "" };
+        let pages = "printf 'HTTP/1.0 200 OK\\n\\nthe reply\\n'";
+        for (server, client) in [
+            (
+                format!("echo the reply | socat -t5 - TCP{version}-LISTEN:5073{only}"),
+                format!("echo request | {SOCKLAB} tcp connect -{version} server"),
+            ),
+            (
+                format!("echo the reply | {SOCKLAB} tcp listen -{version}"),
+                format!("echo request | socat -t5 - TCP{version}:server:5073"),
+            ),
+            (
+                format!("{pages} | {SOCKLAB} tcp listen -{version} --crlf"),
+                format!("curl -s -{version} http://server:5073/page"),
+            ),
+        ] {
+            let output = on_the_link(&server, &client, &[]);
+            let out = String::from_utf8_lossy(&output.stdout);
+            assert!(out.contains("the reply"), "{server} / {client}: {output:?}");
+            assert!(output.status.success(), "{server} / {client}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_client_of_one_byte_a_second_is_no_business_of_the_others() {
+    alone("one byte a second", || {
+        let _server = listen(&["5073", "--echo"]);
+        let slow = ["tcp", "connect", "127.0.0.1", "--line-delay", "1s"];
+        let mut slow = Running::start(SOCKLAB, &slow);
+        slow.say("\n".repeat(600).as_bytes());
+        // It has begun.
+        slow.sees("");
+        for endpoint in ["127.0.0.1", "[::1]"].repeat(10) {
+            assert_eq!(connect(&[endpoint], b"served").stdout, b"served");
+        }
+        let ended = slow.child.try_wait().expect("a child");
+        assert_eq!(ended, None, "it is still at it");
     });
 }

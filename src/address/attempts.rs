@@ -22,6 +22,7 @@ pub struct Attempts {
     waiting: VecDeque<SocketAddr>,
     due: Option<Instant>,
     under_way: usize,
+    last: Option<SocketAddr>,
 }
 
 impl Attempts {
@@ -31,7 +32,18 @@ impl Attempts {
             waiting: interleaved(addresses).into(),
             due: None,
             under_way: 0,
+            last: None,
         }
+    }
+
+    /// More addresses were found: the families alternate from here on, the one
+    /// that was not tried last first.
+    pub fn handle_found(&mut self, addresses: &[SocketAddr]) {
+        let mut all: Vec<SocketAddr> = self.waiting.drain(..).chain(addresses.to_vec()).collect();
+        let last = self.last;
+        let is_other = |one: &SocketAddr| last.is_some_and(|last| last.is_ipv4() != one.is_ipv4());
+        all.sort_by_key(|one| !is_other(one));
+        self.waiting = interleaved(&all).into();
     }
 
     /// The address to be tried now, if it is time for one.
@@ -41,6 +53,7 @@ impl Attempts {
         }
         let next = self.waiting.pop_front()?;
         self.under_way += 1;
+        self.last = Some(next);
         self.due = Some(now + STAGGER);
         Some(next)
     }
@@ -117,6 +130,22 @@ mod tests {
         assert!(!attempts.is_over());
         attempts.handle_failure();
         assert!(attempts.is_over());
+    }
+
+    #[test]
+    fn what_is_found_later_alternates_with_what_was_tried() {
+        let first = addresses(&["1.1.1.1:1", "1.1.1.2:1"]);
+        let mut attempts = Attempts::at(&first);
+        let mut now = Instant::now();
+        assert_eq!(attempts.poll_attempt(now), Some(first[0]));
+        let later = addresses(&["[::1]:1", "[::2]:1"]);
+        attempts.handle_found(&later);
+        for expected in [later[0], first[1], later[1]] {
+            assert_eq!(attempts.poll_attempt(now), None);
+            now += STAGGER;
+            assert_eq!(attempts.poll_attempt(now), Some(expected));
+        }
+        assert_eq!(attempts.next_deadline(), None);
     }
 
     proptest! {

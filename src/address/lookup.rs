@@ -30,7 +30,7 @@ pub struct Question {
 pub fn resolve(endpoint: &Endpoint, question: Question) -> Result<Vec<SocketAddr>, Error> {
     let host = endpoint.host.as_deref().unwrap_or("localhost");
     let service = endpoint.service.as_ref().map(ToString::to_string);
-    let entries = ask(host, service.as_deref(), question)
+    let entries = ask(host, service.as_deref(), question, 0)
         .map_err(|cause| unknown(host, service.as_deref(), question, cause))?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for entry in entries.flatten() {
@@ -51,9 +51,26 @@ pub fn name_of(address: SocketAddr) -> Option<String> {
     Some(name)
 }
 
-fn ask(host: &str, service: Option<&str>, question: Question) -> Result<AddrInfoIter, LookupError> {
+/// Whether the host is an address already, so that nobody is asked.
+pub(super) fn numeric(endpoint: &Endpoint) -> bool {
+    let Some(host) = endpoint.host.as_deref() else {
+        return false;
+    };
+    let question = Question {
+        family: None,
+        kind: Kind::Tcp,
+    };
+    ask(host, None, question, libc::AI_NUMERICHOST).is_ok()
+}
+
+fn ask(
+    host: &str,
+    service: Option<&str>,
+    question: Question,
+    flags: i32,
+) -> Result<AddrInfoIter, LookupError> {
     let hints = AddrInfoHints {
-        flags: 0,
+        flags,
         address: match question.family {
             None => libc::AF_UNSPEC,
             Some(Family::Ipv4) => libc::AF_INET,
@@ -90,7 +107,7 @@ fn unknown(host: &str, service: Option<&str>, question: Question, cause: LookupE
         // Some resolvers call a name without such an address unknown.
         (_, Some(family))
             if number == ADDRESS_FAMILY_NOT_SUPPORTED
-                || ask(host, service, without_family).is_ok() =>
+                || ask(host, service, without_family, 0).is_ok() =>
         {
             error.remedy(match family {
                 Family::Ipv4 => "it has no IPv4 address; try -6",

@@ -42,6 +42,23 @@ pub enum Told<'a> {
         /// Where.
         local: SocketAddr,
     },
+    /// The addresses of a name are looked for.
+    LookingUp {
+        /// Of which.
+        name: String,
+    },
+    /// Addresses of a name were found.
+    Found {
+        /// Of which.
+        name: String,
+        /// Those that were not known before.
+        addresses: Vec<SocketAddr>,
+        /// Whether these are all, so that no other is waited for.
+        complete: bool,
+        /// How long it took.
+        #[serde(rename = "took_ns", serialize_with = "nanoseconds")]
+        took: Duration,
+    },
     /// An attempt to connect begins (RFC 8305).
     Attempt {
         /// To where.
@@ -140,6 +157,18 @@ impl Told<'_> {
                 bytes: Cow::Owned(bytes.into_owned()),
             },
             Told::Listening { local } => Told::Listening { local },
+            Told::LookingUp { name } => Told::LookingUp { name },
+            Told::Found {
+                name,
+                addresses,
+                complete,
+                took,
+            } => Told::Found {
+                name,
+                addresses,
+                complete,
+                took,
+            },
             Told::Attempt { remote } => Told::Attempt { remote },
             Told::AttemptFailed {
                 remote,

@@ -111,6 +111,8 @@ struct Conversation {
     received: Arc<AtomicU64>,
     we_ended: bool,
     peer_ended: bool,
+    /// It is not yet sure that this was an end and no reset.
+    end_untold: bool,
     /// The socket failed to send; what the peer had said before is still read.
     send_failure: Option<io::Error>,
 }
@@ -130,6 +132,7 @@ impl Conversation {
             received: Arc::default(),
             we_ended: false,
             peer_ended: false,
+            end_untold: false,
             send_failure: None,
         };
         let sending = talk.carrier(&ends.input, &talk.sent, terms.treatment);
@@ -243,7 +246,8 @@ impl Conversation {
     }
 
     /// The peer reset what it had only half closed, and our input says nothing.
-    fn gone_by_itself(&self) -> Result<(), Failure> {
+    fn gone_by_itself(&mut self) -> Result<(), Failure> {
+        self.tell_end();
         let why = self.stream.pending_error().err();
         let why = why.unwrap_or_else(|| Errno::EPIPE.into());
         self.tell_reset(&why);
@@ -254,6 +258,7 @@ impl Conversation {
         match news {
             News::Sent(Ok(true)) => {
                 self.we_ended = true;
+                self.tell_end();
                 let bytes = self.sent.load(Ordering::Relaxed);
                 // Where the peer has gone meanwhile, receiving tells.
                 if self.stream.shutdown(Shutdown::Write).is_ok() {
@@ -268,17 +273,17 @@ impl Conversation {
                 return Err(Failure::Told(Error::new("read", "standard input", error)));
             }
             News::Sent(Err(Broken::Socket(error))) => {
+                if is_late(&error) {
+                    self.tell_end();
+                }
                 // What the connection died of, receiving may still tell.
                 self.send_failure = Some(error);
             }
             News::Received(Ok(())) => {
                 self.peer_ended = true;
-                let bytes = self.received.load(Ordering::Relaxed);
-                if self.send_failure.is_none() && !self.is_gone() {
-                    self.tell(|| Told::Ended {
-                        by: Side::Peer,
-                        bytes,
-                    });
+                self.end_untold = true;
+                if self.send_failure.as_ref().map_or(!self.is_gone(), is_late) {
+                    self.tell_end();
                 }
             }
             News::Received(Err(Broken::File(error))) => {
@@ -300,10 +305,18 @@ impl Conversation {
     }
 
     /// Whether the connection is no more although we have not ended: what looked
-    /// like the peer's end was a reset, and sending is told of it.
+    /// like the peer's end may have been a reset that sending is told of.
     fn is_gone(&self) -> bool {
         let state = self.stream.info().map(|info| info.state);
         !self.we_ended && state.is_ok_and(|state| state == TcpState::Closed)
+    }
+
+    /// The peer did end, whatever came after.
+    fn tell_end(&mut self) {
+        if std::mem::take(&mut self.end_untold) {
+            let (by, bytes) = (Side::Peer, self.received.load(Ordering::Relaxed));
+            self.tell(|| Told::Ended { by, bytes });
+        }
     }
 
     fn moved(&self) -> (u64, u64) {

@@ -19,6 +19,7 @@ use super::datagram::{Datagram, Received, internet};
 use super::handle::Shown;
 use super::icmp::{Origin, QueuedError};
 use super::kernel::{option_bytes, set_option_bytes};
+use super::stream::Stream;
 use crate::flow::Family;
 use crate::recorder::Returned;
 
@@ -221,6 +222,24 @@ fn send_from(
         }
     };
     Ok(sent?)
+}
+
+impl Stream {
+    /// `recvmsg(MSG_ERRQUEUE)`: an ICMP error that came back for this
+    /// connection; `None` where none waits.
+    pub fn queued_error(&self) -> io::Result<Option<QueuedError>> {
+        let result = self.recorder.call(
+            &self.name,
+            "recvmsg",
+            "MSG_ERRQUEUE",
+            || receive_error(self.as_fd(), &mut []),
+            |(error, _)| Returned::with(format_args!("{:?} {:?}", error.errno, error.origin)),
+        );
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            result => result.map(|(error, _)| Some(error)),
+        }
+    }
 }
 
 fn receive_error(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(QueuedError, usize)> {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
+use super::seek::Seeker;
+use super::verdict::{forget_errors, keep_errors, returned};
 use crate::address::Attempts;
 use crate::error::{Error, Exit, explain};
 use crate::event::{SocketName, Told};
@@ -60,28 +62,78 @@ pub struct Connected {
 /// No address could be reached, or the source address or an option cannot be
 /// had.
 pub fn connect(config: &Connect, recorder: &Recorder) -> Result<Option<Connected>, Error> {
-    let failed = |errno| Error::new("wait for", &config.endpoint, errno);
-    let vigil = Vigil::begin(&config.stop).map_err(failed)?;
+    let vigil = watch(config)?;
     let mut race = Race::begin(config, recorder, Opens::Blocking)?;
-    loop {
-        let due = race.advance(Instant::now())?;
-        let ready = {
-            let mut waiting: Vec<PollFd<'_>> = race
-                .sockets()
-                .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLOUT))
-                .collect();
-            let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
-            vigil.wait(&mut waiting, patience).map_err(failed)?;
-            waiting.iter().position(|one| one.any() == Some(true))
-        };
-        if let Some(index) = ready
-            && let Some(won) = race.conclude(index)?
-        {
-            return won.alone().map(Some);
+    race.run(&vigil, None)
+}
+
+/// Connects to what `seeker` has found, and to what it still finds meanwhile;
+/// `None` where it was stopped before.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub fn connect_seeking(
+    config: &Connect,
+    seeker: &mut Seeker<'_>,
+    recorder: &Recorder,
+) -> Result<Option<Connected>, Error> {
+    let vigil = watch(config)?;
+    let mut race = Race::begin(config, recorder, Opens::Blocking)?;
+    race.deadline = seeker.deadline();
+    race.expects_more = !seeker.is_over();
+    race.asks_who = true;
+    race.run(&vigil, Some(seeker))
+}
+
+fn watch(config: &Connect) -> Result<Vigil<'_>, Error> {
+    Vigil::begin(&config.stop).map_err(|errno| Error::new("wait for", &config.endpoint, errno))
+}
+
+impl Race<'_> {
+    fn run(
+        &mut self,
+        vigil: &Vigil<'_>,
+        mut seeker: Option<&mut Seeker<'_>>,
+    ) -> Result<Option<Connected>, Error> {
+        let endpoint = &self.config.endpoint;
+        let failed = |errno| Error::new("wait for", endpoint, errno);
+        loop {
+            let due = self.advance(Instant::now())?;
+            let ready = {
+                let mut waiting: Vec<PollFd<'_>> = self
+                    .sockets()
+                    .map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLOUT))
+                    .collect();
+                let attempts = waiting.len();
+                if let Some(seeker) = seeker.as_ref().filter(|seeker| !seeker.is_over()) {
+                    waiting.push(PollFd::new(seeker.as_fd(), PollFlags::POLLIN));
+                }
+                let patience = due.map(|due| due.saturating_duration_since(Instant::now()));
+                vigil.wait(&mut waiting, patience).map_err(failed)?;
+                let mut attempted = waiting[..attempts].iter();
+                attempted.position(|one| one.any() == Some(true))
+            };
+            if let Some(index) = ready
+                && let Some(won) = self.conclude(index)?
+            {
+                return won.alone().map(Some);
+            }
+            if let Some(seeker) = seeker.as_mut().filter(|seeker| !seeker.is_over()) {
+                let found = seeker.poll()?;
+                self.learn(&found, !seeker.is_over());
+            }
+            if vigil.is_over() {
+                return Ok(None);
+            }
         }
-        if vigil.is_over() {
-            return Ok(None);
-        }
+    }
+
+    /// More addresses were found, and perhaps not the last.
+    fn learn(&mut self, found: &[SocketAddr], expects_more: bool) {
+        self.expects_more = expects_more;
+        self.addresses.extend(found);
+        self.attempts.handle_found(found);
     }
 }
 
@@ -119,9 +171,15 @@ pub(crate) struct Race<'a> {
     opens: Opens,
     attempts: Attempts,
     under_way: Vec<Attempt>,
-    failures: Vec<(SocketAddr, io::Error)>,
+    failures: Vec<Failed>,
     begun: usize,
     deadline: Option<Instant>,
+    /// What was found, whether it was tried or not.
+    addresses: Vec<SocketAddr>,
+    /// Whether more addresses may still be found.
+    expects_more: bool,
+    /// Whether it is to be known who sent the ICMP error that ends an attempt.
+    asks_who: bool,
 }
 
 /// What sockets are opened.
@@ -164,6 +222,16 @@ struct Attempt {
     stream: Arc<Stream>,
     remote: SocketAddr,
     since: Instant,
+    /// Whether ICMP errors are kept for it.
+    keeps_errors: bool,
+}
+
+/// An attempt that came to nothing.
+struct Failed {
+    remote: SocketAddr,
+    error: io::Error,
+    /// The ICMP error that was its end.
+    verdict: Option<String>,
 }
 
 impl<'a> Race<'a> {
@@ -182,6 +250,9 @@ impl<'a> Race<'a> {
             failures: Vec::new(),
             begun: 0,
             deadline: config.timeout.map(|timeout| Instant::now() + timeout),
+            addresses: config.addresses.clone(),
+            expects_more: false,
+            asks_who: false,
         })
     }
 
@@ -196,7 +267,7 @@ impl<'a> Race<'a> {
                 self.under_way.push(attempt);
             }
         }
-        if self.attempts.is_over() {
+        if self.attempts.is_over() && !self.expects_more {
             return Err(self.lost());
         }
         let due = [self.attempts.next_deadline(), self.deadline];
@@ -236,6 +307,7 @@ impl<'a> Race<'a> {
                 .set_nonblocking(true)
                 .map_err(|error| Error::new("fcntl for", remote, error))?;
         }
+        let keeps_errors = self.asks_who && keep_errors(&stream, Family::of(remote.ip()));
         let since = Instant::now();
         match stream.connect(remote) {
             Err(error) if !is_under_way(&error) => {
@@ -246,6 +318,7 @@ impl<'a> Race<'a> {
                 stream: Arc::new(stream),
                 remote,
                 since,
+                keeps_errors,
             })),
         }
     }
@@ -278,7 +351,11 @@ impl<'a> Race<'a> {
             stream,
             remote,
             since,
+            keeps_errors,
         } = self.under_way.remove(index);
+        if keeps_errors {
+            forget_errors(&stream, Family::of(remote.ip()));
+        }
         let took = since.elapsed();
         for left in self.under_way.drain(..) {
             tell(&left.stream, || Told::AttemptLeft {
@@ -302,12 +379,24 @@ impl<'a> Race<'a> {
     }
 
     fn fail(&mut self, stream: &Stream, remote: SocketAddr, since: Instant, error: io::Error) {
+        let took = since.elapsed();
+        let verdict = self
+            .asks_who
+            .then(|| returned(stream, Family::of(remote.ip())))
+            .flatten();
         tell(stream, || Told::AttemptFailed {
             remote,
-            cause: explain(&error),
-            took: since.elapsed(),
+            cause: match &verdict {
+                Some(verdict) => format!("{}, {verdict}", explain(&error)),
+                None => explain(&error),
+            },
+            took,
         });
-        self.failures.push((remote, error));
+        self.failures.push(Failed {
+            remote,
+            error,
+            verdict,
+        });
         self.attempts.handle_failure();
     }
 
@@ -332,13 +421,29 @@ impl<'a> Race<'a> {
         if self.failures.is_empty() {
             return Error::new("connect", target, "no address to try");
         }
-        let (remote, error) = self.failures.swap_remove(0);
+        let Failed {
+            remote,
+            error,
+            verdict,
+        } = self.failures.swap_remove(0);
         let errno = error.raw_os_error().map(Errno::from_raw);
         let failure = Error::new("connect", target, error);
+        // What the kernel makes of an ICMPv6 "prohibited": the network's no.
+        let failure = match errno {
+            Some(Errno::EACCES) => failure.exiting(Exit::Network),
+            _ => failure,
+        };
+        if let Some(verdict) = verdict {
+            return failure.remedy(verdict);
+        }
         match errno {
             Some(Errno::ECONNREFUSED) => {
                 failure.remedy("the host is there, and nothing listens on this port")
             }
+            Some(Errno::EACCES) => failure.remedy(format!(
+                "a router, or this host's routes or firewall, prohibits it; see `ip route get {}`",
+                remote.ip()
+            )),
             Some(Errno::EHOSTUNREACH) => failure.remedy("a router or this host found no way to it"),
             Some(Errno::ENETUNREACH) => {
                 failure.remedy(format!("see `ip route get {}`", remote.ip()))
@@ -363,7 +468,7 @@ impl<'a> Race<'a> {
 
     /// What was tried.
     fn target(&self) -> String {
-        match &self.config.addresses[..] {
+        match &self.addresses[..] {
             [only] => only.to_string(),
             several => {
                 let all: Vec<String> = several.iter().map(ToString::to_string).collect();

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::eventfd::EventFd;
 use serde::Serialize;
 
 use super::bound::target;
@@ -48,6 +49,9 @@ const REST: Duration = Duration::from_millis(100);
 /// How often it is said that they have.
 const REMINDER: Duration = Duration::from_secs(1);
 
+/// The descriptors that a conversation opens.
+const CONVERSATION: usize = 2;
+
 /// The listening sockets.
 pub struct Door<'a> {
     config: &'a Listen,
@@ -55,6 +59,8 @@ pub struct Door<'a> {
     listeners: Vec<Listener>,
     served: Served,
     reminded: Option<Instant>,
+    /// Descriptors that a client needs besides its socket's.
+    needs: usize,
 }
 
 impl<'a> Door<'a> {
@@ -67,6 +73,7 @@ impl<'a> Door<'a> {
             listeners,
             served: Served::default(),
             reminded: None,
+            needs: 0,
         })
     }
 
@@ -82,6 +89,7 @@ impl<'a> Door<'a> {
     /// Joins clients to `ends`, one at a time.
     pub fn converse(mut self, ends: &Ends, terms: &Terms) -> Result<Served, Error> {
         let vigil = begin(terms)?;
+        self.needs = CONVERSATION;
         while let Some((stream, peer)) = self.next(&vigil, || 0)? {
             if self.config.after == After::Leave {
                 // Whoever comes now is refused rather than kept waiting.
@@ -161,7 +169,10 @@ impl<'a> Door<'a> {
                 "client {}",
                 self.served.connections + self.served.rejected + 1
             );
-            match self.listeners[index].accept(name) {
+            // Whoever is accepted is also spoken to.
+            let room = self.room();
+            let accepted = room.and_then(|_room| self.listeners[index].accept(name));
+            match accepted {
                 Ok((stream, peer)) => {
                     let peer = canonical(peer);
                     if let Some(stream) = self.admit(stream, peer, present())? {
@@ -178,6 +189,12 @@ impl<'a> Door<'a> {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Descriptors held for a client until it is there.
+    fn room(&self) -> io::Result<Vec<EventFd>> {
+        let room = (0..self.needs).map(|_| EventFd::new().map_err(Into::into));
+        room.collect()
     }
 
     fn wait(&self, vigil: &Vigil<'_>, patience: Option<Duration>) -> Result<Option<usize>, Error> {

@@ -10,7 +10,9 @@ pub mod connect;
 mod flow;
 pub mod listen;
 mod scene;
+pub mod seek;
 pub mod service;
+mod verdict;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -2,7 +2,9 @@
 //! output, as typed.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::tool::{ToolArgs, is_typed};
@@ -14,10 +16,11 @@ use crate::cli::telling::some_time;
 use crate::error::Error;
 use crate::event::{Figures, Place};
 use crate::flow::{Family, Kind};
-use crate::pipe::{Terms, ask_name, converse};
+use crate::pipe::{Ends, Terms, ask_name, converse};
 use crate::recorder::Recorder;
 use crate::socket::options::{self, Role, Target};
-use crate::tcp::connect::{Connect, Connected, connect};
+use crate::tcp::connect::{Connect, Connected, connect_seeking};
+use crate::tcp::seek::{Extent, Patience, Seeker};
 
 /// Connect to a server: standard input goes there, what comes back to standard
 /// output.
@@ -36,7 +39,7 @@ Exit code: 0 done, 1 the network said no, 2 anything else.")]
 pub(super) struct Args {
     /// HOST PORT, HOST:PORT, `[IPv6]:PORT` or NAME:SERVICE; the port is 5073
     /// where none is given
-    #[arg(required = true, num_args = 1..=2, value_name = "ENDPOINT")]
+    #[arg(num_args = 0..=2, value_name = "ENDPOINT")]
     endpoint: Vec<String>,
 
     /// Connect from this address: ADDRESS, ADDRESS:PORT or :PORT
@@ -57,16 +60,37 @@ pub(super) struct Args {
 
 /// Runs the tool.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
+    if let Some(code) = args.tool.help()? {
+        return Ok(code);
+    }
+    if args.endpoint.is_empty() {
+        let error = Error::new("connect", "", "no endpoint is given");
+        return Err(error.remedy("give HOST PORT or HOST:PORT"));
+    }
+    // What cannot be written is better known before anybody is spoken to.
+    let ends = if args.zero {
+        None
+    } else {
+        Some(args.tool.ends()?)
+    };
     let stop = Interrupt::catch()?;
-    let config = args.config(&stop)?;
     let telling = args.tool.telling.begin(colour);
     let recorder = telling.recorder(Place::Client);
+    let flag = stop.flag();
+    let patience = Patience {
+        timeout: args.connect_timeout,
+        stop: &flag,
+    };
+    let mut seeker = args.seek(patience, &recorder)?;
+    let Some(config) = args.config(&mut seeker, patience, &recorder)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let packets = if args.tool.telling.packets {
         left_to_this_thread(|| Packets::towards(&config.addresses, &recorder))
     } else {
         Packets::default()
     };
-    let result = args.talk(&config, &stop, &recorder);
+    let result = args.talk((&config, &mut seeker), ends.as_ref(), &stop, &recorder);
     packets.finish();
     if let Some(figures) = result? {
         telling.conclude("tcp connect", &figures);
@@ -86,16 +110,17 @@ impl Args {
     /// nothing to be told of a conversation.
     fn talk(
         &self,
-        config: &Connect,
+        (config, seeker): (&Connect, &mut Seeker<'_>),
+        ends: Option<&Ends>,
         stop: &Interrupt,
         recorder: &Recorder,
     ) -> Result<Option<Figures>, Error> {
-        let Some(connected) = connect(config, recorder)? else {
+        let Some(connected) = connect_seeking(config, seeker, recorder)? else {
             return Ok(None);
         };
-        if self.zero {
+        let Some(ends) = ends else {
             return open(&connected).map(|()| None).map_err(unwritten);
-        }
+        };
         if self.tool.telling.tells_steps() {
             left_to_this_thread(|| ask_name(recorder, connected.remote));
         }
@@ -104,64 +129,93 @@ impl Args {
             ends_with_peer: is_typed(),
             ..self.tool.terms(stop)
         };
-        let ends = self.tool.ends()?;
-        converse(connected.stream, connected.remote, &ends, &terms).map(Some)
+        converse(connected.stream, connected.remote, ends, &terms).map(Some)
     }
 
-    fn config(&self, stop: &Interrupt) -> Result<Connect, Error> {
-        let endpoint = read("connect", &self.endpoint)?.or_port(crate::DEFAULT_PORT);
-        let family = self.tool.family();
-        let question = Question {
-            family,
+    fn question(&self) -> Question {
+        Question {
+            family: self.tool.family(),
             kind: Kind::Tcp,
+        }
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, Error> {
+        Ok(read("connect", &self.endpoint)?.or_port(crate::DEFAULT_PORT))
+    }
+
+    fn seek<'a>(
+        &self,
+        patience: Patience<'a>,
+        recorder: &'a Recorder,
+    ) -> Result<Seeker<'a>, Error> {
+        Seeker::begin(&self.endpoint()?, self.question(), patience, recorder)
+    }
+
+    /// What to connect to, as far as it is known; none where it was stopped
+    /// before.
+    fn config(
+        &self,
+        seeker: &mut Seeker<'_>,
+        patience: Patience<'_>,
+        recorder: &Recorder,
+    ) -> Result<Option<Connect>, Error> {
+        // Both look at all of them.
+        let extent = match (&self.from, self.tool.telling.packets) {
+            (None, false) => Extent::First,
+            _ => Extent::All,
         };
-        let addresses = resolve(&endpoint, question)?;
+        let Some(addresses) = seeker.wait(extent)? else {
+            return Ok(None);
+        };
         if let Some(zero) = addresses.iter().find(|address| address.port() == 0) {
             let cause = "port 0 is no port to connect to";
             return Err(Error::new("connect", zero, cause).remedy("ports are 1 to 65535 here"));
         }
+        let options = self.tool.options();
         for address in &addresses {
             let target = Target {
                 kind: Kind::Tcp,
                 family: Family::of(address.ip()),
                 role: Role::Connecting,
             };
-            options::check(&self.tool.options, target)?;
+            options::check(&options, target)?;
         }
         let from = match &self.from {
-            None => Vec::new(),
-            Some(typed) => Self::sources(typed, question)?,
+            None => Some(Vec::new()),
+            Some(typed) => self.sources(typed, patience, recorder)?,
         };
-        Ok(Connect {
-            endpoint: endpoint.to_string(),
+        let endpoint = self.endpoint()?.to_string();
+        Ok(from.map(|from| Connect {
+            endpoint,
             addresses,
             from,
             timeout: self.connect_timeout,
-            options: self.tool.options.clone(),
-            stop: stop.flag(),
-        })
+            options,
+            stop: Arc::clone(patience.stop),
+        }))
     }
 
     /// The addresses to connect from: those of the name, or of any of this
-    /// host's where there is only a port.
-    fn sources(typed: &str, question: Question) -> Result<Vec<std::net::SocketAddr>, Error> {
+    /// host's where there is only a port. None where it was stopped before.
+    fn sources(
+        &self,
+        typed: &str,
+        patience: Patience<'_>,
+        recorder: &Recorder,
+    ) -> Result<Option<Vec<SocketAddr>>, Error> {
         let endpoint = Endpoint::local(&[typed])
             .map_err(|error| Error::new("--from", typed, error.to_string()))?;
+        let question = self.question();
         if endpoint.host.is_some() {
-            return resolve(&endpoint, question);
+            return Seeker::begin(&endpoint, question, patience, recorder)?.wait(Extent::All);
         }
+        let family = None;
         let mut sources = Vec::new();
         for any in ["::", "0.0.0.0"] {
             let anywhere = endpoint.clone().or_host(any);
-            sources.extend(resolve(
-                &anywhere,
-                Question {
-                    family: None,
-                    ..question
-                },
-            )?);
+            sources.extend(resolve(&anywhere, Question { family, ..question })?);
         }
-        Ok(sources)
+        Ok(Some(sources))
     }
 }
 

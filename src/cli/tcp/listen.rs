@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::serve::{ServeArgs, Shared};
+use super::serve::{ServeArgs, Shared, refuse_beside_a_service};
 use super::tool::ToolArgs;
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
 use crate::cli::interrupt::{Interrupt, left_to_this_thread};
@@ -95,9 +95,16 @@ pub(super) struct Args {
 
 /// Runs the tool.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
+    if let Some(code) = args.tool.help()? {
+        return Ok(code);
+    }
     let config = args.config()?;
     if args.serve.is_asked_for() {
         return args.serve_many(&config, colour);
+    }
+    let service = args.service();
+    if let Some(service) = service {
+        refuse_beside_a_service(&args.tool, service)?;
     }
     let stop = Interrupt::catch()?;
     let telling = args.tool.telling.begin(colour);
@@ -109,7 +116,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
         Packets::default()
     };
     let terms = args.tool.terms(&stop);
-    let served = match args.service() {
+    let served = match service {
         Some(service) => door.serve(service, &terms),
         None => door.converse(&args.tool.ends()?, &terms),
     };
@@ -163,18 +170,19 @@ impl Args {
             kind: Kind::Tcp,
         };
         let addresses = resolve(&endpoint, question)?;
+        let options = self.tool.options();
         for address in &addresses {
             let target = Target {
                 kind: Kind::Tcp,
                 family: Family::of(address.ip()),
                 role: Role::Listening,
             };
-            options::check(&self.tool.options, target)?;
+            options::check(&options, target)?;
         }
         Ok(Listen {
             addresses,
             stack,
-            options: self.tool.options.clone(),
+            options,
             admission: Admission {
                 allow: self.allow.clone(),
                 deny: self.deny.clone(),

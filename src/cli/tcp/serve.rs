@@ -134,7 +134,7 @@ impl ServeArgs {
             workers: self.workers(model),
             recorder: &recorder,
             watch: watch.as_ref(),
-            options: &shared.tool.options,
+            options: &shared.config.options,
             admission: &shared.config.admission,
             patience: PATIENCE,
         };
@@ -167,7 +167,7 @@ impl ServeArgs {
                 Stack::Dual => Families::Both,
                 Stack::Single => Families::One,
             },
-            options: &shared.tool.options,
+            options: &shared.config.options,
             backlog: shared.config.backlog,
             workers: self.workers(model),
         }
@@ -193,13 +193,7 @@ impl ServeArgs {
         } else {
             of_a_model(shared, self.model)
         };
-        match refusals.into_iter().find(|refusal| refusal.is_due) {
-            None => Ok(()),
-            Some(refusal) => {
-                let flags = format!("{} with {manner}", refusal.flag);
-                Err(Error::new(flags, "", refusal.why).remedy(refusal.remedy))
-            }
-        }
+        judge(refusals, &manner)
     }
 
     fn host(
@@ -281,6 +275,28 @@ struct Refusal {
     remedy: &'static str,
 }
 
+/// The first of these that is due, as an error.
+fn judge(refusals: Vec<Refusal>, manner: &str) -> Result<(), Error> {
+    match refusals.into_iter().find(|refusal| refusal.is_due) {
+        None => Ok(()),
+        Some(refusal) => {
+            let flags = format!("{} with {manner}", refusal.flag);
+            Err(Error::new(flags, "", refusal.why).remedy(refusal.remedy))
+        }
+    }
+}
+
+/// Refuses what a service that answers by itself has no use for.
+pub(super) fn refuse_beside_a_service(tool: &ToolArgs, service: Service) -> Result<(), Error> {
+    let manner = match service {
+        Service::Echo => "--echo",
+        Service::Discard => "--discard",
+        Service::Chargen => "--chargen",
+        Service::Daytime => "--daytime",
+    };
+    judge(of_a_service(tool), manner)
+}
+
 fn of_a_registry(shared: &Shared<'_>) -> Vec<Refusal> {
     vec![
         Refusal {
@@ -300,6 +316,12 @@ fn of_a_registry(shared: &Shared<'_>) -> Vec<Refusal> {
 
 fn of_a_model(shared: &Shared<'_>, model: Option<Model>) -> Vec<Refusal> {
     let tool = shared.tool;
+    let mut refusals = of_a_service(tool);
+    refusals.extend(of_each_model(shared, model));
+    refusals
+}
+
+fn of_a_service(tool: &ToolArgs) -> Vec<Refusal> {
     vec![
         Refusal {
             is_due: tool.output.is_some(),
@@ -313,6 +335,12 @@ fn of_a_model(shared: &Shared<'_>, model: Option<Model>) -> Vec<Refusal> {
             why: "a service sends no lines that were typed here",
             remedy: "leave it out; --serve sends lines",
         },
+    ]
+}
+
+fn of_each_model(shared: &Shared<'_>, model: Option<Model>) -> [Refusal; 5] {
+    let tool = shared.tool;
+    [
         Refusal {
             is_due: tool.idle_timeout.is_some(),
             flag: "--idle-timeout",

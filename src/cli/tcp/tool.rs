@@ -4,18 +4,20 @@
 //! Owns no socket: those are the engine's.
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::interrupt::Interrupt;
+use crate::cli::output::unwritten;
 use crate::cli::telling::{TellingArgs, some_time, time};
 use crate::error::Error;
 use crate::flow::Family;
 use crate::pipe::{Ends, Terms, Treatment};
-use crate::socket::options::{OptionError, SocketOption};
+use crate::socket::options::{self, OptionError, SocketOption};
 
 /// Options of both tools.
 #[derive(Debug, clap::Args)]
@@ -45,16 +47,26 @@ pub(super) struct ToolArgs {
     pub(super) idle_timeout: Option<Duration>,
 
     /// Set a socket option, such as nodelay, keepalive=30,5,3 or rcvbuf=64k;
-    /// repeat for more
+    /// repeat for more; help lists them
     #[arg(long = "opt", value_name = "NAME[=VALUE]", value_parser = option)]
-    pub(super) options: Vec<SocketOption>,
+    options: Vec<Asked>,
 
     #[command(flatten)]
     pub(super) telling: TellingArgs,
 }
 
-fn option(typed: &str) -> Result<SocketOption, OptionError> {
-    typed.parse()
+/// What `--opt` asks for.
+#[derive(Debug, Clone)]
+enum Asked {
+    Option(SocketOption),
+    Help,
+}
+
+fn option(typed: &str) -> Result<Asked, OptionError> {
+    match typed {
+        "help" => Ok(Asked::Help),
+        _ => typed.parse().map(Asked::Option),
+    }
 }
 
 impl ToolArgs {
@@ -65,6 +77,29 @@ impl ToolArgs {
             (_, true) => Some(Family::Ipv6),
             _ => None,
         }
+    }
+
+    /// Lists the options that TCP sockets have, where that was asked for.
+    pub(super) fn help(&self) -> Result<Option<ExitCode>, Error> {
+        let mut asked = self.options.iter();
+        if !asked.any(|asked| matches!(asked, Asked::Help)) {
+            return Ok(None);
+        }
+        let mut out = io::stdout().lock();
+        for option in options::catalogue().filter(|option| option.sockets != "udp") {
+            let name = format!("{}{}", option.name, option.value);
+            writeln!(out, "{name:<28} {}", option.about).map_err(unwritten)?;
+        }
+        Ok(Some(ExitCode::SUCCESS))
+    }
+
+    /// The options to set.
+    pub(super) fn options(&self) -> Vec<SocketOption> {
+        let options = self.options.iter().filter_map(|asked| match asked {
+            Asked::Option(option) => Some(option.clone()),
+            Asked::Help => None,
+        });
+        options.collect()
     }
 
     /// How a conversation goes.

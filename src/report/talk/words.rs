@@ -2,6 +2,7 @@
 //!
 //! Values in, text out; knows no colour and no layout.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::event::{Figures, Side, Told, Way};
@@ -26,6 +27,20 @@ pub(super) fn steps(told: &Told<'_>) -> (Paint, Vec<String>) {
     let one = |paint, text| (paint, vec![text]);
     match told {
         Told::Listening { local } => one(Paint::Good, format!("listening on {local}")),
+        Told::LookingUp { name } => one(Paint::Plain, format!("looking up {name}")),
+        Told::Found {
+            name,
+            addresses,
+            complete,
+            took,
+        } => one(
+            Paint::Plain,
+            format!(
+                "{} after {}",
+                found(name, addresses, *complete),
+                duration(*took)
+            ),
+        ),
         Told::Attempt { remote } => one(Paint::Plain, format!("connecting to {remote}")),
         Told::AttemptFailed {
             remote,
@@ -60,6 +75,15 @@ pub(super) fn steps(told: &Told<'_>) -> (Paint, Vec<String>) {
         Told::Reset { by } => one(Paint::Failure, reset(*by).into()),
         Told::Short { cause } => one(Paint::Failure, short(cause)),
         Told::Over(figures) => (Paint::Plain, over(figures)),
+    }
+}
+
+fn found(name: &str, addresses: &[SocketAddr], complete: bool) -> String {
+    let addresses: Vec<String> = addresses.iter().map(|one| one.ip().to_string()).collect();
+    match (addresses.is_empty(), complete) {
+        (true, _) => format!("{name} has no other address,"),
+        (false, true) => format!("{name} is {},", addresses.join(", ")),
+        (false, false) => format!("{name} is {} so far,", addresses.join(", ")),
     }
 }
 
