@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 
 use super::seek::Seeker;
-use super::verdict::{forget_errors, keep_errors, returned};
+use super::verdict::{Failed, forget_errors, keep_errors, returned};
 use crate::address::Attempts;
 use crate::error::{Error, Exit, explain};
 use crate::event::{SocketName, Told};
@@ -226,14 +226,6 @@ struct Attempt {
     keeps_errors: bool,
 }
 
-/// An attempt that came to nothing.
-struct Failed {
-    remote: SocketAddr,
-    error: io::Error,
-    /// The ICMP error that was its end.
-    verdict: Option<String>,
-}
-
 impl<'a> Race<'a> {
     /// Before the first attempt.
     pub(crate) fn begin(
@@ -421,41 +413,7 @@ impl<'a> Race<'a> {
         if self.failures.is_empty() {
             return Error::new("connect", target, "no address to try");
         }
-        let Failed {
-            remote,
-            error,
-            verdict,
-        } = self.failures.swap_remove(0);
-        let errno = error.raw_os_error().map(Errno::from_raw);
-        let failure = Error::new("connect", target, error);
-        // What the kernel makes of an ICMPv6 "prohibited": the network's no.
-        let failure = match errno {
-            Some(Errno::EACCES) => failure.exiting(Exit::Network),
-            _ => failure,
-        };
-        if let Some(verdict) = verdict {
-            return failure.remedy(verdict);
-        }
-        match errno {
-            Some(Errno::ECONNREFUSED) => {
-                failure.remedy("the host is there, and nothing listens on this port")
-            }
-            Some(Errno::EACCES) => failure.remedy(format!(
-                "a router, or this host's routes or firewall, prohibits it; see `ip route get {}`",
-                remote.ip()
-            )),
-            Some(Errno::EHOSTUNREACH) => failure.remedy("a router or this host found no way to it"),
-            Some(Errno::ENETUNREACH) => {
-                failure.remedy(format!("see `ip route get {}`", remote.ip()))
-            }
-            Some(Errno::ETIMEDOUT) => {
-                failure.remedy("no answer: is the host up, or does a firewall drop?")
-            }
-            Some(Errno::EINVAL) if remote.is_ipv6() => {
-                failure.remedy("a link-local address needs an interface: fe80::1%eth0")
-            }
-            _ => failure,
-        }
+        self.failures.swap_remove(0).into_error(target)
     }
 
     /// The time that was given is over.

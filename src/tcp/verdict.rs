@@ -5,8 +5,13 @@
 //! established connection too dies of errors that TCP would have outlived (tcp(7),
 //! RFC 1122 section 4.2.3.9). So it is asked while connecting, and no longer.
 
+use std::io;
+use std::net::SocketAddr;
+
+use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
+use crate::error::{Error, Exit};
 use crate::flow::Family;
 use crate::packet::{IcmpBody, IcmpFamily, IcmpHeader};
 use crate::socket::Stream;
@@ -68,4 +73,45 @@ pub(super) fn returned(stream: &Stream, family: Family) -> Option<String> {
     let name = header.code_name().or_else(|| header.kind_name());
     let name = name.map_or_else(|| format!("type {kind} code {code}"), Into::into);
     Some(format!("{protocol} {name} from {}", offender.ip()))
+}
+
+/// An attempt that came to nothing.
+pub(super) struct Failed {
+    pub(super) remote: SocketAddr,
+    pub(super) error: io::Error,
+    /// The ICMP error that was its end.
+    pub(super) verdict: Option<String>,
+}
+
+impl Failed {
+    /// As the tool's own failure, with what would help.
+    pub(super) fn into_error(self, target: String) -> Error {
+        let errno = self.error.raw_os_error().map(Errno::from_raw);
+        let mut failure = Error::new("connect", target, self.error);
+        if errno == Some(Errno::EACCES) {
+            // What the kernel makes of an ICMPv6 "prohibited": the network's no.
+            failure = failure.exiting(Exit::Network);
+        }
+        if let Some(verdict) = self.verdict {
+            return failure.remedy(verdict);
+        }
+        let ip = self.remote.ip();
+        match errno {
+            Some(Errno::ECONNREFUSED) => {
+                failure.remedy("the host is there, and nothing listens on this port")
+            }
+            Some(Errno::EACCES) => failure.remedy(format!(
+                "a router, or this host's routes or firewall, prohibits it; see `ip route get {ip}`"
+            )),
+            Some(Errno::EHOSTUNREACH) => failure.remedy("a router or this host found no way to it"),
+            Some(Errno::ENETUNREACH) => failure.remedy(format!("see `ip route get {ip}`")),
+            Some(Errno::ETIMEDOUT) => {
+                failure.remedy("no answer: is the host up, or does a firewall drop?")
+            }
+            Some(Errno::EINVAL) if ip.is_ipv6() => {
+                failure.remedy("a link-local address needs an interface: fe80::1%eth0")
+            }
+            _ => failure,
+        }
+    }
 }

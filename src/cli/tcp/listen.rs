@@ -106,6 +106,8 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     if let Some(service) = service {
         refuse_beside_a_service(&args.tool, service)?;
     }
+    // What cannot be written is better known before anybody comes.
+    let ends = args.tool.ends()?;
     let stop = Interrupt::catch()?;
     let telling = args.tool.telling.begin(colour);
     let recorder = telling.recorder(Place::Server);
@@ -118,7 +120,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let terms = args.tool.terms(&stop);
     let served = match service {
         Some(service) => door.serve(service, &terms),
-        None => door.converse(&args.tool.ends()?, &terms),
+        None => door.converse(&ends, &terms),
     };
     packets.finish();
     let served = served?;
