@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `at_ns` | when, from the start of the run |
 //! | `unix_ns` | when, since 1970-01-01 00:00 UTC; follows the run's monotonic clock |
-//! | `event` | `reply`, `duplicate`, `bad_checksum`, `different_address`, `lost`, `in_flight` (the run ended too soon to tell), `redirect`, `error` |
+//! | `event` | `reply`, `duplicate`, `bad_checksum`, `different_address`, `lost`, `in_flight` (the run ended too soon to tell), `redirect`, `error`, `unresolved` (a name without an address, which gets no request) |
 //! | `index`, `name` | whom the request went to: its place among the targets, and what it is called; empty where an error does not tell |
 //! | `number`, `icmp_sequence` | the request's number from 1, and its low 16 bits; empty where an error does not tell |
 //! | `from` | who answered, or sent the error; empty where nobody did |
@@ -16,7 +16,7 @@
 //! | `out_of_order` | `true` or `false`, of a reply |
 //! | `cause` | of an error: `destination_unreachable`, `time_exceeded`, `packet_too_big`, `parameter_problem`, `source_quench`, `icmp`, `message_too_long`, `local`, `send` |
 //! | `icmp_type`, `icmp_code`, `info` | of an ICMP error; `info` is an MTU or a pointer |
-//! | `meaning` | an error in words |
+//! | `meaning` | an error in words, or the resolver's reason |
 //!
 //! A request that has no answer has its line when that is known, at the latest
 //! with the summary, so that every request has one. Names are stable: columns are added at the end, never renamed. Control
@@ -216,6 +216,11 @@ fn row(echo: &Echo<'_>) -> Option<Row> {
             icmp_sequence: silence.icmp_sequence.to_string(),
             ..Row::default()
         }),
+        Echo::Unresolved(unresolved) => Some(Row {
+            event: "unresolved",
+            meaning: unresolved.reason.clone(),
+            ..Row::default()
+        }),
         Echo::Redirect(redirect) => Some(Row {
             event: "redirect",
             number: redirect.number.to_string(),
@@ -313,7 +318,9 @@ fn quoted(cell: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::{EchoNoAnswer, Place};
-    use crate::report::ping::made_up::{failure, named, reply, request, silence, started, summary};
+    use crate::report::ping::made_up::{
+        failure, named, reply, request, silence, started, summary, unresolved,
+    };
 
     fn written(events: &[Echo<'static>]) -> String {
         let started_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
@@ -335,7 +342,7 @@ mod tests {
         let mut echoes = vec![started(0, "alpha"), started(1, "beta"), request(0, 1)];
         echoes.push(reply(0, 1, 10, EchoJudgement::Counted));
         echoes.push(reply(1, 65537, 20, EchoJudgement::Duplicate));
-        echoes.extend([silence(0, 2), failure(1, 3)]);
+        echoes.extend([silence(0, 2), failure(1, 3), unresolved(2, "gamma")]);
         let text = written(&echoes);
         assert!(
             text.split_inclusive('\n')
@@ -347,6 +354,7 @@ mod tests {
         5000000,1000005000000,duplicate,1,beta,65537,1,192.0.2.2,64,64,20000000,20020000,19990000,false,,,,,
         6000000,1000006000000,lost,0,alpha,2,2,,,,,,,,,,,,
         7000000,1000007000000,error,1,beta,3,3,192.0.2.201,,,,,,,destination_unreachable,3,1,0,Destination Host Unreachable
+        8000000,1000008000000,unresolved,2,gamma,,,,,,,,,,,,,,Name or service not known
         ");
     }
 
