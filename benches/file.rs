@@ -1,11 +1,27 @@
 //! What `file send` and `file receive` cost beside `nc < file > file` with the
-//! same hashing afterwards, and beside `tar | nc | tar` for many small files, in
-//! the same run over loopback.
+//! same hashing afterwards, and beside `tar | nc | tar` and `scp -r` for many
+//! small files, in the same run over loopback.
 //!
 //! `cargo bench --bench file`. Medians of several rounds, taken in turn. The
 //! files are in the folder that `SOCKLAB_BENCH_DIR` names, /dev/shm where it
 //! names none: on a disk, what is measured is that nc and tar do not wait for
 //! it and socklab does.
+//!
+//! `cargo bench --bench file -- killed` runs 200 transfers over a link with 5 %
+//! loss, in which either end is killed and started again, and fails where a file
+//! is not whole at the end: minutes, not figures.
+
+#[allow(
+    dead_code,
+    reason = "the tests' stage, of which one play is given here"
+)]
+#[path = "../tests/file/killed.rs"]
+mod killed;
+#[allow(dead_code, reason = "as above")]
+#[path = "../tests/file/scene.rs"]
+mod scene;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +30,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
@@ -23,14 +40,25 @@ const LARGE: u64 = 1 << 30;
 const TREE: (usize, usize) = (100, 1000);
 /// Rounds of each.
 const ROUNDS: usize = 5;
+/// Of those folders, how many scp gets: it is slow, and its rate is what counts.
+const FOLDERS_OF_SCP: usize = 10;
+/// Transfers in which somebody is killed.
+const KILLED: u64 = 200;
 
 fn main() {
     // `cargo test --benches` wants to know that it runs, not how fast.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    if std::env::args().any(|argument| argument == "killed") {
+        let kills = killed::transfers(0..KILLED);
+        println!("{KILLED} transfers, {kills} ends killed: every file whole and equal");
+        return;
+    }
     // A loopback interface that nobody else uses, where that is allowed.
-    if unshare(CloneFlags::CLONE_NEWNET).is_ok() {
+    if unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).is_ok() {
+        let (nothing, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+        mount(nothing, "/", nothing, private, nothing).expect("it may be private");
         let up = Command::new("ip")
             .args(["link", "set", "lo", "up"])
             .status();
@@ -75,6 +103,7 @@ fn large(root: &Path) {
     fs::remove_file(&from).expect("it was there");
 }
 
+#[expect(clippy::cast_precision_loss, reason = "figures to be read")]
 fn small(root: &Path) {
     let (from, to) = (root.join("tree"), root.join("to"));
     let (folders, files) = TREE;
@@ -96,10 +125,23 @@ fn small(root: &Path) {
             run: |from, to| tar(from, to),
         },
     ];
-    let times = rounds(&ways, &from, &to, 3);
+    let times = rounds(&ways, &from, &to, ROUNDS);
     let count = (folders * files) as u64;
     println!("{count} files of 1 KiB or so:");
     report(&ways, &times, count, "thousand files/s", 1e3);
+    // The last of them stays for scp.
+    for folder in FOLDERS_OF_SCP..folders {
+        fs::remove_dir_all(from.join(format!("folder-{folder}"))).expect("it was there");
+    }
+    let fewer = FOLDERS_OF_SCP * files;
+    let took = scp(&from, &to, root);
+    let rate = |files: usize, took: Duration| files as f64 / took.as_secs_f64() / 1e3;
+    let (theirs, ours) = (rate(fewer, took), rate(folders * files, times[0]));
+    println!(
+        "  {:20} {theirs:6.2} thousand files/s; socklab is {:.2} times as fast",
+        format!("scp -r, of {fewer}"),
+        ours / theirs
+    );
     fs::remove_dir_all(&from).expect("it was there");
 }
 
@@ -230,6 +272,65 @@ fn tar(from: &Path, to: &Path) {
         .status();
     assert!(sent.expect("sh runs").success());
     assert!(receiver.wait().expect("sh runs").success());
+}
+
+/// How long scp takes through an sshd of its own, with keys for once.
+fn scp(from: &Path, to: &Path, root: &Path) -> Duration {
+    const PORT: &str = "7003";
+    let keys = root.join("keys");
+    fs::create_dir(&keys).expect("a folder");
+    let (host, user) = (keys.join("host"), keys.join("user"));
+    for key in [&host, &user] {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(key)
+            .status();
+        assert!(made.expect("ssh-keygen runs").success());
+    }
+    let config = keys.join("config");
+    let lines = [
+        "ListenAddress 127.0.0.1".into(),
+        format!("Port {PORT}"),
+        format!("HostKey {}", host.display()),
+        format!("AuthorizedKeysFile {}.pub", user.display()),
+        "StrictModes no".into(),
+        "UsePAM no".into(),
+        "PidFile none".into(),
+        "PermitRootLogin yes".into(),
+        "Subsystem sftp internal-sftp\n".into(),
+    ];
+    fs::write(&config, lines.join("\n")).expect("room");
+    if !Path::new("/run/sshd").exists() {
+        // sshd wants an empty folder there, and nobody else sees this one.
+        let (tmpfs, nothing) = (Some("tmpfs"), None::<&str>);
+        mount(tmpfs, "/run", tmpfs, MsFlags::empty(), nothing).expect("it may be mounted");
+        fs::create_dir("/run/sshd").expect("a folder");
+    }
+    // It insists on being called by its whole path.
+    let mut server = Command::new("/usr/sbin/sshd")
+        .args(["-D", "-e", "-f"])
+        .arg(&config)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sshd runs");
+    listens(7003);
+    let name = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    let name = name.expect("known").expect("a name").name;
+    fs::create_dir(to).expect("a folder");
+    let begun = Instant::now();
+    let copied = Command::new("scp")
+        .args(["-rqF/dev/null", "-P", PORT, "-oStrictHostKeyChecking=no"])
+        .args(["-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR", "-i"])
+        .arg(&user)
+        .arg(from)
+        .arg(format!("{name}@127.0.0.1:{}", to.display()))
+        .status();
+    let took = begun.elapsed();
+    server.kill().expect("it is ours");
+    server.wait().expect("it ends");
+    assert!(copied.expect("scp runs").success());
+    fs::remove_dir_all(to).expect("it was there");
+    took
 }
 
 /// Waits until something listens there: the kernel's own list says so.

@@ -5,9 +5,11 @@
 //! copies, which on loopback would show each packet twice. Needs `CAP_NET_RAW`.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +21,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use crate::error::Error;
 use crate::event::{Changes, Fate, Packet, What};
 use crate::flow::Direction;
-use crate::packet::{Dissection, IcmpBody, LinkType, dissect};
+use crate::packet::{Dissection, Endpoint, IcmpBody, LinkType, dissect};
 use crate::recorder::{Clock, Recorder};
 use crate::socket::packet::PacketSocket;
 
@@ -34,6 +36,16 @@ impl Capture {
     /// side, and echoes with this process's [`echo_identifier`] or the next; ICMP
     /// errors about them included.
     pub fn start(interface: &str, ports: &[u16], recorder: &Recorder) -> Result<Self, Error> {
+        Self::start_with(interface, ports, &Servers::default(), recorder)
+    }
+
+    /// The same, and conversations with `servers`, which become known as it goes.
+    pub fn start_with(
+        interface: &str,
+        ports: &[u16],
+        servers: &Servers,
+        recorder: &Recorder,
+    ) -> Result<Self, Error> {
         let begin = || {
             let socket = PacketSocket::open(interface)?;
             nix::sys::socket::setsockopt(
@@ -43,7 +55,10 @@ impl Capture {
             )?;
             let stop = Arc::new(EventFd::new()?);
             let watcher = Watcher {
-                ports: ports.to_vec(),
+                scope: Scope {
+                    ports: ports.to_vec(),
+                    servers: servers.clone(),
+                },
                 recorder: recorder.clone(),
                 buffer: vec![0; 256 << 10],
                 packets: 0,
@@ -106,8 +121,47 @@ fn is_own(identifier: u16) -> bool {
     identifier.wrapping_sub(echo_identifier()) < 2
 }
 
-struct Watcher {
+/// Servers whose conversations are recorded: whoever is about to connect to one
+/// names it here, and who listens itself; the unspecified address stands for
+/// each. Each clone is the same list.
+#[derive(Debug, Clone, Default)]
+pub struct Servers(Arc<Mutex<VecDeque<SocketAddr>>>);
+
+impl Servers {
+    /// Adds these; of many, the oldest are forgotten.
+    pub fn add(&self, servers: &[SocketAddr]) {
+        const MOST: usize = 1024;
+        let mut all = self.lock();
+        for server in servers {
+            if !all.contains(server) {
+                all.push_back(*server);
+            }
+        }
+        let extra = all.len().saturating_sub(MOST);
+        all.drain(..extra);
+    }
+
+    fn has(&self, endpoint: Endpoint) -> bool {
+        let is_it = |one: &SocketAddr| {
+            let is_host = one.ip().is_unspecified() || one.ip() == endpoint.address;
+            is_host && Some(one.port()) == endpoint.port
+        };
+        self.lock().iter().any(is_it)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<SocketAddr>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which conversations are recorded.
+struct Scope {
     ports: Vec<u16>,
+    servers: Servers,
+}
+
+struct Watcher {
+    scope: Scope,
     recorder: Recorder,
     buffer: Vec<u8>,
     packets: u64,
@@ -161,7 +215,7 @@ impl Watcher {
 
     fn record(&mut self, length: usize, stamp: Option<SystemTime>) {
         let bytes = &self.buffer[..length.min(self.buffer.len())];
-        let Some(direction) = direction(&dissect(LinkType::Raw, bytes), &self.ports) else {
+        let Some(direction) = direction(&dissect(LinkType::Raw, bytes), &self.scope) else {
             return;
         };
         self.packets += 1;
@@ -192,16 +246,19 @@ fn since_start(clock: Clock, stamp: SystemTime) -> Duration {
         .unwrap_or_default()
 }
 
-/// Which way a packet goes, judged by the server's ports, or by whether it is
+/// Which way a packet goes, judged by who is the server, or by whether it is
 /// this process's echo request or the reply to it; `None` where it has nothing
 /// to do with either. An ICMP error goes against the packet it quotes.
-fn direction(packet: &Dissection, ports: &[u16]) -> Option<Direction> {
-    let is_server = |port: Option<u16>| port.is_some_and(|port| ports.contains(&port));
+fn direction(packet: &Dissection, scope: &Scope) -> Option<Direction> {
+    let is_server = |end: Endpoint| {
+        let is_port = end.port.is_some_and(|port| scope.ports.contains(&port));
+        is_port || scope.servers.has(end)
+    };
     let outer = packet.endpoints()?;
-    if is_server(outer.destination.port) {
+    if is_server(outer.destination) {
         return Some(Direction::ClientToServer);
     }
-    if is_server(outer.source.port) {
+    if is_server(outer.source) {
         return Some(Direction::ServerToClient);
     }
     if let Some(direction) = echo_direction(packet) {
@@ -212,10 +269,10 @@ fn direction(packet: &Dissection, ports: &[u16]) -> Option<Direction> {
         return Some(direction.reversed());
     }
     let quoted = quoted.endpoints()?;
-    if is_server(quoted.destination.port) {
+    if is_server(quoted.destination) {
         return Some(Direction::ServerToClient);
     }
-    is_server(quoted.source.port).then_some(Direction::ClientToServer)
+    is_server(quoted.source).then_some(Direction::ClientToServer)
 }
 
 fn echo_direction(packet: &Dissection) -> Option<Direction> {

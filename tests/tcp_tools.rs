@@ -6,145 +6,28 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use nix::sched::{CloneFlags, unshare};
 use socket2::SockRef;
 use socklab::capture::Capture;
 use socklab::event::{Event, Place, Recording, What};
 use socklab::flow::Direction;
 use socklab::packet::TcpFlags;
 use socklab::recorder::{Clock, Recorder};
+use support::alone::{alone, names};
 use support::refusing::{Refused, refusing};
+use support::running::{Ended, Running, SOCKLAB, bytes, run};
 
-const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
-
-/// Runs `test` on a thread in a network namespace of its own, where loopback is
-/// up and every port is free.
-fn alone(what: &str, test: impl FnOnce() + Send + 'static) {
-    if !support::may_make_namespaces(what) {
-        return;
-    }
-    let stage = move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
-        let up = Command::new("ip")
-            .args(["link", "set", "lo", "up"])
-            .status();
-        assert!(up.expect("ip runs").success());
-        test();
-    };
-    thread::spawn(stage).join().expect("the test passes");
-}
-
-/// A program that is killed when the test is over.
-struct Running {
-    child: Child,
-    told: BufReader<std::process::ChildStderr>,
-}
-
-impl Running {
-    fn start(program: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(program);
-        command.args(arguments);
-        Self::begin(command)
-    }
-
-    fn begin(mut command: Command) -> Self {
-        let mut child = command
-            .env("LC_ALL", "C.UTF-8")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let told = BufReader::new(child.stderr.take().expect("piped"));
-        Self { child, told }
-    }
-
-    /// `socklab tcp listen`, once it listens.
-    fn listen(arguments: &[&str]) -> Self {
-        let mut running = Self::start(SOCKLAB, &[&["tcp", "listen"], arguments].concat());
-        running.until("listening on");
-        running
-    }
-
-    /// The first line on standard error that has these words.
-    fn until(&mut self, words: &str) -> String {
-        let mut all = String::new();
-        loop {
-            let mut line = String::new();
-            let count = self.told.read_line(&mut line).expect("readable");
-            all.push_str(&line);
-            assert!(count > 0, "it never said {words:?}, but: {all}");
-            if line.contains(words) {
-                return line;
-            }
-        }
-    }
-
-    fn say(&mut self, bytes: &[u8]) {
-        let stdin = self.child.stdin.as_mut().expect("piped");
-        stdin.write_all(bytes).expect("it reads");
-    }
-
-    fn hang_up(&mut self) {
-        self.child.stdin = None;
-    }
-
-    /// Reads its output from now on.
-    fn drain(&mut self) -> thread::JoinHandle<Vec<u8>> {
-        let mut stdout = self.child.stdout.take().expect("piped");
-        thread::spawn(move || {
-            let mut out = Vec::new();
-            stdout.read_to_end(&mut out).expect("readable");
-            out
-        })
-    }
-
-    /// Its other words and its exit code, once it has ended.
-    fn end(mut self) -> (String, i32) {
-        self.hang_up();
-        let mut told = String::new();
-        self.told.read_to_string(&mut told).expect("UTF-8");
-        let code = self.child.wait().expect("it ends").code();
-        (told, code.unwrap_or(-1))
-    }
-
-    fn interrupt(&self) {
-        let id = i32::try_from(self.child.id()).expect("a process number");
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::SIGINT)
-            .expect("it runs");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Runs a program to its end with this input.
-fn run(program: &str, arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env("LC_ALL", "C.UTF-8")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let mut stdin = child.stdin.take().expect("piped");
-    thread::scope(|scope| {
-        // A program that has failed reads nothing.
-        scope.spawn(move || stdin.write_all(input));
-        child.wait_with_output().expect("it ends")
-    })
+/// `socklab tcp listen`, once it listens.
+fn listen(arguments: &[&str]) -> Running {
+    let mut running = Running::socklab(&[&["tcp", "listen"], arguments].concat());
+    running.until("listening on");
+    running
 }
 
 fn connect(arguments: &[&str], input: &[u8]) -> Output {
@@ -161,22 +44,12 @@ fn fails(arguments: &[&str], code: i32, words: &[&str]) {
     }
 }
 
-/// Every byte, and more than any buffer holds.
-fn bytes(count: usize) -> Vec<u8> {
-    let mut state = 1_u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        state.to_be_bytes()[0]
-    };
-    (0..count).map(|_| next()).collect()
-}
-
 #[test]
 fn both_ways_are_binary_clean_and_a_half_close_is_passed_on() {
     alone("half-close", || {
         for endpoint in ["127.0.0.1:5073", "[::1]:5073"] {
             let (request, reply) = (bytes(3 << 20), bytes(2 << 20));
-            let mut server = Running::listen(&[endpoint, "-v"]);
+            let mut server = listen(&[endpoint, "-v"]);
             let output = thread::scope(|scope| {
                 let client = scope.spawn(|| connect(&[endpoint, "-v"], &request));
                 let heard = server.drain();
@@ -184,7 +57,7 @@ fn both_ways_are_binary_clean_and_a_half_close_is_passed_on() {
                 // Only now is the reply said: the client must have waited.
                 server.say(&reply);
                 server.hang_up();
-                let (told, code) = server.end();
+                let Ended { told, code, .. } = server.end();
                 assert_eq!(code, 0, "{told}");
                 assert!(told.contains("all acknowledged"), "{told}");
                 assert!(
@@ -268,13 +141,13 @@ fn our_server_speaks_with_their_clients() {
             ),
             ("[::1]:5073", "socat", &["-t5", "STDIO", "TCP6:[::1]:5073"]),
         ] {
-            let mut server = Running::listen(&[endpoint]);
+            let mut server = listen(&[endpoint]);
             let heard = server.drain();
             server.say(b"the reply");
             server.hang_up();
             let client = run(program, arguments, b"the request");
             assert_eq!(client.stdout, b"the reply", "{program} {arguments:?}");
-            let (told, code) = server.end();
+            let Ended { told, code, .. } = server.end();
             assert_eq!((code, told.as_str()), (0, ""), "{program} {arguments:?}");
             assert_eq!(heard.join().expect("read"), b"the request", "{program}");
         }
@@ -284,13 +157,13 @@ fn our_server_speaks_with_their_clients() {
 #[test]
 fn curl_takes_an_answer_typed_by_hand() {
     alone("curl", || {
-        let mut server = Running::listen(&["8080", "--crlf"]);
+        let mut server = listen(&["8080", "--crlf"]);
         let heard = server.drain();
         server.say(b"HTTP/1.0 200 OK\nContent-Type: text/plain\n\nhello\n");
         server.hang_up();
         let client = run("curl", &["-s", "http://[::1]:8080/there"], b"");
         assert_eq!(client.stdout, b"hello\r\n");
-        let (told, code) = server.end();
+        let Ended { told, code, .. } = server.end();
         assert_eq!(code, 0, "{told}");
         let request = String::from_utf8(heard.join().expect("read")).expect("ASCII");
         assert!(request.starts_with("GET /there HTTP/1.1\r\n"), "{request}");
@@ -362,15 +235,15 @@ fn a_host_that_cannot_be_reached_is_named() {
 #[test]
 fn the_peers_name_comes_from_beside() {
     alone("names", || {
-        let _hosts = both_families();
-        let mut server = Running::listen(&["5073", "-v"]);
+        names(BOTH);
+        let mut server = listen(&["5073", "-v"]);
         let mut client = Running::start(SOCKLAB, &["tcp", "connect", "-v", "127.0.0.1"]);
         // Neither has said or heard a byte yet.
         client.until("127.0.0.1:5073 is both.test");
         server.until(" is both.test");
         client.hang_up();
         server.hang_up();
-        assert_eq!((client.end().1, server.end().1), (0, 0));
+        assert_eq!((client.end().code, server.end().code), (0, 0));
     });
 }
 
@@ -398,7 +271,7 @@ fn a_host_without_ipv6_is_listened_to_by_ipv4() {
             );
             TcpStream::connect("127.0.0.1:5073").expect("it listens");
             server.interrupt();
-            assert_eq!(server.end().1, 0, "{manner:?}");
+            assert_eq!(server.end().code, 0, "{manner:?}");
         }
     });
 }
@@ -407,34 +280,20 @@ fn a_host_without_ipv6_is_listened_to_by_ipv4() {
 fn so_many_connections_wait_as_were_asked_for() {
     alone("backlog", || {
         for manner in [&["--echo"][..], &["--serve"], &["--model", "poll"]] {
-            let server = Running::listen(&[&["5073", "--backlog", "7"], manner].concat());
+            let server = listen(&[&["5073", "--backlog", "7"], manner].concat());
             // Of a socket that listens, ss shows it as Send-Q.
             let shown = run("ss", &["-Hltn", "sport = :5073"], b"").stdout;
             let shown = String::from_utf8(shown).expect("ASCII");
             let most = shown.split_whitespace().nth(2);
             assert_eq!(most, Some("7"), "{manner:?}: {shown}");
             server.interrupt();
-            assert_eq!(server.end().1, 0, "{manner:?}");
+            assert_eq!(server.end().code, 0, "{manner:?}");
         }
     });
 }
 
-/// Gives the name `both.test` an IPv6 and an IPv4 address, to this thread and
-/// what it starts.
-fn both_families() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let hosts = folder.path().join("hosts");
-    std::fs::write(&hosts, "::1 both.test\n127.0.0.1 both.test\n").expect("written");
-    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-    for arguments in [
-        vec!["--make-rprivate".as_ref(), "/".as_ref()],
-        vec!["--bind".as_ref(), hosts.as_os_str(), "/etc/hosts".as_ref()],
-    ] {
-        let mounted = Command::new("mount").args(arguments).status();
-        assert!(mounted.expect("mount runs").success());
-    }
-    folder
-}
+/// A name with an IPv6 and an IPv4 address.
+const BOTH: &str = "::1 both.test\n127.0.0.1 both.test\n";
 
 /// A listener whose backlog is full: its kernel drops every further SYN. With
 /// the connection that fills it.
@@ -537,7 +396,7 @@ fn a_reset_in_mid_transfer_is_told_with_what_had_come_through() {
 #[test]
 fn a_resetting_client_ends_its_own_conversation_only() {
     alone("keep-open", || {
-        let mut server = Running::listen(&["5073", "--keep-open", "-v"]);
+        let mut server = listen(&["5073", "--keep-open", "-v"]);
         let heard = server.drain();
         let first = TcpStream::connect("127.0.0.1:5073").expect("connect");
         server.until("client 1: accepted: 127.0.0.1:");
@@ -550,7 +409,7 @@ fn a_resetting_client_ends_its_own_conversation_only() {
         assert!(second.status.success());
         server.until("client 2: over after");
         server.interrupt();
-        let (told, code) = server.end();
+        let Ended { told, code, .. } = server.end();
         assert_eq!(code, 0, "{told}");
         assert_eq!(heard.join().expect("read"), b"still there");
     });
@@ -559,13 +418,13 @@ fn a_resetting_client_ends_its_own_conversation_only() {
 #[test]
 fn without_keep_open_a_reset_is_the_end() {
     alone("reset of the only client", || {
-        let mut server = Running::listen(&["5073"]);
+        let mut server = listen(&["5073"]);
         let mut client = TcpStream::connect("[::1]:5073").expect("connect");
         server.say(b"x");
         client.read_exact(&mut [0]).expect("it is served");
         reset(&client);
         drop(client);
-        let (told, code) = server.end();
+        let Ended { told, code, .. } = server.end();
         assert_eq!(code, 1, "{told}");
         assert!(
             told.contains("ECONNRESET") || told.contains("EPIPE"),
@@ -577,8 +436,7 @@ fn without_keep_open_a_reset_is_the_end() {
 #[test]
 fn small_services_serve_many_at_once() {
     alone("services", || {
-        let mut server =
-            Running::listen(&["5073", "--echo", "--deny", "127.0.0.2", "-m", "3", "-v"]);
+        let mut server = listen(&["5073", "--echo", "--deny", "127.0.0.2", "-m", "3", "-v"]);
         let mut clients: Vec<TcpStream> = ["127.0.0.1:5073", "[::1]:5073", "127.0.0.1:5073"]
             .map(|endpoint| TcpStream::connect(endpoint).expect("connect"))
             .into();
@@ -605,9 +463,9 @@ fn small_services_serve_many_at_once() {
         clients[1].write_all(b"z").expect("send");
         clients[1].read_exact(&mut [0]).expect("still served");
         server.interrupt();
-        assert_eq!(server.end().1, 0);
+        assert_eq!(server.end().code, 0);
 
-        let server = Running::listen(&["5073", "--daytime"]);
+        let server = listen(&["5073", "--daytime"]);
         let day = String::from_utf8(connect(&["[::1]"], b"unread").stdout).expect("ASCII");
         assert!(
             day.contains("day, ") && day.ends_with("-UTC\r\n"),
@@ -615,11 +473,11 @@ fn small_services_serve_many_at_once() {
         );
         drop(server);
 
-        let server = Running::listen(&["5073", "--discard"]);
+        let server = listen(&["5073", "--discard"]);
         assert_eq!(connect(&["[::1]"], &bytes(1 << 20)).stdout, b"");
         drop(server);
 
-        let _server = Running::listen(&["5073", "--chargen"]);
+        let _server = listen(&["5073", "--chargen"]);
         let mut client = TcpStream::connect("127.0.0.1:5073").expect("connect");
         let mut lines = [0; 148];
         client.read_exact(&mut lines).expect("two lines");
@@ -648,7 +506,7 @@ fn descriptors_that_have_run_out_are_waited_for() {
         last[0].write_all(b"b").expect("send");
         last[0].read_exact(&mut [0]).expect("and who waited, too");
         server.interrupt();
-        let (told, code) = server.end();
+        let Ended { told, code, .. } = server.end();
         assert_eq!(code, 0);
         // The first was read already.
         let lines = told.lines().filter(|line| line.contains("EMFILE"));
@@ -660,7 +518,7 @@ fn descriptors_that_have_run_out_are_waited_for() {
 #[test]
 fn an_address_in_use_has_a_remedy() {
     alone("in use", || {
-        let _first = Running::listen(&["127.0.0.1:5073"]);
+        let _first = listen(&["127.0.0.1:5073"]);
         for manner in [&[][..], &["--serve"], &["--model", "epoll"]] {
             let arguments = [&["tcp", "listen", "127.0.0.1:5073"], manner].concat();
             let second = run(SOCKLAB, &arguments, b"");
@@ -681,19 +539,19 @@ fn waiting_ends_when_it_was_to_end() {
         assert_eq!(server.status.code(), Some(1), "{told}");
         assert!(told.contains("nobody connected within 50ms"), "{told}");
 
-        let server = Running::listen(&["5073", "-w", "50ms"]);
+        let server = listen(&["5073", "-w", "50ms"]);
         let mut client = TcpStream::connect("127.0.0.1:5073").expect("connect");
         assert_eq!(client.read(&mut [0]).expect("the end"), 0);
         let mut server = server;
         server.until("nothing moved for 50ms (--idle-timeout)");
-        assert_eq!(server.end().1, 1);
+        assert_eq!(server.end().code, 1);
     });
 }
 
 #[test]
 fn the_next_address_is_tried_where_one_refuses() {
     alone("happy eyeballs", || {
-        let _hosts = both_families();
+        names(BOTH);
         fails(
             &["both.test:6004"],
             1,
@@ -720,7 +578,7 @@ fn the_next_address_is_tried_where_one_refuses() {
 #[test]
 fn options_are_set_and_read_back() {
     alone("options", || {
-        let _server = Running::listen(&["5073", "--echo", "--opt", "nodelay"]);
+        let _server = listen(&["5073", "--echo", "--opt", "nodelay"]);
         let output = connect(
             &[
                 "127.0.0.1",
@@ -751,7 +609,7 @@ fn options_are_set_and_read_back() {
 #[test]
 fn a_trace_has_every_call_and_every_byte() {
     alone("trace", || {
-        let _server = Running::listen(&["5073", "--echo"]);
+        let _server = listen(&["5073", "--echo"]);
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("heard");
         let file = file.to_str().expect("UTF-8");
@@ -777,7 +635,7 @@ fn a_trace_has_every_call_and_every_byte() {
 #[test]
 fn json_goes_to_standard_error_and_ends_with_the_result() {
     alone("JSON", || {
-        let _server = Running::listen(&["5073", "--echo"]);
+        let _server = listen(&["5073", "--echo"]);
         let output = connect(&["[::1]", "--json"], b"hello");
         assert_eq!(output.stdout, b"hello");
         let told = String::from_utf8(output.stderr).expect("UTF-8");
@@ -797,7 +655,7 @@ fn json_goes_to_standard_error_and_ends_with_the_result() {
 #[test]
 fn a_reader_that_has_seen_enough_ends_it_well() {
     alone("broken pipe", || {
-        let _server = Running::listen(&["5073", "--chargen"]);
+        let _server = listen(&["5073", "--chargen"]);
         let script =
             "\"$0\" tcp connect 127.0.0.1 </dev/null | head -c 10; echo \" ${PIPESTATUS[0]}\"";
         let output = run("bash", &["-c", script, SOCKLAB], b"");
@@ -812,7 +670,7 @@ fn packets_are_shown_where_capture_is_allowed() {
         return;
     }
     alone("packets", || {
-        let _server = Running::listen(&["5073", "--echo"]);
+        let _server = listen(&["5073", "--echo"]);
         let output = connect(&["[::1]", "--packets"], b"hello");
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.stdout, b"hello", "{told}");
@@ -897,28 +755,28 @@ fn nc_and_ncat_are_spoken_with_over_the_link() {
 #[test]
 fn ctrl_c_ends_with_the_summary() {
     alone("Ctrl-C", || {
-        let _server = Running::listen(&["5073", "--discard"]);
+        let _server = listen(&["5073", "--discard"]);
         let mut client = Running::start(SOCKLAB, &["tcp", "connect", "-v", "127.0.0.1"]);
         client.say(b"some words");
         client.until("connected: ");
         client.interrupt();
         let summary = client.until("over after ");
         assert!(summary.contains(" sent"), "{summary}");
-        assert_eq!(client.end().1, 0);
+        assert_eq!(client.end().code, 0);
     });
 }
 
 #[test]
 fn both_families_reach_a_listener_without_an_address_and_one_alone_with_a_flag() {
     alone("families", || {
-        let dual = Running::listen(&["5073", "--echo"]);
+        let dual = listen(&["5073", "--echo"]);
         for endpoint in ["127.0.0.1", "[::1]"] {
             assert_eq!(connect(&[endpoint], b"both").stdout, b"both");
         }
         drop(dual);
         for (flag, reached, refused) in [("-4", "127.0.0.1", "[::1]"), ("-6", "[::1]", "127.0.0.1")]
         {
-            let _server = Running::listen(&[flag, "5073", "--echo"]);
+            let _server = listen(&[flag, "5073", "--echo"]);
             assert_eq!(connect(&[reached], b"one").stdout, b"one");
             fails(&[refused], 1, &["ECONNREFUSED"]);
         }
@@ -928,7 +786,7 @@ fn both_families_reach_a_listener_without_an_address_and_one_alone_with_a_flag()
 #[test]
 fn a_client_that_never_reads_is_no_business_of_the_others() {
     alone("never reads", || {
-        let _server = Running::listen(&["5073", "--echo"]);
+        let _server = listen(&["5073", "--echo"]);
         let mut deaf = TcpStream::connect("127.0.0.1:5073").expect("connect");
         deaf.set_nonblocking(true).expect("O_NONBLOCK");
         // Until neither kernel has room for another byte: its thread waits.
@@ -942,7 +800,7 @@ fn a_client_that_never_reads_is_no_business_of_the_others() {
 #[test]
 fn an_address_that_does_not_answer_is_overtaken_by_the_next() {
     alone("happy eyeballs", || {
-        let _hosts = both_families();
+        names(BOTH);
         let _deaf = deaf("[::1]:6006");
         let _listener = TcpListener::bind("127.0.0.1:6006").expect("bind");
         let output = connect(&["-z", "-v", "both.test:6006"], b"");
@@ -965,7 +823,7 @@ fn an_address_that_does_not_answer_is_overtaken_by_the_next() {
 #[test]
 fn at_a_terminal_the_servers_end_is_the_end() {
     alone("a terminal", || {
-        let _server = Running::listen(&["5073", "--daytime"]);
+        let _server = listen(&["5073", "--daytime"]);
         let command = format!("{SOCKLAB} tcp connect 127.0.0.1");
         let mut client = Running::start("script", &["-qec", &command, "/dev/null"]);
         let heard = client.drain();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use pnet::datalink;
 
-use crate::capture::Capture;
+use crate::capture::{Capture, Servers};
 use crate::event::Place;
 use crate::recorder::Recorder;
 
@@ -19,17 +19,29 @@ impl Packets {
     /// Watches conversations with these servers, as a client.
     pub(super) fn towards(servers: &[SocketAddr], recorder: &Recorder) -> Self {
         let sources: Vec<IpAddr> = servers.iter().copied().filter_map(source).collect();
-        Self::on(&sources, servers, recorder)
+        Self::on(&sources, servers, &Servers::default(), recorder)
     }
 
     /// Watches conversations with these addresses, as their server.
     pub(super) fn at(own: &[SocketAddr], recorder: &Recorder) -> Self {
         let addresses: Vec<IpAddr> = own.iter().map(SocketAddr::ip).collect();
-        Self::on(&addresses, own, recorder)
+        Self::on(&addresses, own, &Servers::default(), recorder)
+    }
+
+    /// Watches conversations with servers that become known as it goes, by whatever
+    /// interface they are reached.
+    pub(super) fn of(servers: &Servers, recorder: &Recorder) -> Self {
+        let anywhere = [IpAddr::from([0; 4])];
+        Self::on(&anywhere, &[], servers, recorder)
     }
 
     /// Watches every interface that has one of these addresses.
-    fn on(addresses: &[IpAddr], servers: &[SocketAddr], recorder: &Recorder) -> Self {
+    fn on(
+        addresses: &[IpAddr],
+        servers: &[SocketAddr],
+        others: &Servers,
+        recorder: &Recorder,
+    ) -> Self {
         let ports: Vec<u16> = servers.iter().map(SocketAddr::port).collect();
         let wire = recorder.at(Place::Wire);
         let mut captures = Vec::new();
@@ -40,9 +52,13 @@ impl Packets {
             if !(interface.is_up() && is_used) {
                 continue;
             }
-            match Capture::start(&interface.name, &ports, &wire) {
+            match Capture::start_with(&interface.name, &ports, others, &wire) {
                 Ok(capture) => captures.push(capture),
-                Err(error) => note!("packets are not shown: {error}"),
+                Err(error) => {
+                    // What is not allowed on one is allowed on none.
+                    note!("packets are not shown: {error}");
+                    break;
+                }
             }
         }
         Self(captures)

@@ -4,7 +4,7 @@
 //! Standard output belongs to the tool's own work: what is told goes to
 //! standard error.
 
-use std::io::{self, Stderr};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -56,11 +56,16 @@ impl TellingArgs {
 
     /// Where what happens is told.
     pub(super) fn begin(&self, colour: Colour) -> Telling {
+        self.begin_on(Box::new(io::stderr()), colour)
+    }
+
+    /// The same, on something that stands before standard error.
+    pub(super) fn begin_on(&self, out: Outward, colour: Colour) -> Telling {
         let clock = Clock::start();
         let outlet = if self.json {
             let stop = Arc::new(AtomicBool::new(false));
             Outlet::Json(Arc::new(Chosen {
-                lines: JsonLines::new(io::stderr(), stop),
+                lines: JsonLines::new(out, stop),
                 everything: self.trace,
             }))
         } else {
@@ -71,7 +76,7 @@ impl TellingArgs {
                 _ => Detail::Least,
             };
             let style = colour.style_of(Stream::Err);
-            Outlet::Text(Arc::new(Teller::new(io::stderr(), detail, style)))
+            Outlet::Text(Arc::new(Teller::new(out, detail, style)))
         };
         Telling { clock, outlet }
     }
@@ -99,6 +104,9 @@ pub(super) fn some_time(typed: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
+/// What takes it.
+pub(super) type Outward = Box<dyn Write + Send>;
+
 /// Where what happens is told.
 pub(super) struct Telling {
     clock: Clock,
@@ -106,7 +114,7 @@ pub(super) struct Telling {
 }
 
 enum Outlet {
-    Text(Arc<Teller<Stderr>>),
+    Text(Arc<Teller<Outward>>),
     Json(Arc<Chosen>),
 }
 
@@ -131,7 +139,7 @@ impl Telling {
 
 /// JSON Lines of what was asked for.
 struct Chosen {
-    lines: JsonLines<Stderr>,
+    lines: JsonLines<Outward>,
     everything: bool,
 }
 

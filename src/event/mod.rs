@@ -23,7 +23,9 @@ use crate::packet::alter::{Alteration, alter};
 use crate::packet::{Checksums, Dissection, LinkType, dissect_with};
 use crate::units::{hexadecimal, nanoseconds, optional_nanoseconds};
 
-pub use app::{Chat, Departure, File, FileTally, Proxy, ProxyStep, Remote};
+pub use app::{
+    Chat, Departure, File, FileStep, FileTally, Proxy, ProxyPassword, ProxyStep, Remote,
+};
 pub use datagram::{Datagram, Passage, Refusal};
 pub use echo::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
@@ -81,7 +83,7 @@ impl Event<'_> {
 
     /// The topic a sink chooses by.
     pub fn topic(&self) -> Topic {
-        match self.what {
+        match &self.what {
             What::Call(_) => Topic::Call,
             What::State(_) => Topic::State,
             What::Sample(_) => Topic::Sample,
@@ -94,6 +96,7 @@ impl Event<'_> {
                 ..
             }) => Topic::Chunk,
             What::Talk(_) => Topic::Talk,
+            What::File(of) if of.step.is_routine() => Topic::Routine,
             What::Chat(_) | What::File(_) | What::Proxy(_) | What::Remote(_) => Topic::App,
             What::Note(_) => Topic::Note,
         }
@@ -145,7 +148,7 @@ pub enum What<'a> {
     /// A chat room went on.
     Chat(Chat),
     /// A file transfer went on.
-    File(File),
+    File(FileStep),
     /// A proxy went on.
     Proxy(Proxy),
     /// Remote control went on.

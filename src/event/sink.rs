@@ -34,6 +34,8 @@ pub enum Topic {
     Chunk,
     /// What the applications do.
     App,
+    /// What they do over and over, and as they should.
+    Routine,
     /// Sentences.
     Note,
 }

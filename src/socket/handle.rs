@@ -189,6 +189,7 @@ fn described(domain: Domain, kind: Type, protocol: Option<Protocol>) -> String {
     };
     let kind = match kind {
         Type::STREAM => "SOCK_STREAM",
+        kind if kind == Type::STREAM.nonblocking() => "SOCK_STREAM | SOCK_NONBLOCK",
         Type::DGRAM => "SOCK_DGRAM",
         _ => "SOCK_RAW",
     };

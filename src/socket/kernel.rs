@@ -1,17 +1,19 @@
-//! Kernel edge: socket options that neither socket2 nor nix has, as bytes.
+//! Kernel edge: what neither socket2 nor nix has: socket options as bytes, and
+//! accept4(2) with its flags and its address.
 //!
-//! Owns the two unsafe calls and nothing else; what the bytes mean is the
-//! caller's business (setsockopt(2)).
+//! Owns the unsafe calls and nothing else; what the bytes mean is the caller's
+//! business (setsockopt(2)).
 
 #![expect(
     unsafe_code,
-    reason = "kernel edge: getsockopt and setsockopt on raw bytes"
+    reason = "kernel edge: getsockopt and setsockopt on raw bytes, accept4 with flags"
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::libc;
+use socket2::SockAddr;
 
 /// Reads a socket option into `buffer` and returns how many bytes the kernel
 /// wrote: an older kernel writes fewer than a newer one.
@@ -63,5 +65,22 @@ pub(crate) fn set_option_bytes(
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Accepts a connection as a socket that never blocks and no child inherits, and
+/// its peer's address: one call where accept(2) needs two more.
+pub(crate) fn accept_nonblocking(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: the storage is valid for writes of `length` bytes, and `length` is how many the
+    // kernel wrote; a descriptor that it returns is new, and nobody else's.
+    unsafe {
+        SockAddr::try_init(|storage, length| {
+            let address = storage.cast::<libc::sockaddr>();
+            match libc::accept4(listener.as_raw_fd(), address, length, flags) {
+                -1 => Err(io::Error::last_os_error()),
+                descriptor => Ok(OwnedFd::from_raw_fd(descriptor)),
+            }
+        })
     }
 }

@@ -9,9 +9,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use socket2::Type;
+use socket2::{Socket, Type};
 
 use super::handle::{Handle, Shown, domain, internet};
+use super::kernel::accept_nonblocking;
 use super::tcp_info::TcpInfo;
 use crate::event::{SocketName, StateChange, Topic, What};
 use crate::flow::{FiveTuple, Kind, TcpState};
@@ -66,13 +67,29 @@ impl Listener {
             },
             |(_, peer)| Returned::with(format_args!("{name}, {peer}")),
         )?;
-        let handle = Handle {
-            socket,
-            name,
-            recorder: self.recorder.clone(),
-        };
-        let opening = Opening::Passive;
-        Ok((Stream { handle, opening }, peer))
+        let recorder = self.recorder.clone();
+        Ok((Stream::accepted(socket, name, recorder), peer))
+    }
+
+    /// `accept4(SOCK_NONBLOCK)`: the same, as a socket that never blocks and whose
+    /// calls `recorder` records.
+    pub fn accept_nonblocking(
+        &self,
+        name: impl Into<SocketName>,
+        recorder: &Recorder,
+    ) -> io::Result<(Stream, SocketAddr)> {
+        let name = name.into();
+        let (socket, peer) = self.recorder.call(
+            &self.name,
+            "accept4",
+            "SOCK_NONBLOCK",
+            || {
+                let (socket, peer) = accept_nonblocking(self.as_fd())?;
+                Ok((socket.into(), internet(&peer)?))
+            },
+            |(_, peer)| Returned::with(format_args!("{name}, {peer}")),
+        )?;
+        Ok((Stream::accepted(socket, name, recorder.clone()), peer))
     }
 
     /// `close()`.
@@ -133,6 +150,28 @@ impl Stream {
         let handle = Handle::open(recorder, name, domain(address), (Type::STREAM, None))?;
         let opening = Opening::Active;
         Ok(Self { handle, opening })
+    }
+
+    /// The same, as a socket that never blocks (`SOCK_NONBLOCK`).
+    pub fn open_nonblocking(
+        recorder: &Recorder,
+        name: impl Into<SocketName>,
+        address: SocketAddr,
+    ) -> io::Result<Self> {
+        let kind = Type::STREAM.nonblocking();
+        let handle = Handle::open(recorder, name, domain(address), (kind, None))?;
+        let opening = Opening::Active;
+        Ok(Self { handle, opening })
+    }
+
+    fn accepted(socket: Socket, name: SocketName, recorder: Recorder) -> Self {
+        let handle = Handle {
+            socket,
+            name,
+            recorder,
+        };
+        let opening = Opening::Passive;
+        Self { handle, opening }
     }
 
     /// A connection that somebody else accepted and has a descriptor of, by one of

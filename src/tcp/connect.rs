@@ -62,7 +62,7 @@ pub struct Connected {
 pub fn connect(config: &Connect, recorder: &Recorder) -> Result<Option<Connected>, Error> {
     let failed = |errno| Error::new("wait for", &config.endpoint, errno);
     let vigil = Vigil::begin(&config.stop).map_err(failed)?;
-    let mut race = Race::begin(config, recorder)?;
+    let mut race = Race::begin(config, recorder, Opens::Blocking)?;
     loop {
         let due = race.advance(Instant::now())?;
         let ready = {
@@ -75,11 +75,9 @@ pub fn connect(config: &Connect, recorder: &Recorder) -> Result<Option<Connected
             waiting.iter().position(|one| one.any() == Some(true))
         };
         if let Some(index) = ready
-            && let Some(connected) = race.conclude(index)?
+            && let Some(won) = race.conclude(index)?
         {
-            let waits = connected.stream.set_nonblocking(false);
-            waits.map_err(|error| Error::new("connect", connected.remote, error))?;
-            return Ok(Some(connected));
+            return won.alone().map(Some);
         }
         if vigil.is_over() {
             return Ok(None);
@@ -118,11 +116,48 @@ impl Connect {
 pub(crate) struct Race<'a> {
     config: &'a Connect,
     recorder: &'a Recorder,
+    opens: Opens,
     attempts: Attempts,
     under_way: Vec<Attempt>,
     failures: Vec<(SocketAddr, io::Error)>,
     begun: usize,
     deadline: Option<Instant>,
+}
+
+/// What sockets are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opens {
+    /// Those that wait, as they will when they are connected.
+    Blocking,
+    /// Those that never do (`SOCK_NONBLOCK`).
+    Nonblocking,
+}
+
+/// The attempt that succeeded.
+pub(crate) struct Won {
+    /// Its socket, which does not block.
+    pub(crate) stream: Arc<Stream>,
+    /// This end.
+    pub(crate) local: SocketAddr,
+    /// The other end.
+    pub(crate) remote: SocketAddr,
+    took: Duration,
+}
+
+impl Won {
+    /// The connection, whose socket nobody else may hold any more, and which waits.
+    fn alone(self) -> Result<Connected, Error> {
+        let failed = |error| Error::new("connect", self.remote, error);
+        let stream = Arc::into_inner(self.stream)
+            .ok_or_else(|| failed(io::Error::other("somebody else holds the socket")))?;
+        stream.set_nonblocking(false).map_err(failed)?;
+        Ok(Connected {
+            stream,
+            local: self.local,
+            remote: self.remote,
+            took: self.took,
+        })
+    }
 }
 
 struct Attempt {
@@ -133,10 +168,15 @@ struct Attempt {
 
 impl<'a> Race<'a> {
     /// Before the first attempt.
-    pub(crate) fn begin(config: &'a Connect, recorder: &'a Recorder) -> Result<Self, Error> {
+    pub(crate) fn begin(
+        config: &'a Connect,
+        recorder: &'a Recorder,
+        opens: Opens,
+    ) -> Result<Self, Error> {
         Ok(Self {
             config,
             recorder,
+            opens,
             attempts: Attempts::at(&config.reachable()?),
             under_way: Vec::new(),
             failures: Vec::new(),
@@ -176,8 +216,11 @@ impl<'a> Race<'a> {
             1 => SocketName::from("connection"),
             number => SocketName::from(format!("connection {number}")),
         };
-        let stream = Stream::open(self.recorder, name, remote)
-            .map_err(|error| Error::new("socket for", remote, error))?;
+        let opened = match self.opens {
+            Opens::Blocking => Stream::open(self.recorder, name, remote),
+            Opens::Nonblocking => Stream::open_nonblocking(self.recorder, name, remote),
+        };
+        let stream = opened.map_err(|error| Error::new("socket for", remote, error))?;
         tell(&stream, || Told::Attempt { remote });
         self.apply(Moment::Opened, &stream, remote)?;
         if let Some(from) = self.config.source(remote) {
@@ -188,9 +231,11 @@ impl<'a> Race<'a> {
             }
             stream.bind(from).map_err(|error| unbound(from, error))?;
         }
-        stream
-            .set_nonblocking(true)
-            .map_err(|error| Error::new("fcntl for", remote, error))?;
+        if self.opens == Opens::Blocking {
+            stream
+                .set_nonblocking(true)
+                .map_err(|error| Error::new("fcntl for", remote, error))?;
+        }
         let since = Instant::now();
         match stream.connect(remote) {
             Err(error) if !is_under_way(&error) => {
@@ -205,18 +250,35 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// What the attempt on that socket came to: the last of it, so that nobody
-    /// else may hold the socket any more.
-    pub(crate) fn conclude(&mut self, index: usize) -> Result<Option<Connected>, Error> {
+    /// The attempt that need not be waited for, if there is one: loopback answers
+    /// before connect(2) returns.
+    pub(crate) fn connected_at_once(&self) -> Option<usize> {
+        let is_connected = |attempt: &Attempt| {
+            attempt.remote.ip().is_loopback() && attempt.stream.peer_address().is_ok()
+        };
+        self.under_way.iter().position(is_connected)
+    }
+
+    /// What the attempt on that socket came to: the last of it.
+    pub(crate) fn conclude(&mut self, index: usize) -> Result<Option<Won>, Error> {
+        let attempt = &self.under_way[index];
+        match attempt.stream.pending_error() {
+            Ok(()) => self.win(index).map(Some),
+            Err(error) => {
+                let attempt = self.under_way.remove(index);
+                self.fail(&attempt.stream, attempt.remote, attempt.since, error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes the attempt on that socket, which has succeeded; the others are left.
+    pub(crate) fn win(&mut self, index: usize) -> Result<Won, Error> {
         let Attempt {
             stream,
             remote,
             since,
         } = self.under_way.remove(index);
-        if let Err(error) = stream.pending_error() {
-            self.fail(&stream, remote, since, error);
-            return Ok(None);
-        }
         let took = since.elapsed();
         for left in self.under_way.drain(..) {
             tell(&left.stream, || Told::AttemptLeft {
@@ -224,8 +286,6 @@ impl<'a> Race<'a> {
             });
         }
         let failed = |error| Error::new("connect", remote, error);
-        let stream = Arc::into_inner(stream)
-            .ok_or_else(|| failed(io::Error::other("somebody else holds the socket")))?;
         let local = stream.local_address().map_err(failed)?;
         tell(&stream, || Told::Connected {
             local,
@@ -233,12 +293,12 @@ impl<'a> Race<'a> {
             took,
         });
         self.apply(Moment::Connected, &stream, remote)?;
-        Ok(Some(Connected {
+        Ok(Won {
             stream,
             local,
             remote,
             took,
-        }))
+        })
     }
 
     fn fail(&mut self, stream: &Stream, remote: SocketAddr, since: Instant, error: io::Error) {

@@ -131,7 +131,6 @@ fn a_member_says_what_it_missed() {
         ] {
             room.send_to(datagram.as_bytes(), member).expect("it can");
         }
-        join.hang_up();
         let seen = join.sees("* the room closes");
         let expected = [
             "* you are guest1",
@@ -145,7 +144,7 @@ fn a_member_says_what_it_missed() {
         assert_eq!(seen, expected);
         let (_, told, code) = join.end();
         assert_eq!(code, 0, "{told}");
-        let summary = "1 message sent, 5 received, 2 lost on the way here";
+        let summary = "0 messages sent, 5 received, 2 lost on the way here";
         assert!(told.contains(summary), "{told}");
         assert!(told.contains("#4 of server came a second time"), "{told}");
     });
@@ -248,7 +247,8 @@ fn a_closed_port_and_a_full_room_are_the_networks_no() {
     alone("no room", || {
         let (_, told, code) = Running::join(&["--udp", "127.0.0.1"]).end();
         assert_eq!(code, 1, "{told}");
-        assert!(told.contains("connection refused (ECONNREFUSED)"), "{told}");
+        let refused = "connection refused (ECONNREFUSED); the host is there, and nothing listens";
+        assert!(told.contains(refused), "{told}");
         let _host = Running::host(&["--udp", "--max", "1"]);
         let _guest = Guest::join();
         let (out, told, code) = Running::join(&["--udp", "127.0.0.1"]).end();
@@ -331,5 +331,97 @@ fn a_group_says_what_was_lost() {
             "* bob left",
         ];
         assert_eq!(seen[1..], expected, "{seen:?}");
+    });
+}
+
+#[test]
+fn a_group_that_cannot_be_joined_says_what_would_help() {
+    alone("a group's errors", || {
+        for (group, more, words) in [
+            (
+                "ff02::5073",
+                &[][..],
+                "--interface NAME says on which network",
+            ),
+            (
+                "239.255.50.73",
+                &["-i", "nope"],
+                "`ip link` lists the interfaces",
+            ),
+            (
+                "ff02::5073",
+                &["-i", "nope"],
+                "`ip link` lists the interfaces",
+            ),
+            (
+                "ff02::5073",
+                &["-i", "net1"],
+                "net1 has no IPv6 address; `ip -6 address`",
+            ),
+            (
+                "ff05::5073",
+                &["-i", "lo"],
+                "lo is down, or has no IPv6 address or route",
+            ),
+        ] {
+            let arguments = [&["--multicast", group], more].concat();
+            let (_, told, code) = Running::join(&arguments).end();
+            assert_ne!(code, 0, "{group}: {told}");
+            assert!(told.contains(words), "{group}: {told}");
+        }
+    });
+}
+
+/// Nothing else would tell a member that it is in.
+#[test]
+fn a_greeting_that_was_lost_is_made_up_for() {
+    alone("a lost greeting", || {
+        let _host = Running::host(&["--udp"]);
+        let guest = Guest::new();
+        guest.say("=0");
+        let asked = guest.hear();
+        let ticket = asked.strip_prefix("* to come in, say ").expect("a ticket");
+        guest.say(ticket);
+        guest.hear();
+        guest.say(ticket);
+        assert_eq!(guest.hear(), "=1");
+    });
+}
+
+/// One datagram of thousands of lines would cut off everybody else as too slow.
+#[test]
+fn a_datagram_of_many_lines_costs_its_sender_and_nobody_else() {
+    alone("many lines", || {
+        let host = Running::host(&["--udp", "--rate", "10"]);
+        let (ann, eve) = (Guest::join(), Guest::join());
+        ann.say("#1 /nick ann");
+        while ann.hear() != "#3 * you are ann" {}
+        eve.say(&format!("#1 {}", "x\n".repeat(30_000)));
+        let mut seen = Vec::new();
+        while seen
+            .last()
+            .is_none_or(|line: &String| !line.ends_with("left out"))
+        {
+            seen.push(eve.hear());
+        }
+        ann.say("#2 still here?");
+        let (mut heard, mut line) = (0, eve.hear());
+        while !line.ends_with("<ann> still here?") {
+            line = eve.hear();
+        }
+        ann.say("#3 /who");
+        loop {
+            let line = ann.hear();
+            heard += usize::from(line.ends_with("> x"));
+            if line.ends_with("* 2 are here") {
+                break;
+            }
+        }
+        // A burst of four times the rate, less what it took to come in.
+        assert!((30..=40).contains(&heard), "{heard} lines");
+        host.interrupt();
+        let (_, told, code) = host.end();
+        assert_eq!(code, 0, "{told}");
+        assert!(told.contains("0 too slow"), "{told}");
     });
 }

@@ -11,6 +11,7 @@ mod support;
 mod datagrams;
 mod demonstration;
 mod members;
+mod ordinary;
 mod peers;
 mod stage;
 mod terminal;

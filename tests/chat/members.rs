@@ -268,3 +268,32 @@ fn a_flood_is_slowed_down_and_loses_nothing() {
         ann.sees("*   ann: 5002 lines");
     });
 }
+
+/// Bytes that never make a line were read as fast as they came.
+#[test]
+fn who_sends_no_lines_at_all_is_read_no_faster() {
+    alone("no lines", || {
+        let host = Running::host(&["--rate", "1"]);
+        let (mut ann, mut bob) = (Member::named("ann"), Member::named("bob"));
+        let eve = Member::join();
+        ann.sees("* guest3 joined");
+        let mut stream = eve.stream.try_clone().expect("a descriptor");
+        stream
+            .set_write_timeout(Some(Duration::from_millis(500)))
+            .expect("it can");
+        // More than the kernel keeps for it at both ends.
+        let (nothing, mut taken) = ([0; 4096], 0);
+        let stuck = loop {
+            match stream.write(&nothing) {
+                Ok(count) => taken += count,
+                Err(error) => break error,
+            }
+            assert!(taken < 1 << 28, "it is read without end");
+        };
+        assert_eq!(stuck.kind(), std::io::ErrorKind::WouldBlock);
+        ann.say("hello");
+        bob.sees("<ann> hello");
+        host.interrupt();
+        assert_eq!(host.end().2, 0);
+    });
+}

@@ -51,7 +51,7 @@ fn what_was_announced_and_never_came_is_told() {
         // A sender that only says so.
         let (running, port) = receiver(&["-4", "--once"], &folders.to());
         let mut hand = Hand::sending(port, "files=3 directories=1 bytes=0");
-        hand.say("DONE files=1 bytes=0\n");
+        hand.say("DONE files=0 bytes=0\n");
         assert_eq!(hand.rest(), ["DONE files=0 bytes=0"]);
         let told = running.end().with(1).told;
         assert!(told.contains("3 files and 1 folder: announced"), "{told}");

@@ -4,10 +4,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use socklab::protocol::file::Name;
+use socklab::protocol::file::Modified;
 
 use crate::scene::{
-    Folders, Hand, Running, alone, bytes, end, mode, offer, receive, receiver, sender,
+    Folders, Hand, Running, alone, bytes, end, mode, offer, receive, receiver, sender, unfinished,
 };
 
 /// A receiver, and a sender by hand that announced ten files.
@@ -72,8 +72,8 @@ fn links_in_the_folder_lead_nowhere() {
         symlink(&outside, folders.to().join("link")).expect("a link");
         symlink(outside.join("precious"), folders.to().join("file-link")).expect("a link");
         let part = |name: &str| {
-            let name = Name::new(name).expect("a name").unfinished();
-            folders.to().join(String::from_utf8(name).expect("text"))
+            let name = unfinished(name, 4, Modified::default());
+            folders.to().join(name)
         };
         symlink(outside.join("precious"), part("a")).expect("a link");
         fs::hard_link(outside.join("precious"), part("b")).expect("a link");
@@ -165,7 +165,7 @@ fn lying_sizes_and_hashes_leave_nothing() {
         hand.say("DATA offset=0 length=4\nevil");
         hand.say(end(b"good"));
         assert_eq!(hand.line(), "FAIL code=hash");
-        hand.say("DONE files=0 bytes=0\n");
+        hand.say("DONE files=1 bytes=4\n");
         assert_eq!(hand.rest(), ["DONE files=0 bytes=4"]);
         assert!(told(receiver).contains("a: not received: what arrived is not what was sent"));
         assert_eq!(folders.all_received(), Vec::<String>::new());
@@ -311,5 +311,115 @@ fn the_other_end_is_asked_for_no_more_than_it_is_owed() {
         hand.say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(hand.rest(), ["BYE code=protocol"]);
         self::told(receiver);
+    });
+}
+
+#[test]
+fn nobody_learns_what_another_left_unfinished() {
+    alone("another's part", || {
+        let folders = Folders::new();
+        let sent = bytes(9, 10_000);
+        let (receiver, mut hand) = against(&["--idle-timeout", "300ms"], &folders);
+        let own = offer("a", 10_000);
+        hand.say(&own);
+        assert!(hand.line().starts_with("SEND offset=0"));
+        hand.say("DATA offset=0 length=10000\n");
+        hand.say(&sent[..3333]);
+        assert_eq!(hand.rest(), ["BYE code=idle"]);
+        told(receiver);
+        let (receiver, port) = receiver_of(&folders);
+        let manifest = "files=9 directories=0 bytes=900000";
+        // The same name, but another time, or size: another offer.
+        let nothing = blake3::hash(b"").to_hex();
+        for (from, to) in [
+            ("mtime=0", "mtime=0.000000001"),
+            ("size=10000", "size=3333"),
+            ("size=10000", "size=10001"),
+        ] {
+            let mut hand = Hand::sending(port, manifest);
+            hand.say(own.replace(from, to));
+            let expected = format!("SEND offset=0 block=2048 prefix-hash=blake3:{nothing}");
+            assert_eq!(hand.line(), expected, "{to}");
+            hand.say("BYE code=stopped\n");
+            assert_eq!(hand.rest(), Vec::<String>::new());
+        }
+        let mut hand = Hand::sending(port, manifest);
+        hand.say(&own);
+        assert!(hand.line().starts_with("SEND offset=3333 "));
+        hand.say("DATA offset=3333 length=6667\n");
+        hand.say(&sent[3333..]);
+        hand.say(end(&sent));
+        assert_eq!(hand.line(), "OK");
+        drop(hand);
+        told(receiver);
+        assert_eq!(folders.all_received(), ["a"]);
+    });
+}
+
+#[test]
+fn a_large_file_begun_anew_takes_away_what_was_left_of_its_name() {
+    alone("leftovers", || {
+        let folders = Folders::new();
+        let sent = bytes(1, 1_500_000);
+        let path = folders.file("film.mkv", &sent);
+        let old = |name: &str, size| {
+            let hidden = unfinished(name, size, Modified::default());
+            fs::write(folders.to().join(&hidden), b"old").expect("room");
+            hidden
+        };
+        old("film.mkv", 9_000_000);
+        old("film.mkv", 5);
+        let other = old("other.mkv", 9_000_000);
+        let (_sender, port) = sender(&["-4", "--once"], &[path]);
+        receive(port, &folders.to(), &[]).with(0);
+        assert_eq!(folders.all_received(), [other, "film.mkv".to_owned()]);
+        assert_eq!(folders.received("film.mkv"), sent);
+    });
+}
+
+#[test]
+fn a_count_that_is_not_what_came_is_no_success() {
+    alone("a wrong count", || {
+        for (said, is_right) in [
+            ("files=1 bytes=4", true),
+            ("files=2 bytes=4", false),
+            ("files=1 bytes=5", false),
+            ("files=0 bytes=0", false),
+        ] {
+            let folders = Folders::new();
+            let (receiver, port) = receiver(&["-4", "--once"], &folders.to());
+            let mut hand = Hand::sending(port, "files=1 directories=0 bytes=4");
+            hand.say(offer("a", 4));
+            assert!(hand.line().starts_with("SEND offset=0"));
+            hand.say("DATA offset=0 length=4\ngood");
+            hand.say(end(b"good"));
+            hand.say(format!("DONE {said}\n"));
+            let last = hand.rest().pop();
+            if is_right {
+                assert_eq!(last.as_deref(), Some("DONE files=1 bytes=4"));
+                receiver.end().with(0);
+            } else {
+                assert_eq!(last.as_deref(), Some("BYE code=protocol"), "{said}");
+                let told = told(receiver);
+                assert!(told.contains("sent, and 1 and 4 have come"), "{told}");
+            }
+            // What came is whole, whatever was counted.
+            assert_eq!(folders.received("a"), b"good");
+        }
+    });
+}
+
+#[test]
+fn a_listener_says_whose_file_it_was() {
+    alone("whose file", || {
+        let folders = Folders::new();
+        let (receiver, mut hand) = against(&[], &folders);
+        let whose = hand.address();
+        hand.say(offer(".bashrc", 4));
+        assert_eq!(hand.line(), "SKIP reason=hidden");
+        drop(hand);
+        let told = told(receiver);
+        let line = format!("socklab: {whose}: .bashrc: not received: ");
+        assert!(told.contains(&line), "{told}");
     });
 }

@@ -8,6 +8,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -27,22 +28,17 @@ use crate::support;
 
 #[test]
 fn files_survive_either_end_being_killed() {
+    // `cargo bench --bench file -- killed` plays ten times as many.
     transfers(0..20);
-}
-
-/// As many as the issue asks for; a few minutes.
-#[test]
-#[ignore = "minutes: cargo test --test file -- --ignored"]
-fn two_hundred_files_survive_either_end_being_killed() {
-    transfers(0..200);
 }
 
 /// Kills of one transfer.
 const KILLS: u64 = 3;
 
-fn transfers(seeds: std::ops::Range<u64>) {
+/// Plays one transfer for each seed; how many ends were killed.
+pub fn transfers(seeds: Range<u64>) -> u64 {
     if !support::may_make_namespaces("transfers over a link") {
-        return;
+        return 0;
     }
     let loss = Settings {
         loss: Loss::Random(Chance {
@@ -67,6 +63,7 @@ fn transfers(seeds: std::ops::Range<u64>) {
         killed += Transfer::new(seed).run(&link);
     }
     assert!(killed > 10, "only {killed} were killed");
+    killed
 }
 
 /// Draws that are the same for the same seed.

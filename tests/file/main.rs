@@ -16,3 +16,4 @@ mod killed;
 mod places;
 mod scene;
 mod transfers;
+mod watched;

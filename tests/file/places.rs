@@ -35,6 +35,7 @@ fn a_full_disk_is_said_before_and_in_the_middle() {
         fs::remove_file(folders.to().join("fits")).expect("ours");
         let (running, port) = receiver(&["-4"], &folders.to());
         let mut hand = Hand::sending(port, "files=1 directories=0 bytes=900000");
+        let whose = hand.address();
         hand.say(offer("late", 900_000));
         assert!(hand.line().starts_with("SEND offset=0"));
         fs::write(folders.to().join("other"), bytes(3, 500_000)).expect("room");
@@ -43,10 +44,8 @@ fn a_full_disk_is_said_before_and_in_the_middle() {
         assert_eq!(hand.rest(), ["BYE code=space"]);
         running.interrupt();
         let told = running.end().told;
-        assert!(
-            told.contains("write late: no space left on device (ENOSPC)"),
-            "{told}"
-        );
+        let words = format!("{whose}: write late: no space left on device (ENOSPC)");
+        assert!(told.contains(&words), "{told}");
         assert!(!folders.to().join("late").exists());
     });
 }
@@ -63,6 +62,13 @@ fn failures_say_what_where_why_and_what_would_help() {
             "socklab: connect 127.0.0.1:9: connection refused (ECONNREFUSED); the host is \
              there, and nothing listens on this port\n"
         );
+        for words in [&["send", path, "--to", ""][..], &["receive", ""]] {
+            let nobody = run(words).with(2);
+            assert_eq!(
+                nobody.told,
+                "socklab: connect: the other end's name is empty; HOST or HOST:PORT says where\n"
+            );
+        }
         let missing = run(&["send", "/nowhere/at/all", "--listen"]).with(2);
         assert_eq!(
             missing.told,

@@ -3,15 +3,17 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use socklab::protocol::file::{Algorithm, Entry, Modified, Name};
 use tempfile::TempDir;
 
 use crate::support;
@@ -254,6 +256,8 @@ impl Hand {
     /// Connects, and hears the greeting.
     pub fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let patience = Some(Duration::from_secs(60));
+        stream.set_read_timeout(patience).expect("it may wait");
         let reader = BufReader::new(stream.try_clone().expect("a second hand"));
         let mut hand = Self { stream, reader };
         let greeting = hand.line();
@@ -276,6 +280,11 @@ impl Hand {
         let manifest = hand.line();
         assert!(manifest.starts_with("MANIFEST "), "{manifest}");
         hand
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.stream.local_addr().expect("it is connected")
     }
 
     pub fn say(&mut self, text: impl AsRef<[u8]>) {
@@ -308,6 +317,27 @@ impl Hand {
                 line => lines.push(line),
             }
         }
+    }
+}
+
+/// The hidden name of a file while it is not whole, where it was offered with
+/// this size and time.
+pub fn unfinished(name: &str, size: u64, modified: Modified) -> String {
+    let entry = Entry {
+        name: Name::new(name).expect("a name"),
+        mode: 0o644,
+        modified,
+    };
+    let hidden = entry.unfinished(size, Algorithm::Blake3);
+    String::from_utf8(hidden).expect("text")
+}
+
+/// When a file was last modified.
+pub fn modified(path: &Path) -> Modified {
+    let meta = fs::metadata(path).expect("it is there");
+    Modified {
+        seconds: meta.mtime(),
+        nanoseconds: meta.mtime_nsec().try_into().expect("less than a second"),
     }
 }
 

@@ -6,11 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, SystemTime};
 
-use socklab::protocol::file::Name;
+use socklab::protocol::file::Modified;
 
 use crate::scene::{
-    Ended, Folders, Hand, Running, SOCKLAB, alone, bytes, mode, receive, receiver, run, sender,
+    Ended, Folders, Hand, Running, SOCKLAB, alone, bytes, mode, modified, receive, receiver, run,
+    sender, unfinished,
 };
 
 #[test]
@@ -165,11 +167,10 @@ fn what_is_there_stays_unless_told_otherwise() {
 fn a_transfer_goes_on_at_any_byte() {
     alone("resuming", || {
         let sent = bytes(3, 20_000);
-        let unfinished = Name::new("film.mkv").expect("a name").unfinished();
-        let unfinished = String::from_utf8(unfinished).expect("text");
         for there in [1, 2047, 2048, 2049, 19_999, 20_000] {
             let folders = Folders::new();
             let path = folders.file("film.mkv", &sent);
+            let unfinished = unfinished("film.mkv", 20_000, modified(&path));
             fs::write(folders.to().join(&unfinished), &sent[..there]).expect("room");
             let (sender, port) = sender(&["-4", "--once"], &[path]);
             let received = receive(port, &folders.to(), &[]).with(0);
@@ -183,6 +184,7 @@ fn a_transfer_goes_on_at_any_byte() {
         for there in [&b"something else"[..], &[sent.clone(), vec![0]].concat()] {
             let folders = Folders::new();
             let path = folders.file("film.mkv", &sent);
+            let unfinished = unfinished("film.mkv", 20_000, modified(&path));
             fs::write(folders.to().join(&unfinished), there).expect("room");
             let (_sender, port) = sender(&["-4", "--once"], &[path]);
             let received = receive(port, &folders.to(), &[]).with(0);
@@ -283,6 +285,68 @@ fn few_descriptors_make_it_slower_and_lose_nothing() {
 }
 
 #[test]
+fn small_files_are_as_whole_as_large_ones() {
+    alone("small files", || {
+        let folders = Folders::new();
+        let sizes = [0, 1, 3000, 4096, 4097];
+        let name = |size: usize| format!("tree/new/{size}");
+        for size in sizes {
+            let path = folders.file(&name(size), &bytes(1, size));
+            let time = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 7);
+            let file = fs::File::open(&path).expect("it is there");
+            file.set_modified(time).expect("ours");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o4467)).expect("ours");
+        }
+        let tree = folders.from().join("tree");
+        let (sender, port) = sender(&["-4"], &[tree]);
+        let masked = |words: &[&str]| {
+            let script = "umask 027; exec \"$0\" \"$@\"";
+            let to = format!("127.0.0.1:{port}");
+            let mut command = Command::new("sh");
+            command.args(["-c", script, SOCKLAB, "file", "receive", &to]);
+            command.args(words).arg("--into").arg(folders.to());
+            Ended::from(command.output().expect("sh runs")).with(0)
+        };
+        let check = |name: &str, size| {
+            assert_eq!(folders.received(name), bytes(1, size));
+            let there = folders.to().join(name);
+            assert_eq!(mode(&there), 0o440, "{name}");
+            let meta = fs::metadata(&there).expect("it is there");
+            assert_eq!((meta.mtime(), meta.mtime_nsec()), (1_000_000_000, 7));
+        };
+        masked(&[]);
+        for size in sizes {
+            check(&name(size), size);
+        }
+        // They are there already, the same; they get other names; they go on.
+        let same = masked(&[]);
+        assert!(same.out.contains("5 there already"), "{}", same.out);
+        masked(&["--exists", "rename"]);
+        for size in sizes {
+            check(&format!("{} (1)", name(size)), size);
+        }
+        let there = folders.to().join(name(3000));
+        let time = modified(&there);
+        fs::remove_file(&there).expect("it is there");
+        let hidden = folders
+            .to()
+            .join("tree/new")
+            .join(unfinished("3000", 3000, time));
+        fs::write(&hidden, &bytes(1, 3000)[..1234]).expect("room");
+        let rest = masked(&[]);
+        assert!(
+            rest.out.contains("1,234 bytes there from before"),
+            "{}",
+            rest.out
+        );
+        check(&name(3000), 3000);
+        assert!(!hidden.exists());
+        sender.interrupt();
+        sender.end().with(0);
+    });
+}
+
+#[test]
 fn a_rehearsal_takes_nothing() {
     alone("rehearsal", || {
         let folders = Folders::new();
@@ -292,6 +356,24 @@ fn a_rehearsal_takes_nothing() {
         let expected = "         folder  album/\n              3  album/a.txt\n              \
                         3  in 1 file and 1 folder; nothing was sent\n";
         assert_eq!(said.out, expected);
+        let words = ["send", "--dry-run", "--json", album.to_str().expect("text")];
+        let said = run(&words).with(0);
+        assert_eq!(said.out, expected);
+        let line: serde_json::Value = serde_json::from_str(&said.told).expect("a line of JSON");
+        assert_eq!(line["type"], "result");
+        assert_eq!(
+            line["result"],
+            serde_json::json!({
+                "dry_run": true,
+                "files": 1,
+                "directories": 1,
+                "size_bytes": 3,
+                "offers": [
+                    {"kind": "folder", "name": "album"},
+                    {"kind": "file", "name": "album/a.txt", "size_bytes": 3},
+                ],
+            })
+        );
         let (sender, port) = sender(&["-4", "--once"], &[album]);
         let received = receive(port, &folders.to(), &["--dry-run", "-v"]).with(0);
         assert!(received.told.contains("album/a.txt: offered, 3 bytes"));
@@ -307,9 +389,10 @@ fn two_that_receive_into_the_same_folder_do_not_mix() {
     alone("two into one folder", || {
         let folders = Folders::new();
         let (first, second) = (bytes(5, 400_000), bytes(6, 400_000));
-        let name = Name::new("same.bin").expect("a name").unfinished();
-        let name = String::from_utf8(name).expect("text");
+        let name = unfinished("same.bin", 400_000, Modified::default());
         let path = folders.file("same.bin", &second);
+        let file = fs::File::open(&path).expect("it is there");
+        file.set_modified(SystemTime::UNIX_EPOCH).expect("ours");
         let (receiver, port) = receiver(&["-4"], &folders.to());
         // The first is in the middle of it when the second comes.
         let mut hand = Hand::sending(port, "files=1 directories=0 bytes=400000");

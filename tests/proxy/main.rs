@@ -10,6 +10,7 @@ mod support;
 mod bind;
 mod demo;
 mod handshake;
+mod ordinary;
 mod peers;
 mod rules;
 mod servers;

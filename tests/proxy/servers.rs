@@ -158,7 +158,7 @@ fn through_another_proxy_in_each_of_its_protocols() {
                 "{scheme}: {told}"
             );
             // HTTP has one status for what is refused and what is unreachable.
-            let code = if scheme == "http" { 4 } else { 5 };
+            let code = if scheme == "http" { 1 } else { 5 };
             assert_eq!(near.answer(&request_name(b"four.test", 9)), code);
             far.running.until("8/8 ended       it was refused");
         }
@@ -265,6 +265,68 @@ fn another_proxy_that_hangs_up_is_down_and_the_next_is_asked() {
         assert_eq!(rest(&mut stream), b"hello");
         let told = proxy.running.until("is down");
         assert!(told.contains(&rude), "{told}");
+    });
+}
+
+#[test]
+fn a_port_that_accepts_and_is_no_proxy_is_down_before_anybody_asks() {
+    /// Speaks, and something else.
+    fn stranger(mut client: TcpStream) {
+        let _ = client.write_all(b"220 mail.test\r\n");
+        let _ = client.read(&mut [0; 16]);
+    }
+    alone("via, no proxy", || {
+        for (attend, why) in [
+            (
+                stranger as fn(TcpStream),
+                "the other proxy: it does not speak the protocol: a message begins with 0x32",
+            ),
+            (drop, "greet the other proxy: "),
+        ] {
+            let url = format!("socks5://{}", serve("127.0.0.1:0", attend));
+            let mut proxy = Proxy::start(&["127.0.0.1:0", "--via", &url]);
+            let told = proxy.running.until("is down");
+            assert!(told.contains(&format!("{url} is down: {why}")), "{told}");
+        }
+    });
+}
+
+#[test]
+fn what_goes_through_no_other_proxy_is_refused_with_its_reason() {
+    alone("via, BIND", || {
+        let far = Proxy::start(&["127.0.0.1:0"]);
+        let url = format!("socks5://{}", far.address);
+        let mut near = Proxy::start(&["127.0.0.1:0", "-v", "--via", &url]);
+        let to = "127.0.0.1:9".parse().expect("an address");
+        for (command, why) in [
+            (2, "BIND does not go through another proxy (--via)"),
+            (3, "UDP ASSOCIATE does not go through another proxy (--via)"),
+        ] {
+            assert_eq!(near.answer(&request(command, to)), 7, "not supported");
+            near.running.until(&format!("5/8 refused     {why}"));
+            near.running
+                .until("6/8 replied     7, command not supported");
+        }
+    });
+}
+
+#[test]
+fn a_proxy_that_answers_again_is_up_again() {
+    alone("via, back", || {
+        let users = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(users.path(), "ann:secret\n").expect("written");
+        let path = users.path().display().to_string();
+        let via = [
+            "--via",
+            "socks5://127.0.0.1:1081",
+            "--health-interval",
+            "10ms",
+        ];
+        let mut near = Proxy::start(&[&["127.0.0.1:0"][..], &via].concat());
+        near.running.until("socks5://127.0.0.1:1081 is down");
+        // One that wants a password is one all the same.
+        let _far = Proxy::start(&["127.0.0.1:1081", "--users", &path]);
+        near.running.until("socks5://127.0.0.1:1081 is up");
     });
 }
 

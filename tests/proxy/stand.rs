@@ -135,7 +135,7 @@ impl Proxy {
         let stream = TcpStream::connect(self.address).expect("the proxy is there");
         stream.set_nodelay(true).expect("an option");
         // A proxy that never answers fails the test instead of hanging it.
-        let patience = Some(std::time::Duration::from_mins(1));
+        let patience = Some(std::time::Duration::from_secs(60));
         stream.set_read_timeout(patience).expect("an option");
         stream
     }

@@ -62,16 +62,83 @@ fn every_call_and_every_byte() {
         converse(&proxy, server);
         let (told, ..) = proxy.running.interrupt();
         for words in [
-            "listener: accept() = 0, client 1, 127.0.0.1:",
+            "listener: accept4(SOCK_NONBLOCK) = 0, client 1, 127.0.0.1:",
             "client 1: recv(",
             "connection: connect(127.0.0.1:",
             "connection: send(\"hello\") = 5",
             "68 65 6c 6c 6f                                    hello",
             "connection: shutdown(SHUT_WR) = 0",
-            "client 1: shutdown(SHUT_WR) = 0",
+            "connection: recv(16384) = 0, end of stream",
             "8/8 ended",
         ] {
             assert!(told.contains(words), "no {words:?} in {told}");
+        }
+    });
+}
+
+#[test]
+fn a_password_that_is_wrong_or_missing_is_told_as_such() {
+    alone("passwords told", || {
+        let users = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(users.path(), "ann:secret\n").expect("written");
+        let path = users.path().display().to_string();
+        let mut proxy = Proxy::start(&["127.0.0.1:0", "-v", "--users", &path]);
+        for (words, steps) in [
+            (
+                &b"\x05\x01\x02\x01\x03ann\x06secreT"[..],
+                [
+                    "2/8 method      SOCKS5, a wrong password",
+                    "5/8 refused     wrong user or password",
+                    "6/8 replied     1, wrong user or password",
+                ],
+            ),
+            (
+                b"\x05\x01\x00",
+                [
+                    "2/8 method      SOCKS5, without a password",
+                    "5/8 refused     the client offers no way",
+                    "6/8 replied     255, a password is needed",
+                ],
+            ),
+            (
+                b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+                [
+                    "2/8 method      HTTP, without a password",
+                    "5/8 refused     a password is needed",
+                    "6/8 replied     407, a password is needed",
+                ],
+            ),
+        ] {
+            let mut stream = proxy.connect();
+            stream.write_all(words).expect("written");
+            rest(&mut stream);
+            for step in steps {
+                proxy.running.until(step);
+            }
+        }
+    });
+}
+
+#[test]
+fn packets_of_both_connections_are_shown() {
+    alone("packets of both connections", || {
+        for (listen, at) in [("127.0.0.1:1080", "[::1]:0"), ("[::1]:1080", "127.0.0.1:0")] {
+            let server = serve(at, echo_late);
+            let proxy = Proxy::start(&[listen, "--packets"]);
+            converse(&proxy, server);
+            let near = proxy.address;
+            let (told, ..) = proxy.running.interrupt();
+            for end in [near, server] {
+                for packet in [
+                    format!(" → {end} TCP SYN seq=0 "),
+                    format!("{end} → "),
+                    format!(" → {end} TCP FIN,ACK "),
+                ] {
+                    assert!(told.contains(&packet), "no {packet:?} in {told}");
+                }
+            }
+            // Five bytes each way, on both connections.
+            assert_eq!(told.matches(" len=5\n").count(), 4, "{told}");
         }
     });
 }

@@ -2,11 +2,13 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod alone;
 pub mod browser;
 pub mod capture_file;
 pub mod fixtures;
 pub mod program;
 pub mod refusing;
+pub mod running;
 pub mod settled;
 pub mod story;
 pub mod tshark;

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use serde::Serialize;
 use tokio::select;
@@ -18,7 +19,9 @@ use super::mailbox::{Mailbox, Place};
 use crate::app::Stop;
 use crate::error::Error;
 use crate::event::{Chat, Topic, What};
-use crate::protocol::chat::{Act, Input, Nick, Notice, Numbering, Peers, Said, clean_line};
+use crate::protocol::chat::{
+    Act, Input, Nick, Notice, Numbering, Peers, Said, Sequence, clean_line,
+};
 use crate::recorder::Recorder;
 use crate::socket::options::{Role, SocketOption};
 
@@ -84,10 +87,8 @@ pub async fn gather(
             received = member.ear.receive(&mut buffer) => {
                 let received = received
                     .map_err(|error| Error::new("receive from", member.group, error))?;
-                let from = received.from;
-                if (from.ip(), from.port()) != (member.own.ip(), member.own.port()) {
-                    member.hear(from, &buffer[..received.bytes], &console).await?;
-                }
+                let bytes = &buffer[..received.bytes];
+                member.hear(received.from, bytes, &console).await?;
             }
             _ = beat.tick() => {
                 member.say(Act::Alive).await?;
@@ -108,7 +109,8 @@ impl Gathering {
             let index = match interface.parse() {
                 Ok(index) => index,
                 Err(_) => if_nametoindex(interface.as_str())
-                    .map_err(|errno| Error::new("find the interface", interface, errno))?,
+                    .map_err(|errno| Error::new("find the interface", interface, errno))
+                    .map_err(|error| remedied(error, self))?,
             };
             address.set_scope_id(index);
         }
@@ -116,7 +118,7 @@ impl Gathering {
     }
 }
 
-struct Member {
+pub(super) struct Member {
     ear: Mailbox,
     mouth: Mailbox,
     own: SocketAddr,
@@ -129,7 +131,7 @@ struct Member {
 }
 
 impl Member {
-    fn open(config: &Gathering, recorder: &Recorder) -> Result<Self, Error> {
+    pub(super) fn open(config: &Gathering, recorder: &Recorder) -> Result<Self, Error> {
         let group = config.address()?;
         let on = |name: &str| match &config.interface {
             Some(interface) => format!("{name}{interface}"),
@@ -169,7 +171,7 @@ impl Member {
     }
 
     /// A line was typed; false where it means to leave.
-    async fn take(&mut self, line: &str, console: &Console) -> Result<bool, Error> {
+    pub(super) async fn take(&mut self, line: &str, console: &Console) -> Result<bool, Error> {
         match Input::read(line) {
             Input::Nothing => {}
             Input::Leave => return Ok(false),
@@ -203,12 +205,42 @@ impl Member {
         Ok(true)
     }
 
+    /// Takes what is there already; how many datagrams.
+    pub(super) async fn hear_at_once(&mut self, console: &Console) -> Result<usize, Error> {
+        let mut buffer = vec![0; BUFFER];
+        let mut count = 0;
+        loop {
+            let received = self.ear.receive_at_once(&mut buffer);
+            let failed = |error| Error::new("receive from", self.group, error);
+            let Some(received) = received.map_err(failed)? else {
+                return Ok(count);
+            };
+            let bytes = &buffer[..received.bytes];
+            self.hear(received.from, bytes, console).await?;
+            count += 1;
+        }
+    }
+
+    /// Where it sends from, and the last number that it gave.
+    pub(super) fn speaker(&self) -> (SocketAddr, u64) {
+        (self.own, self.said.last())
+    }
+
+    /// What was heard of another's numbers.
+    pub(super) fn heard_of(&self, address: SocketAddr) -> Option<Sequence> {
+        self.peers.sequence(address)
+    }
+
     async fn hear(
         &mut self,
         from: SocketAddr,
         datagram: &[u8],
         console: &Console,
     ) -> Result<(), Error> {
+        // What we say comes back to us, as to all.
+        if (from.ip(), from.port()) == (self.own.ip(), self.own.port()) {
+            return Ok(());
+        }
         // What is none of ours is somebody else's business.
         let Some(said) = Said::read(datagram) else {
             return Ok(());
@@ -244,7 +276,7 @@ impl Member {
         }
     }
 
-    async fn say(&mut self, act: Act) -> Result<(), Error> {
+    pub(super) async fn say(&mut self, act: Act) -> Result<(), Error> {
         let number = match act {
             Act::Say(_) => {
                 self.gathered.sent_messages += 1;
@@ -274,10 +306,24 @@ fn options(texts: &[String]) -> Result<Vec<SocketOption>, Error> {
     texts.iter().map(read).collect()
 }
 
-/// Says what helps where no interface is known to lead to the group.
+/// Says what helps: the interface is not named, not there, not up, or has no
+/// address of the group's family.
 fn remedied(error: Error, config: &Gathering) -> Error {
-    match config.interface {
-        Some(_) => error,
-        None => error.remedy("--interface NAME says on which network; `ip address` lists them"),
-    }
+    let family = match config.group {
+        IpAddr::V4(_) => "4",
+        IpAddr::V6(_) => "6",
+    };
+    let remedy = match (&config.interface, error.errno()) {
+        (None, _) => "--interface NAME says on which network; `ip address` lists them".into(),
+        (Some(_), Some(Errno::ENODEV | Errno::ENXIO)) => "`ip link` lists the interfaces".into(),
+        (Some(name), Some(Errno::EADDRNOTAVAIL)) => {
+            format!("{name} has no IPv{family} address; `ip -{family} address` lists them")
+        }
+        (Some(name), Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH)) => format!(
+            "{name} is down, or has no IPv{family} address or route for the group; \
+             `ip link set {name} up` raises it"
+        ),
+        _ => return error,
+    };
+    error.remedy(remedy)
 }

@@ -49,7 +49,7 @@ pub struct Hosting {
 const BATCH: usize = 256;
 /// Bytes that are sent at once.
 const CHUNK: usize = 16 << 10;
-/// How many who are leaving are waited for.
+/// How many who are leaving are waited for, besides as many as may be in the room.
 const MOST_LEAVING: usize = 1000;
 /// How long all of them may take when the room closes.
 const CLOSING: Duration = Duration::from_secs(3);
@@ -101,6 +101,7 @@ struct House {
     /// Those whose sockets take nothing for now.
     blocked: BTreeSet<MemberId>,
     leaving: JoinSet<()>,
+    most_leaving: usize,
     scratch: Vec<u8>,
     news: mpsc::Sender<News>,
     patience: Arc<Patience>,
@@ -119,6 +120,7 @@ impl House {
             seats: HashMap::new(),
             blocked: BTreeSet::new(),
             leaving: JoinSet::new(),
+            most_leaving: MOST_LEAVING + config.room.most,
             scratch: Vec::new(),
             news,
             patience: Arc::new(config.patience.clone()),
@@ -138,13 +140,10 @@ impl House {
                 let reading = tokio::spawn(reading);
                 self.seats.insert(id, Seat { writer, reading });
             }
-            // Nobody could make the room hold a crowd that was refused.
-            Err(_) if self.leaving.len() >= MOST_LEAVING => {}
             Err(refusal) => {
                 let reading = tokio::spawn(async move { discard(&mut reader).await });
-                let outbox = Outbox::of(&refusal);
-                self.leaving
-                    .spawn(farewell(writer, outbox, Departure::Closed, reading));
+                let seat = Seat { writer, reading };
+                self.part(seat, Outbox::of(&refusal), Departure::Closed);
             }
         }
     }
@@ -198,11 +197,22 @@ impl House {
                     why,
                 } => {
                     self.blocked.remove(&member);
-                    if let Some(Seat { writer, reading }) = self.seats.remove(&member) {
-                        self.leaving.spawn(farewell(writer, outbox, why, reading));
+                    if let Some(seat) = self.seats.remove(&member) {
+                        self.part(seat, outbox, why);
                     }
                 }
             }
+        }
+    }
+
+    /// Ends a connection in its own time. Nobody can make the room hold a crowd of
+    /// those who came and went: beyond a number they are closed at once.
+    fn part(&mut self, seat: Seat, outbox: Outbox, why: Departure) {
+        let Seat { writer, reading } = seat;
+        if self.leaving.len() < self.most_leaving {
+            self.leaving.spawn(farewell(writer, outbox, why, reading));
+        } else {
+            reading.abort();
         }
     }
 

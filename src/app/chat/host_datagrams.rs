@@ -5,6 +5,7 @@
 //! ([`Tickets`]); who falls silent is gone. Owns one socket for all.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,7 @@ pub async fn host_datagrams(
             received = office.post.mailbox.receive(&mut buffer) => match received {
                 Ok(received) => {
                     let bytes = &buffer[..received.bytes];
-                    office.take(Instant::now(), received.from, bytes).await;
+                    office.take(Instant::now(), received.from, bytes, &console).await;
                 }
                 // An error that a datagram of ours came back with.
                 Err(error) => office.recorder.note(Error::new("receive at", "the room", error)),
@@ -114,7 +115,7 @@ pub async fn host_datagrams(
 }
 
 /// The room, and who gets its lines where.
-struct Office {
+pub(super) struct Office {
     post: Post,
     room: Room,
     hosting: Hosting,
@@ -138,7 +139,7 @@ struct Peer {
 }
 
 impl Office {
-    fn new(post: Post, config: &Hosting, recorder: Recorder) -> Self {
+    pub(super) fn new(post: Post, config: &Hosting, recorder: Recorder) -> Self {
         let (rate, burst) = STRANGERS;
         Self {
             post,
@@ -153,7 +154,7 @@ impl Office {
     }
 
     /// A datagram came.
-    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
+    async fn take(&mut self, now: Instant, from: SocketAddr, bytes: &[u8], console: &Console) {
         if !self.post.admission.admits(canonical(from).ip()) {
             return;
         }
@@ -171,11 +172,12 @@ impl Office {
             return;
         }
         let text = match Numbered::read(bytes) {
-            Numbered::Plain(text) => {
-                let is_ticket = Ticket::read(&clean(text)).is_some();
-                // Sent again, because the answer took its time.
-                if is_ticket { &[] } else { text }
+            // Sent again, because the greeting took its time or was lost.
+            Numbered::Plain(text) if Ticket::read(&clean(text)).is_some() => {
+                let last = peer.said.last();
+                return self.send(&Numbered::Alive { last }.write(), from).await;
             }
+            Numbered::Plain(text) => text,
             Numbered::Alive { last } => {
                 peer.counts = true;
                 if let Some((from, to)) = peer.heard.learn(last) {
@@ -190,8 +192,24 @@ impl Office {
                 if turn == Turn::Again { &[] } else { text }
             }
         };
-        for piece in pieces(now, text) {
+        self.hear(now, from, text, console).await;
+    }
+
+    /// The lines of a datagram, one by one: each costs its sender what a datagram
+    /// does, and is sent on before the next, so that no datagram fills anybody's
+    /// outbox.
+    async fn hear(&mut self, now: Instant, from: SocketAddr, text: &[u8], console: &Console) {
+        for (index, piece) in pieces(now, text).into_iter().enumerate() {
+            let Some(peer) = self.peers.get_mut(&from) else {
+                return;
+            };
+            let id = peer.id;
+            if index > 0 && !peer.pace.take(now) {
+                let text = "too many lines at once: the rest was left out";
+                return self.room.notice(now, id, text);
+            }
             self.room.hear(now, id, &piece);
+            self.settle(console).await;
         }
     }
 
@@ -249,6 +267,40 @@ impl Office {
             from,
             to,
         });
+    }
+
+    /// Takes what is there already; how many datagrams.
+    pub(super) async fn take_at_once(&mut self, console: &Console) -> io::Result<usize> {
+        let mut buffer = vec![0; BUFFER];
+        let mut count = 0;
+        while let Some(received) = self.post.mailbox.receive_at_once(&mut buffer)? {
+            let bytes = &buffer[..received.bytes];
+            self.take(Instant::now(), received.from, bytes, console)
+                .await;
+            self.settle(console).await;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The last number that whoever is at an address was told, and what was
+    /// heard of theirs.
+    pub(super) fn numbers(&self, address: SocketAddr) -> Option<(u64, Sequence)> {
+        let peer = self.peers.get(&address)?;
+        Some((peer.said.last(), peer.heard))
+    }
+
+    /// Tells whoever counts that the room is there.
+    pub(super) async fn beat(&self) {
+        for (address, peer) in &self.peers {
+            let last = peer.said.last();
+            self.send(&Numbered::Alive { last }.write(), *address).await;
+        }
+    }
+
+    /// What happened altogether.
+    pub(super) fn account(&self) -> Account {
+        self.room.account()
     }
 
     /// Who is gone, and who is to be told that the room is there.

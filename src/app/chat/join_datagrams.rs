@@ -53,7 +53,7 @@ pub async fn join_datagrams(
     stop: &Stop,
     recorder: &Recorder,
 ) -> Result<Passed, Error> {
-    let mut guest = Guest::open(address, recorder)?;
+    let mut guest = Guest::open("member", address, recorder)?;
     let come_in = timeout(patience, guest.knock(&console));
     let is_in = select! {
         come_in = come_in => come_in,
@@ -70,7 +70,7 @@ pub async fn join_datagrams(
     Ok(guest.passed())
 }
 
-struct Guest {
+pub(super) struct Guest {
     mailbox: Mailbox,
     address: SocketAddr,
     said: Numbering,
@@ -83,7 +83,7 @@ struct Guest {
 
 /// What a datagram means for us.
 #[derive(Debug, PartialEq, Eq)]
-enum Sign {
+pub(super) enum Sign {
     /// We are in, or still there.
     In,
     /// We must say this first.
@@ -95,10 +95,14 @@ enum Sign {
 }
 
 impl Guest {
-    fn open(address: SocketAddr, recorder: &Recorder) -> Result<Self, Error> {
+    pub(super) fn open(
+        name: &'static str,
+        address: SocketAddr,
+        recorder: &Recorder,
+    ) -> Result<Self, Error> {
         let place = Place {
             address,
-            name: "member",
+            name,
             options: &[],
             role: Role::Connecting,
         };
@@ -199,6 +203,29 @@ impl Guest {
         timeout(PARTING, parting).await.unwrap_or(Ok(()))
     }
 
+    /// What is there already, shown, and what each datagram means.
+    pub(super) fn hear_at_once(&mut self, console: &Console) -> Result<Vec<Sign>, Error> {
+        let mut signs = Vec::new();
+        loop {
+            let received = self.mailbox.receive_at_once(&mut self.buffer);
+            match received.map_err(|error| self.failed(error))? {
+                Some(received) => signs.push(self.hear(received.bytes, console)),
+                None => return Ok(signs),
+            }
+        }
+    }
+
+    /// The numbers that were given, and those that were heard.
+    pub(super) fn numbers(&mut self) -> (&mut Numbering, Sequence) {
+        (&mut self.said, self.heard)
+    }
+
+    /// Where it is.
+    pub(super) fn local(&self) -> Result<SocketAddr, Error> {
+        let local = self.mailbox.local();
+        local.map_err(|error| Error::new("getsockname of", "a member", error))
+    }
+
     /// What came, shown; and what it means.
     fn hear(&mut self, count: usize, console: &Console) -> Sign {
         self.last = Instant::now();
@@ -265,7 +292,7 @@ impl Guest {
         self.tell(Chat::Heard { line: line.into() });
     }
 
-    async fn say(&mut self, line: &str) -> Result<(), Error> {
+    pub(super) async fn say(&mut self, line: &str) -> Result<(), Error> {
         let number = self.said.take();
         let text = line.as_bytes();
         self.send(&Numbered::Message { number, text }.write())
@@ -274,13 +301,20 @@ impl Guest {
         Ok(())
     }
 
-    async fn send(&self, datagram: &[u8]) -> Result<(), Error> {
+    pub(super) async fn send(&self, datagram: &[u8]) -> Result<(), Error> {
         let sent = self.mailbox.send(datagram).await;
         sent.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: io::Error) -> Error {
-        Error::new("converse with", self.address, error)
+        let is_refused = error.kind() == io::ErrorKind::ConnectionRefused;
+        let error = Error::new("converse with", self.address, error);
+        if is_refused {
+            // The host's kernel said so by ICMP (udp(7)).
+            error.remedy("the host is there, and nothing listens on this port for datagrams")
+        } else {
+            error
+        }
     }
 
     fn silence(&self, patience: Duration) -> Error {

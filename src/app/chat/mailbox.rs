@@ -7,6 +7,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::Interest;
 
 use crate::error::Error;
@@ -85,6 +86,15 @@ impl Mailbox {
     pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let receive = || self.socket.recv_from(buffer);
         self.ready.async_io(Interest::READABLE, receive).await
+    }
+
+    /// The next datagram, where one is there already (poll(2)).
+    pub(super) fn receive_at_once(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut ready, PollTimeout::ZERO)? {
+            0 => Ok(None),
+            _ => self.socket.recv_from(buffer).map(Some),
+        }
     }
 
     /// Sends a datagram to an address.

@@ -22,7 +22,7 @@ pub use host::{Hosting, Patience, host};
 pub use host_datagrams::{Post, host_datagrams};
 pub use join::{Joining, Parted, join};
 pub use join_datagrams::{Passed, join_datagrams};
-pub use scene::{Scene, Told, Turn, demonstrate};
+pub use scene::{Carrier, Scene, Told, Turn, Way, demonstrate};
 
 use crate::socket::options::SocketOption;
 

@@ -84,13 +84,13 @@ async fn lines(
     let mut splitter = Splitter::new(LONGEST_LINE);
     let mut pace = Pace::new(patience.rate, patience.burst, Instant::now());
     let mut last = Instant::now();
+    // Bytes since the last end of a line.
+    let mut endless = 0;
     loop {
         let partial = splitter.partial_since().map(|since| since + patience.line);
         let idle = patience.idle.map(|idle| last + idle);
-        let mut pieces = Vec::new();
-        let received = chunk(reader, |bytes| {
-            splitter.push(Instant::now(), bytes, |piece| pieces.push(piece));
-        });
+        let mut bytes = Vec::new();
+        let received = chunk(reader, |chunk| bytes.extend_from_slice(chunk));
         let received = match [partial, idle].into_iter().flatten().min() {
             None => received.await,
             Some(deadline) => match timeout_at(deadline.into(), received).await {
@@ -99,28 +99,38 @@ async fn lines(
                 Err(_) => return Some(Departure::Idle),
             },
         };
-        let is_over = match received {
+        match received {
             Ok(0) => {
-                pieces.extend(splitter.finish());
-                true
+                if let Some(piece) = splitter.finish() {
+                    news.send(News::Line(id, piece)).await.ok()?;
+                }
+                return Some(Departure::Ended);
             }
-            Ok(_) => false,
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                 return Some(Departure::Reset);
             }
             Err(_) => return Some(Departure::Failed),
-        };
+        }
         last = Instant::now();
-        for piece in pieces {
-            // Where nobody takes it any more, the room is closed.
-            news.send(News::Line(id, piece)).await.ok()?;
+        // Line by line: what waits for its turn are bytes, and no more of them
+        // than were read.
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let mut piece = None;
+            splitter.push(Instant::now(), part, |line| piece = Some(line));
+            endless += part.len();
+            match piece {
+                // Where nobody takes it any more, the room is closed.
+                Some(piece) => news.send(News::Line(id, piece)).await.ok()?,
+                // What is no line at all costs its reader time too.
+                None if endless < CHUNK => continue,
+                None => {}
+            }
+            endless = 0;
             let wait = pace.spend(Instant::now());
             if !wait.is_zero() {
                 sleep(wait).await;
             }
-        }
-        if is_over {
-            return Some(Departure::Ended);
         }
     }
 }

@@ -11,19 +11,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::source::entry;
 use super::{Exists, Gauge, Limits, Outcome, Receive, Send, Serve, Source, Terms, Work};
 use crate::address::Admission;
 use crate::app::Stop;
 use crate::app::demo::on_both;
 use crate::app::net::{Connect, Door, Doorway, Stack, connect};
 use crate::error::Error;
-use crate::event::{Event, File, FileTally as Tally, Sink, Topic, What};
+use crate::event::{Event, File, FileStep, FileTally as Tally, Sink, Topic, What};
 use crate::flow::Family;
-use crate::protocol::file::{Digest, Name};
+use crate::protocol::file::{Algorithm, Digest, Name};
 use crate::recorder::Recorder;
 use crate::stage::Stage;
 
@@ -68,6 +69,8 @@ pub struct Fate {
 
 /// The files: name, size, and how much the client has of it.
 const FILES: [(&str, usize, usize); 2] = [("letter.txt", 5000, 0), ("photo.raw", 9000, 3001)];
+/// When they were written: the first second of 2026.
+const WRITTEN: Duration = Duration::from_secs(1_767_225_600);
 /// How long nothing may move.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -79,7 +82,7 @@ pub fn play(scene: Scene, stage: &Stage) -> Result<Played, Error> {
         .map_err(|error| Error::new("write", folders.root.display(), error))?;
     let address = stage.server().address(scene.family, scene.port);
     let paths = FILES.map(|(name, ..)| folders.server().join(name));
-    let send = Send::new(Source::find(&paths)?);
+    let send = Send::new(Arc::new(Source::find(&paths)?));
     let receive = Receive {
         into: folders.client(),
         exists: Exists::Refuse,
@@ -168,11 +171,11 @@ struct Overheard {
 
 impl Sink for Overheard {
     fn wants(&self, topic: Topic) -> bool {
-        topic == Topic::App || self.recorder.wants(topic)
+        matches!(topic, Topic::App | Topic::Routine) || self.recorder.wants(topic)
     }
 
     fn record(&self, event: &Event<'_>) {
-        if let What::File(step) = &event.what {
+        if let What::File(FileStep { step, .. }) = &event.what {
             let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
             steps.push(step.clone());
         }
@@ -214,9 +217,13 @@ impl Folders {
         fs::create_dir(self.client())?;
         for (name, size, there) in FILES {
             let bytes: Vec<u8> = (b'a'..=b'z').cycle().take(size).collect();
-            fs::write(self.server().join(name), &bytes)?;
+            let path = self.server().join(name);
+            fs::write(&path, &bytes)?;
+            fs::File::open(&path)?.set_modified(SystemTime::UNIX_EPOCH + WRITTEN)?;
             if there > 0 {
-                let unfinished = Name::new(name).map_err(io::Error::other)?.unfinished();
+                let name = Name::new(name).map_err(io::Error::other)?;
+                let offered = entry(name, &fs::metadata(&path)?);
+                let unfinished = offered.unfinished(size as u64, Algorithm::default());
                 let unfinished = OsStr::from_bytes(&unfinished);
                 fs::write(self.client().join(unfinished), &bytes[..there])?;
             }

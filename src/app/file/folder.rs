@@ -19,7 +19,14 @@ use nix::sys::stat::{Mode, mkdirat};
 #[derive(Clone)]
 pub(super) struct Folder {
     root: Arc<OwnedFd>,
-    last: Option<(Vec<u8>, Arc<OwnedFd>)>,
+    last: Option<Last>,
+}
+
+#[derive(Clone)]
+struct Last {
+    path: Vec<u8>,
+    folder: Arc<OwnedFd>,
+    is_new: bool,
 }
 
 /// What is done about a folder that is not there.
@@ -57,37 +64,74 @@ impl Folder {
         let Some(path) = inside else {
             return Ok(Arc::clone(&self.root));
         };
-        if let Some((last, folder)) = &self.last
-            && last == path
+        if let Some(last) = &self.last
+            && last.path == path
         {
-            return Ok(Arc::clone(folder));
+            return Ok(Arc::clone(&last.folder));
         }
         let mut at = Arc::clone(&self.root);
+        let mut is_new = false;
         for component in path.split(|byte| *byte == b'/') {
-            at = Arc::new(step(&at, OsStr::from_bytes(component), missing)?);
+            let inside = step(&at, OsStr::from_bytes(component), missing, &mut is_new)?;
+            at = Arc::new(inside);
         }
-        self.last = Some((path.to_vec(), Arc::clone(&at)));
+        self.last = Some(Last {
+            path: path.to_vec(),
+            folder: Arc::clone(&at),
+            is_new,
+        });
         Ok(at)
+    }
+
+    /// Whether the one that was entered last was made for that: nothing was in it.
+    pub(super) fn is_new(&self, inside: Option<&[u8]>) -> bool {
+        let is_it = |last: &Last| last.is_new && inside == Some(&last.path);
+        self.last.as_ref().is_some_and(is_it)
+    }
+
+    /// Makes a folder in the one `inside`, and enters it.
+    pub(super) fn make(&mut self, inside: Option<&[u8]>, last: &[u8], mode: u32) -> io::Result<()> {
+        let at = self.enter(inside, Missing::Make)?;
+        let is_new = make(&at, OsStr::from_bytes(last), mode)?;
+        let whole = match inside {
+            Some(inside) => [inside, b"/", last].concat(),
+            None => last.to_vec(),
+        };
+        // Whatever is there must be a folder.
+        self.last = None;
+        self.enter(Some(&whole), Missing::Fail)?;
+        if let Some(last) = &mut self.last {
+            last.is_new = is_new;
+        }
+        Ok(())
     }
 }
 
-fn step(at: &OwnedFd, component: &OsStr, missing: Missing) -> io::Result<OwnedFd> {
+/// One folder further. `is_new` says then whether it was made.
+fn step(
+    at: &OwnedFd,
+    component: &OsStr,
+    missing: Missing,
+    is_new: &mut bool,
+) -> io::Result<OwnedFd> {
+    *is_new = false;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     match openat(at, component, flags, Mode::empty()) {
         Err(Errno::ENOENT) if missing == Missing::Make => {
-            make(at, component, 0o777)?;
+            *is_new = make(at, component, 0o777)?;
             Ok(openat(at, component, flags, Mode::empty())?)
         }
         result => Ok(result?),
     }
 }
 
-/// Makes a folder; one that is there already is as good.
-pub(super) fn make(at: &OwnedFd, component: &OsStr, mode: u32) -> io::Result<()> {
+/// Makes a folder; one that is there already is as good. Whether it was not.
+fn make(at: &OwnedFd, component: &OsStr, mode: u32) -> io::Result<bool> {
     // Its owner must be able to fill it.
     let mode = Mode::from_bits_truncate((mode & 0o777) | 0o700);
     match mkdirat(at, component, mode) {
-        Err(Errno::EEXIST) | Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(Errno::EEXIST) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
 }

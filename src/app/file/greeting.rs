@@ -75,9 +75,7 @@ async fn hear(wire: &mut Wire, own: Role) -> Result<(), Error> {
         };
         return Err(wire.offended(cause, Code::Role));
     }
-    let peer = wire.peer();
-    wire.tell(|| File::Greeted {
-        peer,
+    wire.step(|| File::Greeted {
         name: Escaped(&name).to_string(),
         role,
     });

@@ -9,6 +9,8 @@ pub mod demo;
 mod folder;
 mod gauge;
 mod greeting;
+mod leftovers;
+mod nameless;
 mod part;
 mod receive;
 mod send;
@@ -18,6 +20,7 @@ mod store;
 mod wire;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +29,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{AccessFlags, eaccess};
 
 use crate::error::Error;
-use crate::event::{File, FileTally as Tally, Topic, What};
+use crate::event::{File, FileStep, FileTally as Tally, Topic, What};
 use crate::protocol::file::{Algorithm, BLOCK};
 use crate::recorder::Recorder;
 
@@ -102,9 +105,9 @@ pub struct Terms {
 
 impl Send {
     /// Sends these as the protocol has it by default.
-    pub fn new(source: Source) -> Self {
+    pub fn new(source: Arc<Source>) -> Self {
         Self {
-            source: Arc::new(source),
+            source,
             block: BLOCK,
             hash: Algorithm::default(),
         }
@@ -119,10 +122,11 @@ pub struct Outcome {
     pub error: Option<Error>,
 }
 
-/// Tells a step, where anybody listens.
-fn tell(recorder: &Recorder, step: impl FnOnce() -> File) {
-    if recorder.wants(Topic::App) {
-        recorder.record(recorder.clock().now(), What::File(step()));
+/// Tells a step of a transfer with `peer`, where anybody listens to its topic.
+fn tell(recorder: &Recorder, topic: Topic, peer: SocketAddr, step: impl FnOnce() -> File) {
+    if recorder.wants(topic) {
+        let step = FileStep { peer, step: step() };
+        recorder.record(recorder.clock().now(), What::File(step));
     }
 }
 

@@ -31,7 +31,6 @@ pub(super) struct Part {
     pub(super) resumed: u64,
     hidden: Vec<u8>,
     file: Flock<File>,
-    device: u64,
     written: u64,
     algorithm: Algorithm,
     hasher: Hasher,
@@ -65,9 +64,12 @@ impl Part {
         size: u64,
         algorithm: Algorithm,
     ) -> Result<Self, NoPart> {
-        let hidden = entry.name.unfinished();
+        let hidden = entry.unfinished(size, algorithm);
         let (file, meta) = open(&folder, OsStr::from_bytes(&hidden))?;
         let length = meta.len();
+        if length == 0 {
+            super::leftovers::clear(&folder, &entry.name, OsStr::from_bytes(&hidden), size);
+        }
         let mut part = Self {
             entry,
             folder,
@@ -75,7 +77,6 @@ impl Part {
             resumed: 0,
             hidden,
             file,
-            device: meta.dev(),
             written: length,
             algorithm,
             hasher: Hasher::new(algorithm),
@@ -84,11 +85,6 @@ impl Part {
             part.restart().map_err(NoPart::Disk)?;
         }
         Ok(part)
-    }
-
-    /// The file system that it is on.
-    pub(super) fn device(&self) -> u64 {
-        self.device
     }
 
     /// How much of it there is.
@@ -129,8 +125,7 @@ impl Part {
     /// Gives it the sender's time, and its permissions but for those bits that
     /// the mask takes away.
     pub(super) fn dress(&self, mask: u32) -> io::Result<()> {
-        let modified = self.entry.modified;
-        let time = TimeSpec::new(modified.seconds, modified.nanoseconds.into());
+        let time = times(&self.entry);
         // A time that the file system cannot hold is not worth a failure.
         let _ = futimens(self.file.as_fd(), &time, &time);
         let mode = Mode::from_bits_truncate(self.entry.mode & 0o777 & !mask);
@@ -152,6 +147,12 @@ impl Part {
         let gone = unlinkat(&*self.folder, self.hidden(), UnlinkatFlags::NoRemoveDir);
         Ok(gone?)
     }
+}
+
+/// The sender's time of a file.
+pub(super) fn times(entry: &Entry) -> TimeSpec {
+    let modified = entry.modified;
+    TimeSpec::new(modified.seconds, modified.nanoseconds.into())
 }
 
 /// The file under the hidden name, locked.
@@ -193,7 +194,8 @@ fn open(folder: &OwnedFd, hidden: &OsStr) -> Result<(Flock<File>, Metadata), NoP
     Err(NoPart::Busy)
 }
 
-fn is_ours(folder: &OwnedFd, name: &OsStr) -> bool {
+/// Whether a file of this name is there, and this user's.
+pub(super) fn is_ours(folder: &OwnedFd, name: &OsStr) -> bool {
     let stat = fstatat(folder, name, AtFlags::AT_SYMLINK_NOFOLLOW);
     stat.is_ok_and(|stat| {
         let is_file = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;

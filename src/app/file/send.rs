@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::part;
-use super::source::{Item, Kind, Opened, Opener, is_out_of_descriptors};
+use super::source::{After, Item, Kind, Opened, Opener, is_out_of_descriptors};
 use super::wire::{PIECE, Wire};
 use super::{Gauge, Send};
 use crate::error::{Error, Exit, explain};
@@ -15,6 +15,9 @@ use crate::event::{File, FileTally as Tally};
 use crate::protocol::file::{
     Answered, Code, Digest, Entry, Hasher, Line, Modified, Name, Offers, Reason,
 };
+
+/// So much of a file is read at once, and hashed at once.
+const AT_ONCE: u64 = 64 << 10;
 
 /// What is kept of an offer until it is settled.
 enum Offered {
@@ -32,6 +35,8 @@ pub(super) struct Sending<'a> {
     tally: &'a mut Tally,
     opener: Opener,
     offers: Offers<Offered>,
+    /// Files whose data were sent to their end.
+    sent: u64,
 }
 
 impl<'a> Sending<'a> {
@@ -48,15 +53,16 @@ impl<'a> Sending<'a> {
             tally,
             opener: Opener::of(&config.source),
             offers: Offers::default(),
+            sent: 0,
         }
     }
 
     /// Sends everything that is wanted.
     pub(super) async fn run(mut self) -> Result<(), Error> {
         let source = std::sync::Arc::clone(&self.config.source);
-        let (totals, sizes) = self.opener.measure();
+        let (totals, sizes) = source.measure();
         self.gauge.announce(totals.bytes);
-        self.wire.tell(|| File::Announced {
+        self.wire.step(|| File::Announced {
             files: totals.files,
             directories: totals.directories,
             bytes: totals.bytes,
@@ -78,7 +84,7 @@ impl<'a> Sending<'a> {
             if !is_done && items.len() == 0 && self.offers.all_answered() {
                 is_done = true;
                 self.offers.done();
-                let (files, bytes) = (self.tally.files, self.tally.moved);
+                let (files, bytes) = (self.sent, self.tally.moved);
                 self.wire.say(&Line::Done { files, bytes });
             }
             let line = self.wire.line().await?;
@@ -112,19 +118,23 @@ impl<'a> Sending<'a> {
             }
         };
         let (size, block, hash) = (opened.size, self.config.block, self.config.hash);
-        self.wire.tell(|| File::Offered {
+        self.wire.step(|| File::Offered {
             name: item.name.clone(),
             size,
             block,
             hash,
         });
-        self.wire.say(&Line::File {
-            entry: opened.entry.clone(),
+        let line = Line::File {
+            entry: opened.entry,
             size,
             block,
             hash,
-        });
-        self.offers.file(Offered::File(Box::new(opened)), size);
+        };
+        self.wire.say(&line);
+        if let Line::File { entry, .. } = line {
+            let opened = Opened { entry, ..opened };
+            self.offers.file(Offered::File(Box::new(opened)), size);
+        }
         true
     }
 
@@ -154,7 +164,7 @@ impl<'a> Sending<'a> {
             Answered::Skipped(what, reason) => self.skipped(what, reason),
             Answered::Arrived(Offered::Sent(name, size)) => {
                 self.tally.files += 1;
-                self.wire.tell(|| File::Kept {
+                self.wire.step(|| File::Kept {
                     name,
                     named: None,
                     size,
@@ -202,28 +212,24 @@ impl<'a> Sending<'a> {
         (asked, prefix): (u64, Digest),
         block: u64,
     ) -> Result<(), Error> {
-        let name = opened.entry.name.clone();
+        let block = block.min(self.config.block);
+        if asked == 0 && opened.size <= AT_ONCE {
+            self.send_whole(opened, block);
+            return Ok(());
+        }
         let (offset, mut hasher, opened) = self.agreed(opened, asked, prefix).await?;
+        let name = &opened.entry.name;
         if offset != asked {
-            self.wire.tell(|| File::Restarted {
+            self.wire.step(|| File::Restarted {
                 name: name.clone(),
                 discarded: asked,
             });
         }
-        let (size, block) = (opened.size, block.min(self.config.block));
-        let length = size - offset;
+        let size = opened.size;
         self.gauge.settle(offset);
         self.tally.resumed += offset;
-        if length > 0 || offset > 0 {
-            self.wire.tell(|| File::Data {
-                name: name.clone(),
-                offset,
-                length,
-                blocks: length.div_ceil(block),
-            });
-            self.wire.say(&Line::Data { offset, length });
-        }
-        self.wire.set_in_data(length > 0);
+        self.say_data(name, (offset, size - offset), block);
+        self.wire.set_in_data(offset < size);
         let mut at = offset;
         while at < size {
             let count = self.piece(&opened, at, &mut hasher, block)?;
@@ -233,12 +239,56 @@ impl<'a> Sending<'a> {
             self.wire.flush_if_large().await?;
         }
         self.wire.set_in_data(false);
-        if opened.has_more() {
-            self.take_back(name);
+        let after = if opened.has_more() {
+            After::More
         } else {
-            self.end(name, size, hasher.digest());
-        }
+            After::Nothing
+        };
+        self.sent(opened.entry.name, (size, hasher.digest()), after);
         Ok(())
+    }
+
+    /// Sends all of a small file.
+    fn send_whole(&mut self, opened: Opened, block: u64) {
+        let size = opened.size;
+        let before = self.wire.outbox().len();
+        self.say_data(&opened.entry.name, (0, size), block);
+        let outbox = self.wire.outbox();
+        let start = outbox.len();
+        self.gauge.settle(size);
+        match opened.read_whole(outbox) {
+            Ok(after) => {
+                let hash = Digest::of(self.config.hash, &outbox[start..]);
+                self.tally.moved += size;
+                self.sent(opened.entry.name, (size, hash), after);
+            }
+            Err(error) => {
+                outbox.truncate(before);
+                self.take_back(opened.entry.name, Some(&error));
+            }
+        }
+    }
+
+    fn say_data(&mut self, name: &Name, (offset, length): (u64, u64), block: u64) {
+        if length > 0 || offset > 0 {
+            self.wire.step(|| File::Data {
+                name: name.clone(),
+                offset,
+                length,
+                blocks: length.div_ceil(block),
+            });
+            self.wire.say(&Line::Data { offset, length });
+        }
+    }
+
+    fn sent(&mut self, name: Name, (size, hash): (u64, Digest), after: After) {
+        match after {
+            After::More => self.take_back(name, None),
+            After::Nothing => {
+                self.sent += 1;
+                self.end(name, size, hash);
+            }
+        }
     }
 
     /// Whether what the receiver has is the beginning of this file: from where
@@ -293,7 +343,7 @@ impl<'a> Sending<'a> {
 
     async fn check(&mut self, opened: Opened) -> Result<(), Error> {
         let (name, size) = (opened.entry.name.clone(), opened.size);
-        self.wire.tell(|| File::Compared { name: name.clone() });
+        self.wire.step(|| File::Compared { name: name.clone() });
         let algorithm = self.config.hash;
         let read = move || {
             let mut hasher = Hasher::new(algorithm);
@@ -304,28 +354,28 @@ impl<'a> Sending<'a> {
         let (hash, has_more) = read.map_err(|error| unreadable(&name, &error))?;
         self.gauge.settle(size);
         if has_more {
-            self.take_back(name);
+            self.take_back(name, None);
         } else {
             self.end(name, size, hash);
         }
         Ok(())
     }
 
-    /// Ends a file that is more than was offered: it must not be taken for whole.
-    fn take_back(&mut self, name: Name) {
+    /// Ends a file that is not what was offered: it must not be taken for whole.
+    fn take_back(&mut self, name: Name, error: Option<&io::Error>) {
         let code = Code::Changed;
         self.tally.failed += 1;
         self.wire.say(&Line::Fail(code.clone()));
         self.wire.tell(|| File::Failed {
             name,
             code,
-            cause: None,
+            cause: error.map(explain),
         });
     }
 
     fn end(&mut self, name: Name, size: u64, hash: Digest) {
         self.wire.say(&Line::End { bytes: size, hash });
-        self.wire.tell(|| File::Ended {
+        self.wire.step(|| File::Ended {
             name: name.clone(),
             size,
             hash,

@@ -3,6 +3,7 @@
 //!
 //! Owns no protocol and no file.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use super::{Outcome, Terms, Work, tell};
 use crate::app::Stop;
 use crate::app::net::{Connection, Door};
 use crate::error::Error;
-use crate::event::{File, FileTally as Tally};
+use crate::event::{File, FileTally as Tally, Topic};
 use crate::protocol::file::Role;
 use crate::recorder::Recorder;
 
@@ -113,12 +114,13 @@ async fn transfer(connection: Connection, end: End, terms: Terms, stop: Stop) ->
 async fn converse(connection: Connection, end: End, terms: &Terms, stop: Stop) -> Outcome {
     let begun = Instant::now();
     let recorder: Recorder = connection.recorder().clone();
+    let peer = connection.peer();
     let mut wire = Wire::new(connection, terms.idle, stop);
     let mut tally = Tally::default();
     let result = run(&mut wire, end, terms, &mut tally).await;
     tally.took = begun.elapsed();
     wire.leave(result.as_ref().err()).await;
-    tell(&recorder, || File::Over(tally));
+    tell(&recorder, Topic::Routine, peer, || File::Over(tally));
     Outcome {
         tally,
         error: result.err(),
@@ -145,7 +147,18 @@ async fn run(wire: &mut Wire, end: End, terms: &Terms, tally: &mut Tally) -> Res
     if let Err(error) = &result
         && is_server
     {
-        recorder.note(error);
+        recorder.note(whose(error, wire.peer()));
     }
     result
+}
+
+/// An error of one of many transfers, with the other end's address: one that is
+/// the disk's does not have it.
+fn whose(error: &Error, peer: SocketAddr) -> String {
+    let (text, peer) = (error.to_string(), peer.to_string());
+    if text.contains(&peer) {
+        text
+    } else {
+        format!("{peer}: {text}")
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! Never follows a link that it finds, and never opens a device or a pipe.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,7 +25,6 @@ use crate::protocol::file::{Entry, Escaped, Modified, Name};
 pub struct Source {
     roots: Vec<Root>,
     items: Vec<Item>,
-    totals: Totals,
     left_out: Vec<LeftOut>,
 }
 
@@ -57,19 +56,19 @@ pub struct Item {
 pub enum Kind {
     /// A folder, and its permissions.
     Directory(u32),
-    /// A file, and how large it was when it was found. How large it is now is
-    /// asked again by each transfer.
-    File(u64),
+    /// A file. How large it is, each transfer asks anew.
+    File,
 }
 
 /// How much it is, all told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Totals {
     /// Files.
     pub files: u64,
     /// Folders.
     pub directories: u64,
     /// The files' bytes.
+    #[serde(rename = "size_bytes")]
     pub bytes: u64,
 }
 
@@ -91,7 +90,38 @@ pub(super) struct Opened {
     pub(super) size: u64,
 }
 
+/// What of a file comes after its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing.
+    Nothing,
+    /// More than was offered.
+    More,
+}
+
 impl Opened {
+    /// Puts a file that is small after what is in `out`, with one call.
+    pub(super) fn read_whole(&self, out: &mut Vec<u8>) -> io::Result<After> {
+        let size = usize::try_from(self.size).map_err(io::Error::other)?;
+        let start = out.len();
+        // One byte more than there should be says whether there is one.
+        out.resize(start + size + 1, 0);
+        let read = self.file.read_at(&mut out[start..], 0);
+        let read = read.and_then(|count| {
+            if count < size {
+                let rest = &mut out[start + count..start + size];
+                self.file.read_exact_at(rest, count as u64)?;
+            }
+            Ok(count)
+        });
+        out.truncate(start + size);
+        match read? {
+            count if count > size => Ok(After::More),
+            count if count < size && self.has_more() => Ok(After::More),
+            _ => Ok(After::Nothing),
+        }
+    }
+
     /// Whether there is more of it than its size says, which it may have said
     /// of itself when it was opened: files of proc(5) say nothing.
     pub(super) fn has_more(&self) -> bool {
@@ -106,7 +136,6 @@ impl Source {
         let mut source = Self {
             roots: Vec::new(),
             items: Vec::new(),
-            totals: Totals::default(),
             left_out: Vec::new(),
         };
         for path in paths {
@@ -128,9 +157,23 @@ impl Source {
         &self.items
     }
 
-    /// How much it is.
-    pub fn totals(&self) -> Totals {
-        self.totals
+    /// How large each item is now, and all of them together. What is gone by now
+    /// is nothing here: that it is missing is told when its turn comes.
+    pub fn measure(self: &Arc<Self>) -> (Totals, Vec<u64>) {
+        let mut opener = Opener::of(self);
+        let mut totals = Totals::default();
+        let sizes = self.items.iter().map(|item| {
+            let Kind::File = item.kind else {
+                totals.directories += 1;
+                return 0;
+            };
+            let size = opener.size(item).unwrap_or(0);
+            totals.files += 1;
+            totals.bytes = totals.bytes.saturating_add(size);
+            size
+        });
+        let sizes = sizes.collect();
+        (totals, sizes)
     }
 
     /// What is not sent.
@@ -177,7 +220,7 @@ impl Source {
             prefix: 0,
             file: Some(last.as_bytes().to_vec()),
         });
-        self.push(name, Kind::File(meta.len()));
+        self.push(name, Kind::File);
         Ok(())
     }
 
@@ -212,27 +255,23 @@ impl Source {
             b"" => Ok(name.clone()),
             inside => name.join(inside),
         };
-        let (name, meta) = match (name, found.metadata()) {
-            (Ok(name), Ok(meta)) => (name, meta),
-            (Err(error), _) => return self.leave_out(path, error.to_string(), true),
-            (_, Err(error)) => return self.leave_out(path, error.to_string(), true),
+        let name = match name {
+            Ok(name) => name,
+            Err(error) => return self.leave_out(path, error.to_string(), true),
         };
+        let kind = found.file_type();
         match () {
-            () if meta.is_dir() => self.push(name, Kind::Directory(meta.mode() & 0o777)),
-            () if meta.is_file() => self.push(name, Kind::File(meta.len())),
-            () if meta.is_symlink() => self.leave_out(path, "a link is not followed".into(), false),
+            () if kind.is_file() => self.push(name, Kind::File),
+            () if kind.is_dir() => match found.metadata() {
+                Ok(meta) => self.push(name, Kind::Directory(meta.mode() & 0o777)),
+                Err(error) => self.leave_out(path, error.to_string(), true),
+            },
+            () if kind.is_symlink() => self.leave_out(path, "a link is not followed".into(), false),
             () => self.leave_out(path, "it is neither a file nor a folder".into(), false),
         }
     }
 
     fn push(&mut self, name: Name, kind: Kind) {
-        match kind {
-            Kind::Directory(_) => self.totals.directories += 1,
-            Kind::File(size) => {
-                self.totals.files += 1;
-                self.totals.bytes = self.totals.bytes.saturating_add(size);
-            }
-        }
         self.items.push(Item {
             root: self.roots.len() - 1,
             name,
@@ -269,41 +308,22 @@ impl Opener {
         }
     }
 
-    /// How large each item is now, and all of them together. What is gone
-    /// counts as it was found: that it is missing is told when its turn comes.
-    pub(super) fn measure(&mut self) -> (Totals, Vec<u64>) {
-        let source = Arc::clone(&self.source);
-        let mut totals = Totals {
-            bytes: 0,
-            ..source.totals
-        };
-        let sizes = source.items.iter().map(|item| {
-            let Kind::File(found) = item.kind else {
-                return 0;
-            };
-            let size = self.size(item).unwrap_or(found);
-            totals.bytes = totals.bytes.saturating_add(size);
-            size
-        });
-        let sizes = sizes.collect();
-        (totals, sizes)
-    }
-
     fn size(&mut self, item: &Item) -> Option<u64> {
         let (folder, last) = self.place(item).ok()?;
-        let status = fstatat(&folder, &*last, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        let last = OsStr::from_bytes(last);
+        let status = fstatat(&folder, last, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
         u64::try_from(status.st_size).ok()
     }
 
     /// The folder that it is in, and its name there.
-    fn place(&mut self, item: &Item) -> io::Result<(Arc<OwnedFd>, OsString)> {
+    fn place<'a>(&'a mut self, item: &'a Item) -> io::Result<(Arc<OwnedFd>, &'a [u8])> {
         let root = &self.source.roots[item.root];
         let (folder, last) = match &root.file {
             Some(file) => (None, &file[..]),
             None => within(&item.name.as_bytes()[root.prefix..]),
         };
         let folder = self.folders[item.root].enter(folder, Missing::Fail)?;
-        Ok((folder, OsStr::from_bytes(last).to_owned()))
+        Ok((folder, last))
     }
 
     /// Opens a file that was found, and that was announced with this size.
@@ -312,7 +332,7 @@ impl Opener {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
         let (folder, last) = self.place(item)?;
-        let file = File::from(open_file(&folder, last.as_bytes())?);
+        let file = File::from(open_file(&folder, last)?);
         let meta = file.metadata()?;
         if !meta.is_file() {
             return Err(io::Error::other("it is no file any more"));
@@ -354,7 +374,8 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
-fn entry(name: Name, meta: &Metadata) -> Entry {
+/// What a file is offered as.
+pub(super) fn entry(name: Name, meta: &Metadata) -> Entry {
     Entry {
         name,
         mode: meta.mode() & 0o777,

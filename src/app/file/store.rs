@@ -3,6 +3,7 @@
 //!
 //! How names are given is the batch's business. Owns no connection.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -16,12 +17,13 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, SFlag, fstatat};
 use nix::sys::statvfs::fstatvfs;
 
-use super::batch::Batch;
-use super::folder::{Folder, Missing, make};
+use super::batch::{Batch, Whole};
+use super::folder::{Folder, Missing};
+use super::nameless::{Fresh, SMALL};
 use super::part::{NoPart, Part, is_addressable};
 use super::source::is_out_of_descriptors;
 use crate::event::SocketName;
-use crate::protocol::file::{Algorithm, Entry, Escaped, Name, Reason};
+use crate::protocol::file::{Algorithm, Entry, Escaped, Reason};
 use crate::recorder::{Recorder, Returned};
 
 /// What is done where something of that name is there.
@@ -69,33 +71,45 @@ pub(super) struct Store {
     /// Bytes that were free when the disk was asked, and that were taken since.
     free: u64,
     unasked: u64,
-    batch: Vec<Part>,
+    batch: VecDeque<Whole>,
     batched: u64,
+    /// Closed where there is no other descriptor for what has come.
+    spare: Option<OwnedFd>,
 }
 
 /// What is to be done about a file that is offered.
 pub(super) enum Plan {
     /// It is wanted.
     Take(Box<Part>),
+    /// It is wanted, it is small, and nothing of it is there.
+    TakeWhole(Fresh),
     /// One of that name and size is there.
     Compare(std::fs::File),
     /// It is not wanted; and the disk's own words, where it has any.
     Skip(Reason, Option<io::Error>),
 }
 
-/// Files that are synced and named together.
-const BATCH: usize = 256;
+/// Files that are worth being synced and named together.
+const BATCH: usize = 128;
+/// Files that may wait for that, while others are.
+const MOST: usize = 1024;
 /// Bytes that are synced and named together.
 const BATCH_BYTES: u64 = 32 << 20;
 /// After so many bytes the disk is asked again how many are free.
 const UNASKED: u64 = 1 << 20;
 
-/// A name's hidden one, found only where it is shown.
-struct Hidden<'a>(&'a Name);
+/// An offer's hidden name, found only where it is shown.
+struct Hidden<'a>(&'a Fresh);
+
+impl Hidden<'_> {
+    fn name(&self) -> Vec<u8> {
+        self.0.entry.unfinished(self.0.size, self.0.hash)
+    }
+}
 
 impl fmt::Display for Hidden<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Escaped(&self.0.unfinished()).fmt(f)
+        Escaped(&self.name()).fmt(f)
     }
 }
 
@@ -106,8 +120,10 @@ impl Store {
         limits: Limits,
         recorder: &Recorder,
     ) -> io::Result<Self> {
+        let folder = Folder::open(into)?;
         Ok(Self {
-            folder: Folder::open(into)?,
+            spare: folder.root().try_clone().ok(),
+            folder,
             exists,
             limits,
             mask: mask(),
@@ -115,7 +131,7 @@ impl Store {
             promised: 0,
             free: 0,
             unasked: 0,
-            batch: Vec::new(),
+            batch: VecDeque::new(),
             batched: 0,
         })
     }
@@ -123,13 +139,8 @@ impl Store {
     /// Makes a folder that is offered.
     pub(super) fn make(&mut self, entry: &Entry) -> Result<(), (Reason, io::Error)> {
         let (inside, last) = entry.name.split();
-        let refused = |error: io::Error| (reason(&error), error);
-        let at = self.folder.enter(inside, Missing::Make).map_err(refused)?;
-        make(&at, OsStr::from_bytes(last), entry.mode).map_err(refused)?;
-        // Whatever is there must be a folder.
-        let whole = Some(entry.name.as_bytes());
-        self.folder.enter(whole, Missing::Fail).map_err(refused)?;
-        Ok(())
+        let made = self.folder.make(inside, last, entry.mode);
+        made.map_err(|error| (reason(&error), error))
     }
 
     /// What is to be done about a file, without doing any of it.
@@ -157,29 +168,29 @@ impl Store {
             Ok(folder) => folder,
             Err(error) => return Plan::Skip(reason(&error), Some(error)),
         };
-        match status(&folder, last) {
-            Err(error) => return Plan::Skip(reason(&error), Some(error)),
-            Ok(Some(there)) if self.stays(&there) => return self.compare(&folder, last, size),
-            _ => {}
-        }
-        let name = entry.name.clone();
-        let opened = self.recorder.call(
-            &SocketName::from("disk"),
-            "openat",
-            format_args!("{}, O_RDWR|O_NOFOLLOW", Hidden(&name)),
-            || Ok(Part::open(folder, entry, size, hash)),
-            |opened| match opened {
-                Ok(part) => Returned::ZERO.and(format_args!("{} bytes", part.written())),
-                Err(_) => Returned::ZERO.and("not ours, or busy"),
-            },
-        );
-        let part = match opened {
-            Ok(Ok(part)) => part,
-            Ok(Err(NoPart::Busy)) => return Plan::Skip(Reason::Busy, None),
-            Ok(Err(NoPart::NotOurs)) => return Plan::Skip(Reason::Unsafe, None),
-            Ok(Err(NoPart::Disk(error))) | Err(error) => {
-                return Plan::Skip(reason(&error), Some(error));
+        // Nothing is in a folder that was made for this.
+        let is_new = self.folder.is_new(inside);
+        if !is_new {
+            match status(&folder, last) {
+                Err(error) => return Plan::Skip(reason(&error), Some(error)),
+                Ok(Some(there)) if self.stays(&there) => return self.compare(&folder, last, size),
+                _ => {}
             }
+        }
+        let fresh = Fresh {
+            entry,
+            folder,
+            size,
+            hash,
+        };
+        if self.is_taken_whole(&fresh, is_new) {
+            return self.take_whole(fresh);
+        }
+        let part = match self.begin(&fresh) {
+            Ok(part) => part,
+            Err(NoPart::Busy) => return Plan::Skip(Reason::Busy, None),
+            Err(NoPart::NotOurs) => return Plan::Skip(Reason::Unsafe, None),
+            Err(NoPart::Disk(error)) => return Plan::Skip(reason(&error), Some(error)),
         };
         let missing = size - part.written();
         if !self.has_room(missing) {
@@ -190,16 +201,62 @@ impl Store {
         Plan::Take(Box::new(part))
     }
 
+    /// Whether it is small, takes nothing's place, and goes on from nothing.
+    fn is_taken_whole(&self, fresh: &Fresh, is_new: bool) -> bool {
+        fresh.size <= SMALL
+            && self.exists != Exists::Overwrite
+            && (is_new || matches!(status(&fresh.folder, &Hidden(fresh).name()), Ok(None)))
+    }
+
+    fn take_whole(&mut self, fresh: Fresh) -> Plan {
+        if !self.has_room(fresh.size) {
+            return Plan::Skip(Reason::Space, None);
+        }
+        self.promised = self.promised.saturating_add(fresh.size);
+        Plan::TakeWhole(fresh)
+    }
+
+    /// Opens the unfinished file that belongs to an offer.
+    pub(super) fn begin(&self, fresh: &Fresh) -> Result<Part, NoPart> {
+        let opened = self.recorder.call(
+            &SocketName::from("disk"),
+            "openat",
+            format_args!("{}, O_RDWR|O_NOFOLLOW", Hidden(fresh)),
+            || Ok(fresh.begin()),
+            |opened| match opened {
+                Ok(part) => Returned::ZERO.and(format_args!("{} bytes", part.written())),
+                Err(_) => Returned::ZERO.and("not ours, or busy"),
+            },
+        );
+        opened.unwrap_or_else(|error| Err(NoPart::Disk(error)))
+    }
+
     /// So many bytes that were asked for have come, or will not.
     pub(super) fn came(&mut self, bytes: u64) {
         self.promised = self.promised.saturating_sub(bytes);
     }
 
-    /// Takes a file that is whole. Whether it is time to to commit.
-    pub(super) fn finished(&mut self, part: Part) -> bool {
-        self.batched += part.size;
-        self.batch.push(part);
+    /// Takes a file that is whole.
+    pub(super) fn finished(&mut self, whole: Whole) {
+        self.batched += whole.size();
+        self.batch.push_back(whole);
+    }
+
+    /// Takes back what there were no descriptors for.
+    pub(super) fn put_back(&mut self, mut rest: VecDeque<Whole>) {
+        self.batched += rest.iter().map(Whole::size).sum::<u64>();
+        rest.append(&mut self.batch);
+        self.batch = rest;
+    }
+
+    /// Whether so many wait for their names that it is worth while.
+    pub(super) fn is_worth_it(&self) -> bool {
         self.batch.len() >= BATCH || self.batched >= BATCH_BYTES
+    }
+
+    /// Whether no more may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.len() >= MOST || self.batched >= BATCH_BYTES
     }
 
     /// Whether files wait for their names.
@@ -207,11 +264,31 @@ impl Store {
         !self.batch.is_empty()
     }
 
+    /// The first that waits for its name.
+    pub(super) fn first(&mut self) -> Option<Whole> {
+        let first = self.batch.pop_front()?;
+        self.batched -= first.size();
+        Some(first)
+    }
+
+    /// Gives up the descriptor that was kept for the last need; whether there was
+    /// one.
+    pub(super) fn spend_spare(&mut self) -> bool {
+        self.spare.take().is_some()
+    }
+
+    /// Keeps one again, where there is one.
+    pub(super) fn keep_spare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = self.folder.root().try_clone().ok();
+        }
+    }
+
     /// Everything that waits for its name, to be [committed](Batch::commit).
     pub(super) fn batch(&mut self) -> Batch {
         self.batched = 0;
         Batch {
-            parts: std::mem::take(&mut self.batch),
+            files: std::mem::take(&mut self.batch),
             root: Arc::clone(self.folder.root()),
             exists: self.exists,
             mask: self.mask,

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::app::Stop;
 use crate::app::net::{Connection, Reader, Writer};
 use crate::error::{Error, Exit};
-use crate::event::{File, Told};
+use crate::event::{File, Told, Topic};
 use crate::protocol::file::{Code, Inbox, Line};
 use crate::recorder::Recorder;
 
@@ -68,9 +68,14 @@ impl Wire {
         self.reader.recorder()
     }
 
-    /// Tells a step.
+    /// Tells a step that is as it should be, where those are told.
+    pub(super) fn step(&self, step: impl FnOnce() -> File) {
+        super::tell(self.recorder(), Topic::Routine, self.peer(), step);
+    }
+
+    /// Tells what must be known.
     pub(super) fn tell(&self, step: impl FnOnce() -> File) {
-        super::tell(self.recorder(), step);
+        super::tell(self.recorder(), Topic::App, self.peer(), step);
     }
 
     /// Tells the kernel's figures.
@@ -213,15 +218,54 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits for the disk, and lets the other end know that it is waited for.
+    /// The next line, or what `work` came to, whichever is there first. What was
+    /// said is sent before.
+    pub(super) async fn line_or<T>(
+        &mut self,
+        work: &mut JoinHandle<T>,
+    ) -> Result<LineOr<T>, Error> {
+        loop {
+            if let Some(line) = self.line_at_hand()? {
+                return Ok(LineOr::Line(line));
+            }
+            if self.flushed().await? {
+                continue;
+            }
+            let is_any = tokio::select! {
+                done = &mut *work => return done.map(LineOr::Done).map_err(|gone| lost(&gone)),
+                is_any = self.fill(Some(SIGN_OF_LIFE)) => is_any?,
+            };
+            if !is_any {
+                self.say(&Line::Wait);
+            }
+        }
+    }
+
+    /// So many bytes of data, where they have arrived already.
+    pub(super) fn data_at_hand(&mut self, length: u64) -> Option<Vec<u8>> {
+        let data = self.inbox.data(length);
+        if data.len() as u64 != length {
+            return None;
+        }
+        let data = data.to_vec();
+        self.inbox.taken(data.len());
+        Some(data)
+    }
+
+    /// Does this on a thread that may wait for the disk, and lets the other end
+    /// know that it is waited for.
     pub(super) async fn patiently<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let mut work = tokio::task::spawn_blocking(work);
+        self.outlast(&mut tokio::task::spawn_blocking(work)).await
+    }
+
+    /// Waits for the disk, and lets the other end know that it is waited for.
+    pub(super) async fn outlast<T>(&mut self, work: &mut JoinHandle<T>) -> Result<T, Error> {
         loop {
             tokio::select! {
-                done = &mut work => return done.map_err(|gone| lost(&gone)),
+                done = &mut *work => return done.map_err(|gone| lost(&gone)),
                 () = tokio::time::sleep(SIGN_OF_LIFE) => {}
             }
             self.say(&Line::Wait);
@@ -317,6 +361,14 @@ impl Wire {
             .exiting(Exit::Network)
             .remedy("run it again: the transfer goes on where it was stopped")
     }
+}
+
+/// What came first.
+pub(super) enum LineOr<T> {
+    /// A line.
+    Line(Line),
+    /// The end of other work.
+    Done(T),
 }
 
 /// What is said to the other end when this one gives up.

@@ -19,7 +19,7 @@ use crate::address::{self, Endpoint, Question};
 use crate::error::Error;
 use crate::recorder::Recorder;
 use crate::socket::Stream;
-use crate::tcp::connect::Race;
+use crate::tcp::connect::{Opens, Race};
 
 /// Connects. Whoever wants to stop before drops the future; `config.stop` is
 /// not looked at.
@@ -30,12 +30,17 @@ use crate::tcp::connect::Race;
 /// had.
 pub async fn connect(config: &Connect, recorder: &Recorder) -> Result<Connection, Error> {
     let failed = |error: io::Error| Error::new("wait for", &config.endpoint, error);
-    let mut race = Race::begin(config, recorder)?;
+    let mut race = Race::begin(config, recorder, Opens::Nonblocking)?;
     let mut watched: Vec<AsyncFd<Arc<Stream>>> = Vec::new();
     loop {
         let due = race.advance(Instant::now())?;
         for socket in race.sockets().skip(watched.len()) {
-            watched.push(watch::attempt(socket).map_err(failed)?);
+            watched.push(watch::connection(Arc::clone(socket)).map_err(failed)?);
+        }
+        if let Some(index) = race.connected_at_once() {
+            let won = race.win(index)?;
+            let io = watched.remove(index);
+            return Ok(Connection::watched(io, Some(won.local), won.remote));
         }
         let ended = poll_fn(|context| {
             let mut attempts = watched.iter();
@@ -49,10 +54,10 @@ pub async fn connect(config: &Connect, recorder: &Recorder) -> Result<Connection
             None => Some(ended.await),
         };
         let Some(index) = ended else { continue };
-        drop(watched.remove(index));
-        if let Some(connected) = race.conclude(index)? {
-            let connection = Connection::new(connected.stream, connected.local, connected.remote);
-            return connection.map_err(failed);
+        // Watched on as the connection's, where it is one.
+        let io = watched.remove(index);
+        if let Some(won) = race.conclude(index)? {
+            return Ok(Connection::watched(io, Some(won.local), won.remote));
         }
     }
 }

@@ -5,11 +5,11 @@
 //! [`AsyncWriteExt::shutdown`](tokio::io::AsyncWriteExt::shutdown).
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::watch;
+use crate::address::canonical;
 use crate::event::{Figures, SocketName, Told, Way};
 use crate::pipe;
 use crate::recorder::Recorder;
@@ -32,8 +33,8 @@ pub struct Reader(Arc<Shared>);
 pub struct Writer(Arc<Shared>);
 
 struct Shared {
-    io: AsyncFd<Stream>,
-    local: SocketAddr,
+    io: AsyncFd<Arc<Stream>>,
+    local: OnceLock<SocketAddr>,
     peer: SocketAddr,
     since: Instant,
     sent: AtomicU64,
@@ -43,16 +44,33 @@ struct Shared {
 impl Connection {
     /// Takes a connected socket that never blocks. Must be called within a
     /// runtime.
-    pub(super) fn new(stream: Stream, local: SocketAddr, peer: SocketAddr) -> io::Result<Self> {
-        let io = watch::connection(stream)?;
-        Ok(Self(Arc::new(Shared {
+    pub(super) fn new(stream: Stream, peer: SocketAddr) -> io::Result<Self> {
+        let io = watch::connection(Arc::new(stream))?;
+        Ok(Self::watched(io, None, peer))
+    }
+
+    /// Takes one that is waited for already, with this end's address where it is
+    /// known.
+    pub(super) fn watched(
+        io: AsyncFd<Arc<Stream>>,
+        local: Option<SocketAddr>,
+        peer: SocketAddr,
+    ) -> Self {
+        Self(Arc::new(Shared {
             io,
-            local,
+            local: local.map_or_else(OnceLock::new, OnceLock::from),
             peer,
             since: Instant::now(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
-        })))
+        }))
+    }
+
+    /// `setsockopt(TCP_NODELAY)`: small writes are passed on at once.
+    pub fn send_at_once(&self) -> io::Result<()> {
+        self.0
+            .stream()
+            .set_option("TCP_NODELAY, 1", |socket| socket.set_tcp_nodelay(true))
     }
 
     /// Both halves, for two tasks: one reads, one writes.
@@ -67,7 +85,7 @@ macro_rules! knows_its_socket {
         impl $half {
             /// This end.
             pub fn local(&self) -> SocketAddr {
-                self.0.local
+                self.0.local()
             }
 
             /// The other end.
@@ -162,6 +180,14 @@ knows_its_socket!(Connection, Reader, Writer);
 impl Shared {
     fn stream(&self) -> &Stream {
         self.io.get_ref()
+    }
+
+    /// Asked of the kernel where somebody wants to know.
+    fn local(&self) -> SocketAddr {
+        *self.local.get_or_init(|| {
+            let none = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+            self.stream().local_address().map_or(none, canonical)
+        })
     }
 
     fn read(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -17,8 +17,7 @@ use tokio::io::unix::AsyncFd;
 use super::{Connection, Stack, watch};
 use crate::address::{Admission, canonical};
 use crate::error::{Error, explain};
-use crate::event::Told;
-use crate::pipe::tell;
+use crate::event::{Talk, Told, Topic, What};
 use crate::recorder::Recorder;
 use crate::socket::options::{self, Moment, SocketOption};
 use crate::socket::{Listener, Stream};
@@ -42,6 +41,8 @@ pub struct Doorway {
 pub struct Door {
     doorway: Doorway,
     recorder: Recorder,
+    /// Records what clients do.
+    clients: Recorder,
     listeners: Vec<AsyncFd<Listener>>,
     come: AtomicU64,
     reminded: Mutex<Option<Instant>>,
@@ -74,10 +75,18 @@ impl Door {
         Ok(Self {
             doorway,
             recorder: recorder.clone(),
+            clients: recorder.clone(),
             listeners,
             come: AtomicU64::new(0),
             reminded: Mutex::new(None),
         })
+    }
+
+    /// The same door, whose clients are told of to `recorder`.
+    #[must_use]
+    pub fn telling_of_clients_to(self, recorder: &Recorder) -> Self {
+        let clients = recorder.clone();
+        Self { clients, ..self }
     }
 
     /// Where it listens.
@@ -103,10 +112,7 @@ impl Door {
             };
             let peer = canonical(peer);
             if !self.doorway.admission.admits(peer.ip()) {
-                tell(&stream, || Told::Rejected {
-                    remote: peer,
-                    reason: "its address is not allowed".into(),
-                });
+                self.turn_away(&stream, peer);
                 continue;
             }
             match self.let_in(stream, peer) {
@@ -122,7 +128,7 @@ impl Door {
             while let Poll::Ready(ready) = listener.poll_read_ready(context) {
                 let mut ready = ready?;
                 let name = format!("client {}", self.come.load(Ordering::Relaxed) + 1);
-                match listener.get_ref().accept(name) {
+                match listener.get_ref().accept_nonblocking(name, &self.clients) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                     Err(error) => return Poll::Ready(Err(error)),
                     Ok(accepted) => {
@@ -136,23 +142,36 @@ impl Door {
     }
 
     fn let_in(&self, stream: Stream, peer: SocketAddr) -> io::Result<Connection> {
-        stream.set_nonblocking(true)?;
-        let local = canonical(stream.local_address()?);
-        tell(&stream, || Told::Accepted {
-            local,
-            remote: peer,
-        });
         let applied = options::apply(
             &self.doorway.options,
             Moment::Connected,
             target(peer),
             &stream,
         );
-        for option in applied.map_err(io::Error::other)? {
+        let applied = applied.map_err(io::Error::other)?;
+        let connection = Connection::new(stream, peer)?;
+        connection.tell(|| Told::Accepted {
+            local: connection.local(),
+            remote: peer,
+        });
+        for option in applied {
             let text = option.to_string();
-            tell(&stream, || Told::Option { text });
+            connection.tell(|| Told::Option { text });
         }
-        Connection::new(stream, local, peer)
+        Ok(connection)
+    }
+
+    fn turn_away(&self, stream: &Stream, peer: SocketAddr) {
+        if self.recorder.wants(Topic::Talk) {
+            let socket = stream.name().clone();
+            let told = Told::Rejected {
+                remote: peer,
+                reason: "its address is not allowed".into(),
+            };
+            let talk = Talk { socket, told };
+            self.recorder
+                .record(self.recorder.clock().now(), What::Talk(talk));
+        }
     }
 
     /// Says that descriptors have run out, but not all the time.

@@ -3,7 +3,8 @@
 //!
 //! Takes datagrams only from the host of the TCP connection, and from the first
 //! port it uses; passes back only what comes from where one was sent. Ends with
-//! the TCP connection. A fragment is dropped: nobody sends them.
+//! the TCP connection. A fragment is dropped: nobody sends them. Goes through no
+//! other proxy.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::{Future, poll_fn};
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Proxy;
 use super::datagrams::Socket;
 use super::reach::{Missed, look_up};
+use super::relay::End;
 use super::visit::{Prepared, Visitor};
 use crate::app::net::Connection;
 use crate::error::{Error, explain};
@@ -82,14 +84,7 @@ enum News {
 /// Passes datagrams on until the client's connection ends.
 pub(super) async fn associate(mut visitor: Visitor<'_>) -> Prepared {
     let proxy = visitor.proxy;
-    if proxy.via.is_some()
-        || proxy
-            .config
-            .balanced
-            .iter()
-            .any(|one| one.destination.is_none())
-    {
-        let why = "datagrams go through no other proxy and to no server of several";
+    if let Some(why) = unfit(proxy) {
         return visitor.refuse_command(why).await;
     }
     // With its scope, without which a link-local address is no place.
@@ -103,6 +98,7 @@ pub(super) async fn associate(mut visitor: Visitor<'_>) -> Prepared {
             return visitor.refuse(missed).await;
         }
     };
+    proxy.capture(&[local]);
     visitor.steps.tell(|| ProxyStep::Waiting { local });
     if let Err(left) = visitor.reply(Verdict::Granted(local)).await {
         return left;
@@ -125,6 +121,16 @@ pub(super) async fn associate(mut visitor: Visitor<'_>) -> Prepared {
     Prepared::Over(how)
 }
 
+/// Why this proxy takes no datagrams.
+fn unfit(proxy: &Proxy) -> Option<&'static str> {
+    if proxy.via.is_some() {
+        return Some("UDP ASSOCIATE does not go through another proxy (--via)");
+    }
+    let mut balanced = proxy.config.balanced.iter();
+    let shares_all = balanced.any(|one| one.destination.is_none());
+    shares_all.then_some("UDP ASSOCIATE reaches no server of several (--balance)")
+}
+
 impl Association<'_> {
     async fn run(&mut self) -> String {
         let idle = self.visitor.proxy.config.limits.idle;
@@ -138,7 +144,7 @@ impl Association<'_> {
                 got = receive(&self.outside, &mut outward) => heard(got, News::FromOutside),
                 answer = answered(&mut self.asked) => News::Found(answer),
                 () = sleep_until(due) => {
-                    News::Over(format!("nothing moved for {idle:?} (--idle-timeout)"))
+                    News::Over(End::Idle(idle).to_string())
                 }
             };
             let passed = match news {
@@ -191,6 +197,7 @@ impl Association<'_> {
     }
 
     async fn send(&mut self, data: &[u8], to: SocketAddr) -> Result<(), String> {
+        self.visitor.proxy.capture(&[to]);
         let result = self.outside(to).await?.send(data, to).await;
         result.map_err(|error| format!("a datagram for {to}: {}", explain(&error)))?;
         self.peers.add(to);

@@ -2,7 +2,7 @@
 //! calls back (RFC 1928 section 4).
 //!
 //! Two replies: where the destination is to connect to, and who did. Only the
-//! destination is let in.
+//! destination is let in. Goes through no other proxy.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -51,6 +51,7 @@ pub(super) async fn bind(mut visitor: Visitor<'_>) -> Prepared {
 async fn await_far(visitor: &mut Visitor<'_>, door: &Door) -> Result<Awaited, Prepared> {
     let local = door.addresses().first().copied();
     let local = local.unwrap_or_else(|| visitor.client.local());
+    visitor.proxy.capture(&[local]);
     visitor.steps.tell(|| ProxyStep::Waiting { local });
     visitor.reply(Verdict::Granted(local)).await?;
     let awaited = visitor.wait(door).await;
@@ -83,7 +84,7 @@ async fn open(visitor: &Visitor<'_>) -> Result<Door, Missed> {
     let doorway = Doorway {
         addresses: vec![own],
         stack: Stack::Single,
-        options: super::options(),
+        options: super::socket_options(),
         admission: Admission {
             allow: expected.iter().filter_map(only).collect(),
             deny: Vec::new(),

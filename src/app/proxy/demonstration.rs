@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Config, Limits, Rules, RulesDefault, Served, Tells, options, serve};
+use super::{Config, Limits, Rules, RulesDefault, Served, Tells, serve};
 use crate::address::{Admission, Network};
 use crate::app::net::{Connect, Connection, Door, Doorway, Stack, connect};
 use crate::app::{Stop, demo};
@@ -25,6 +25,7 @@ use crate::protocol::proxy::Destination;
 use crate::protocol::proxy::upstream::{Asking, Scheme, Step};
 use crate::recorder::Recorder;
 use crate::stage::Stage;
+use crate::units::Time;
 
 /// What is played.
 #[derive(Debug, Clone, Copy)]
@@ -194,7 +195,7 @@ async fn visit_all(places: &Places, recorder: &Recorder) -> Result<Vec<Visit>, E
         recorder.note(said);
         let visit = visit(places.proxy, scheme, destination, recorder);
         let late = |_| {
-            let cause = format!("nothing came of it within {PATIENCE:?}");
+            let cause = format!("nothing came of it within {}", Time(PATIENCE));
             Error::new("go through", places.proxy, cause)
         };
         visits.push(timeout(PATIENCE, visit).await.map_err(late)??);
@@ -214,10 +215,11 @@ async fn visit(
         addresses: vec![proxy],
         from: Vec::new(),
         timeout: Some(REACH),
-        options: options(),
+        options: Vec::new(),
         stop: Arc::default(),
     };
     let mut connection = connect(&config, recorder).await?;
+    connection.send_at_once().map_err(failed)?;
     let answer = ask(&mut connection, scheme, destination.into());
     let is_granted = answer.await.map_err(failed)?;
     let mut received = Vec::new();

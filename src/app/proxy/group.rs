@@ -7,7 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::reach::{Missed, dial, look_up};
+use tokio::time::timeout;
+
+use super::reach::{Missed, dial, greet, look_up};
 use super::steps::Steps;
 use super::{Proxy, Share};
 use crate::app::net::Connection;
@@ -132,14 +134,23 @@ impl Group {
     }
 }
 
-/// Whether a server can be connected to: nobody is told of it.
+/// Whether a server answers: nobody is told of it. A port that accepts whoever
+/// comes may be anything, so that one for SOCKS5 is greeted too.
 async fn ask(proxy: &Proxy, server: &Server) -> Result<(), Missed> {
     let silent = Recorder::new(
         proxy.recorder.place(),
         proxy.recorder.clock(),
         Arc::new(crate::event::Silence),
     );
-    server.dial(proxy, &silent).await.map(drop)
+    let connection = server.dial(proxy, &silent).await?;
+    match &server.proxy {
+        Some((Scheme::Socks5 | Scheme::Socks5h, credentials)) => {
+            let greeted = greet(connection, &server.at, credentials.clone());
+            let late = |_| Err(Missed::late(&server.name, PATIENCE));
+            timeout(PATIENCE, greeted).await.unwrap_or_else(late)
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Server {
@@ -159,6 +170,7 @@ impl Server {
                 why: format!("{} is this proxy itself", self.at),
             });
         }
+        proxy.capture(&addresses);
         dial(&self.at, addresses, patience, recorder).await
     }
 }

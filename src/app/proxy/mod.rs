@@ -28,12 +28,13 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::app::Stop;
 use crate::app::net::{Connection, Door, Doorway};
+use crate::capture::Servers;
 use crate::error::Error;
-use crate::event::ProxyStep;
+use crate::event::{ProxyStep, Silence, Topic};
 use crate::protocol::proxy::balance::Policy;
 use crate::protocol::proxy::upstream::Upstream;
 use crate::protocol::proxy::{Credentials, Destination, Users};
@@ -56,7 +57,8 @@ pub struct Config {
     /// Where it may connect to.
     pub rules: Rules,
     /// Other proxies that share what this one is asked for, each with the
-    /// password for it.
+    /// password for it. They are asked for connections (CONNECT); BIND and UDP
+    /// ASSOCIATE are refused while there are any.
     pub via: Vec<(Upstream, Option<Credentials>)>,
     /// Servers that share the connections to a destination.
     pub balanced: Vec<Balanced>,
@@ -66,6 +68,9 @@ pub struct Config {
     pub limits: Limits,
     /// How much is told.
     pub tells: Tells,
+    /// Who is told of every destination before it is connected to, where packets
+    /// are captured.
+    pub captured: Option<Servers>,
 }
 
 /// Servers that share the connections to a destination.
@@ -138,11 +143,15 @@ pub struct Share {
 
 /// How long clients may take to leave when it ends.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Sooner than any time that a connection is given unless it is typed.
+const TICK: Duration = Duration::from_secs(5);
 
 /// A proxy at work.
 struct Proxy {
     config: Config,
     recorder: Recorder,
+    /// Records what is done with sockets, where anybody wants to know.
+    sockets: Recorder,
     own: Vec<SocketAddr>,
     via: Option<Arc<Group>>,
     balanced: Vec<(Option<Destination>, Arc<Group>)>,
@@ -173,8 +182,10 @@ pub async fn serve(
     recorder: &Recorder,
 ) -> Result<Served, Error> {
     let proxy = Arc::new(Proxy::new(config, &door, stop.clone(), recorder));
+    let door = door.telling_of_clients_to(&proxy.sockets);
     let most = proxy.config.limits.most.min(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
+    tokio::spawn(tick(stop.clone()));
     for group in proxy.groups() {
         tokio::spawn(Arc::clone(group).watch(Arc::clone(&proxy)));
     }
@@ -206,6 +217,22 @@ pub async fn serve(
     Ok(proxy.served())
 }
 
+/// Looks up now and then, until `stop`. A timer that is due before all others
+/// wakes the thread that waits for sockets, to wait less long: each connection
+/// sets some, and while this one is due sooner none of them is that timer.
+async fn tick(stop: Stop) {
+    let mut ticks = interval(TICK);
+    let ticking = async {
+        loop {
+            ticks.tick().await;
+        }
+    };
+    tokio::select! {
+        () = ticking => {}
+        () = stop.asked() => {}
+    }
+}
+
 impl Config {
     /// Whether strangers may use it: it listens beyond this host, and neither a
     /// password nor an address is asked for.
@@ -225,8 +252,19 @@ pub fn raise_limit() {
     }
 }
 
-/// What is set on every connection: small writes are passed on at once.
-fn options() -> Vec<SocketOption> {
+/// A recorder for sockets. Where neither their calls nor each connection's steps
+/// are told, it makes no event: connections come by the thousand.
+fn of_sockets(recorder: &Recorder, tells: Tells) -> Recorder {
+    let is_watched = recorder.wants(Topic::Call) || recorder.wants(Topic::Chunk);
+    if is_watched || tells == Tells::Steps {
+        return recorder.clone();
+    }
+    Recorder::new(recorder.place(), recorder.clock(), Arc::new(Silence))
+}
+
+/// What is set on every client's connection, and inherited from the listening
+/// socket: small writes are passed on at once.
+pub fn socket_options() -> Vec<SocketOption> {
     "nodelay".parse().into_iter().collect()
 }
 
@@ -246,6 +284,7 @@ impl Proxy {
             vessels: Vessels::new(recorder),
             lookups: Lookups::new(),
             recorder: recorder.clone(),
+            sockets: of_sockets(recorder, config.tells),
             counts: Counts::default(),
             config,
             stop,
@@ -255,6 +294,13 @@ impl Proxy {
     fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
         let balanced = self.balanced.iter().map(|(_, group)| group);
         self.via.iter().chain(balanced)
+    }
+
+    /// Has the packets to and from these captured, where any are.
+    fn capture(&self, servers: &[SocketAddr]) {
+        if let Some(captured) = &self.config.captured {
+            captured.add(servers);
+        }
     }
 
     /// The servers that share connections to this destination, where some do.

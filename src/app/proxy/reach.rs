@@ -22,9 +22,10 @@ use crate::app::net::{self, Connect, Connection};
 use crate::error::{Error, explain};
 use crate::event::ProxyStep;
 use crate::flow::Kind;
-use crate::protocol::proxy::upstream::{Asking, Scheme, Step};
+use crate::protocol::proxy::upstream::{Asking, Failure, Scheme, Step};
 use crate::protocol::proxy::{Cause, Credentials, Destination, Host};
 use crate::recorder::Recorder;
+use crate::units::Time;
 
 /// A connection to the destination.
 pub(super) struct Reached {
@@ -42,10 +43,10 @@ pub(super) struct Missed {
 }
 
 impl Missed {
-    fn late(what: impl std::fmt::Display, patience: Duration) -> Self {
+    pub(super) fn late(what: impl std::fmt::Display, patience: Duration) -> Self {
         Self {
             cause: Cause::TimedOut,
-            why: format!("{what}: no answer within {patience:?}"),
+            why: format!("{what}: no answer within {}", Time(patience)),
         }
     }
 }
@@ -80,7 +81,8 @@ pub(super) async fn reach(
     let patience = proxy.config.limits.connect;
     let addresses = resolve(proxy, client, destination, steps).await?;
     let began = Instant::now();
-    let connection = dial(destination, addresses, patience, &proxy.recorder).await?;
+    proxy.capture(&addresses);
+    let connection = dial(destination, addresses, patience, &proxy.sockets).await?;
     connected(&connection, None, began, steps);
     Ok(Reached {
         connection,
@@ -207,10 +209,13 @@ pub(super) async fn dial(
         addresses,
         from: Vec::new(),
         timeout: Some(patience),
-        options: super::options(),
+        options: Vec::new(),
         stop: Arc::default(),
     };
-    Ok(net::connect(&config, recorder).await?)
+    let connection = net::connect(&config, recorder).await?;
+    // Small writes are passed on at once; a socket that is gone already says so when it is read.
+    let _ = connection.send_at_once();
+    Ok(connection)
 }
 
 /// What another proxy is asked for: the name itself, or, where one of them has
@@ -248,7 +253,7 @@ async fn by_group(
         tried.push(lease.index());
         let server = lease.server();
         let began = Instant::now();
-        let dialled = match server.dial(proxy, &proxy.recorder).await {
+        let dialled = match server.dial(proxy, &proxy.sockets).await {
             Ok(connection) => through(proxy, server, connection, goal).await,
             Err(missed) => Err(Unasked::Lost(missed)),
         };
@@ -305,6 +310,38 @@ async fn through(
         _ => Vec::new(),
     };
     Ok((connection, early))
+}
+
+/// Greets another proxy, and asks it for nothing: whether it chooses one of the
+/// ways to prove who one is (RFC 1928 section 3).
+pub(super) async fn greet(
+    mut connection: Connection,
+    at: &Destination,
+    credentials: Option<Credentials>,
+) -> Result<(), Missed> {
+    let lost = |error: io::Error| Missed {
+        cause: Cause::Failure,
+        why: format!("greet the other proxy: {}", explain(&error)),
+    };
+    let mut asking = Asking::new(Scheme::Socks5h, at.clone(), credentials);
+    let mut piece = [0; 16];
+    if let Step::Say(hello) = asking.poll() {
+        connection.write_all(&hello).await.map_err(lost)?;
+    }
+    loop {
+        match asking.poll() {
+            Step::Wait => match connection.read(&mut piece).await.map_err(lost)? {
+                0 => return Err(lost(io::ErrorKind::UnexpectedEof.into())),
+                count => asking.handle_bytes(&piece[..count]),
+            },
+            Step::Failed(failure @ Failure::Strange(_)) => {
+                let why = format!("the other proxy: {failure}");
+                let cause = Cause::Failure;
+                return Err(Missed { cause, why });
+            }
+            Step::Say(_) | Step::Through | Step::Failed(_) => return Ok(()),
+        }
+    }
 }
 
 /// Asks another proxy for a connection; what came beyond its reply.

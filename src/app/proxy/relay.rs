@@ -19,6 +19,7 @@ use super::vessel::Vessels;
 use super::visit::over;
 use crate::app::net::{Connection, Reader, Writer};
 use crate::error::explain;
+use crate::units::Time;
 
 /// How often a direction fills and pours before others have their turn.
 const RUN: usize = 16;
@@ -57,6 +58,13 @@ pub(super) enum End {
 pub(super) enum Side {
     Client,
     Destination,
+}
+
+/// Whether a direction ended before the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    First,
+    Second,
 }
 
 /// What moved, and when.
@@ -139,22 +147,27 @@ impl Direction<'_> {
             pulse.beat(source, early.len());
         }
         drop(early);
+        let mut carried = 0;
         loop {
             from.readable().await.map_err(lost_source)?;
             // What is tried at once does not wait for its turn among the tasks.
             consume_budget().await;
-            let mut vessel = vessels.lend();
+            let mut vessel = vessels.lend(carried);
             for _ in 0..RUN {
                 let Some(filled) = vessel.fill(from).await else {
                     break;
                 };
                 let count = filled.map_err(lost_source)?;
                 if count == 0 {
-                    pulse.end(source);
-                    return to.shutdown().await.map_err(lost_sink);
+                    return match pulse.end(source) {
+                        Ended::First => to.shutdown().await.map_err(lost_sink),
+                        // Both are closed now, which ends this direction too.
+                        Ended::Second => Ok(()),
+                    };
                 }
                 vessel.pour(to, count).await.map_err(lost_sink)?;
                 pulse.beat(source, count);
+                carried += count as u64;
             }
         }
     }
@@ -192,7 +205,7 @@ impl std::fmt::Display for End {
                     _ => write!(f, "{side} was lost: {}", explain(error)),
                 }
             }
-            End::Idle(time) => write!(f, "nothing moved for {time:?} (--idle-timeout)"),
+            End::Idle(time) => write!(f, "nothing moved for {} (--idle-timeout)", Time(*time)),
             End::Stopped => f.write_str("the proxy was asked to end"),
         }
     }
@@ -219,14 +232,17 @@ impl Pulse {
         self.last.store(now, Ordering::Relaxed);
     }
 
-    fn end(&self, source: Side) {
+    fn end(&self, source: Side) -> Ended {
         let mark = match source {
             Side::Client => 1,
             Side::Destination => 2,
         };
         let order = Ordering::Relaxed;
         // The second one finds the first one's mark.
-        let _ = self.first.compare_exchange(0, mark, order, order);
+        match self.first.compare_exchange(0, mark, order, order) {
+            Ok(_) => Ended::First,
+            Err(_) => Ended::Second,
+        }
     }
 
     fn first(&self) -> Side {

@@ -1,14 +1,15 @@
-//! What bytes are carried in from one socket to the other: a pipe, in which they
-//! never leave the kernel (splice(2), pipe(2)), or a buffer, where calls and
-//! bytes are to be seen or no pipe is to be had.
+//! What bytes are carried in from one socket to the other: a buffer at first,
+//! which takes the fewest calls; once there are many, a pipe, in which they
+//! never leave the kernel (splice(2), pipe(2)). A buffer throughout where calls
+//! and bytes are to be seen or no pipe is to be had.
 //!
-//! Owns the pipes. An idle tunnel has none: one is lent while bytes move.
+//! Owns them all. An idle tunnel has none: one is lent while bytes move.
 
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
@@ -21,15 +22,18 @@ use crate::recorder::Recorder;
 /// What a pipe holds at most. An unprivileged user's pipes keep their own size
 /// once there are many (pipe(7)).
 const PIPE: usize = 1 << 20;
-/// Pipes that are kept while nobody needs them.
+/// Pipes, and buffers, that are kept while nobody needs them.
 const KEPT: usize = 64;
 /// What a buffer holds.
 const BUFFER: usize = 16 << 10;
+/// What one direction has carried when it is worth a pipe.
+const MANY: u64 = 64 << 10;
 
 /// Lends pipes and buffers.
 pub(super) struct Vessels {
     kind: Kind,
     pipes: Mutex<Vec<Pipe>>,
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,37 +70,45 @@ impl Vessels {
                 Kind::Pipes
             },
             pipes: Mutex::default(),
+            buffers: Mutex::default(),
         }
     }
 
-    /// An empty one.
-    pub(super) fn lend(&self) -> Vessel<'_> {
+    /// An empty one, for a direction that has carried so much.
+    pub(super) fn lend(&self, carried: u64) -> Vessel<'_> {
         let pipe = match self.kind {
-            Kind::Pipes => self.kept().pop().or_else(|| Pipe::open().ok()),
-            Kind::Buffers => None,
+            Kind::Pipes if carried >= MANY => kept(&self.pipes).pop().or_else(|| Pipe::open().ok()),
+            _ => None,
         };
-        let hold = pipe.map_or_else(|| Hold::Buffer(vec![0; BUFFER]), Hold::Pipe);
+        let buffer = || {
+            let known = kept(&self.buffers).pop();
+            Hold::Buffer(known.unwrap_or_else(|| vec![0; BUFFER]))
+        };
         Vessel {
             owner: self,
-            hold: Some(hold),
+            hold: Some(pipe.map_or_else(buffer, Hold::Pipe)),
         }
     }
+}
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Pipe>> {
-        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
+fn kept<T>(all: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn keep<T>(all: &Mutex<Vec<T>>, one: T) {
+    let mut kept = kept(all);
+    if kept.len() < KEPT {
+        kept.push(one);
     }
 }
 
 impl Drop for Vessel<'_> {
     fn drop(&mut self) {
-        // A pipe with bytes left in it is nobody else's.
-        if let Some(Hold::Pipe(pipe)) = self.hold.take()
-            && pipe.held == 0
-        {
-            let mut kept = self.owner.kept();
-            if kept.len() < KEPT {
-                kept.push(pipe);
-            }
+        match self.hold.take() {
+            // A pipe with bytes left in it is nobody else's.
+            Some(Hold::Pipe(pipe)) if pipe.held == 0 => keep(&self.owner.pipes, pipe),
+            Some(Hold::Buffer(buffer)) => keep(&self.owner.buffers, buffer),
+            _ => {}
         }
     }
 }

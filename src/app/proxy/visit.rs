@@ -17,9 +17,10 @@ use super::steps::Steps;
 use super::{Proxy, associate, bind};
 use crate::app::net::{Connection, Writer};
 use crate::error::explain;
-use crate::event::{ProxyStep, Told};
+use crate::event::{ProxyPassword, ProxyStep, Told};
 use crate::protocol::proxy::handshake::Refusal;
 use crate::protocol::proxy::{Cause, Command, Method, Request, Verdict};
+use crate::units::Time;
 
 /// Attends to one client.
 pub(super) async fn visit(proxy: Arc<Proxy>, client: Connection) {
@@ -82,13 +83,18 @@ async fn prepare(proxy: &Proxy, mut client: Connection, steps: &Steps) -> Prepar
             return Prepared::Over(format!("the client was lost: {why}"));
         }
         Err(_) => {
-            let how = format!("no whole handshake within {limit:?} (--handshake-timeout)");
+            let limit = Time(limit);
+            let how = format!("no whole handshake within {limit} (--handshake-timeout)");
             return Prepared::Over(how);
         }
     };
     steps.tell(|| ProxyStep::Method {
         method: request.method.to_string(),
         user: request.user.clone(),
+        password: Some(match request.user {
+            Some(_) => ProxyPassword::Right,
+            None => ProxyPassword::NotAsked,
+        }),
     });
     steps.tell(|| ProxyStep::Destination {
         command: request.command.to_string(),
@@ -112,6 +118,11 @@ fn unwanted(steps: &Steps, spoken: Option<(Method, Option<u16>)>, why: &Refusal)
     steps.tell(|| ProxyStep::Method {
         method: spoken.map_or_else(|| "unknown".into(), |(method, _)| method.to_string()),
         user: None,
+        password: match why {
+            Refusal::WrongPassword => Some(ProxyPassword::Wrong),
+            Refusal::NoMethod | Refusal::NeedsPassword => Some(ProxyPassword::Missing),
+            _ => None,
+        },
     });
     steps.tell(|| ProxyStep::Refused {
         why: why.to_string(),
@@ -119,7 +130,10 @@ fn unwanted(steps: &Steps, spoken: Option<(Method, Option<u16>)>, why: &Refusal)
     if let Some((_, Some(code))) = spoken {
         steps.tell(|| ProxyStep::Replied {
             code,
-            meaning: why.cause().to_string(),
+            meaning: match why {
+                Refusal::WrongPassword => why.to_string(),
+                _ => why.cause().to_string(),
+            },
         });
     }
 }

@@ -17,6 +17,7 @@ use nix::libc;
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::setsid;
 
 use crate::protocol::remote::allow::{Bounds, Privileges};
 
@@ -24,7 +25,7 @@ use crate::protocol::remote::allow::{Bounds, Privileges};
 pub(super) fn set(command: &mut Command, bounds: &Bounds) {
     let bounds = *bounds;
     // SAFETY: the closure runs in the child of a fork. It allocates nothing,
-    // takes no lock, and makes only the system calls sigprocmask,
+    // takes no lock, and makes only the system calls setsid, sigprocmask,
     // close_range, setrlimit, getrlimit and prctl; an error is made from an errno, without memory.
     unsafe {
         command.pre_exec(move || bind(&bounds));
@@ -32,6 +33,8 @@ pub(super) fn set(command: &mut Command, bounds: &Bounds) {
 }
 
 fn bind(bounds: &Bounds) -> io::Result<()> {
+    // No terminal is left to it, and no group but its own can be joined.
+    setsid()?;
     // What this thread leaves to others must reach the program: SIGTERM too.
     SigSet::empty().thread_set_mask()?;
     keep_nothing_open()?;
@@ -43,7 +46,7 @@ fn bind(bounds: &Bounds) -> io::Result<()> {
     if let Some(processes) = bounds.processes {
         limit(Resource::RLIMIT_NPROC, processes)?;
     }
-    // A server that is killed leaves no program behind.
+    // A keeper that is killed leaves no program behind.
     set_pdeathsig(Signal::SIGKILL)?;
     if bounds.privileges == Privileges::None {
         set_no_new_privs()?;

@@ -195,18 +195,23 @@ impl Script {
 
     /// Somebody who has seen a handshake, and sends the same bytes again.
     async fn replay(&mut self) -> Result<(), Error> {
-        self.recorder.note(
-            "The right key: 86 bytes there, 50 back, and both know each other. The same 86 bytes \
-             again are refused.",
-        );
         let begun = Client::begin(&self.own, &self.server, keys::random()?);
         let (_, hello) = begun.map_err(|broken| {
             Error::new("begin the handshake with", self.address, broken.to_string())
         })?;
-        for (question, expected) in [
-            ("handshake with the right key", "answered with 50 bytes"),
-            ("the same handshake again", "closed without a word"),
+        for (sentence, question, expected) in [
+            (
+                "The right key: 86 bytes there, 50 back, and both know each other.",
+                "handshake with the right key",
+                "answered with 50 bytes",
+            ),
+            (
+                "The same 86 bytes again, from somebody who has listened: they are refused.",
+                "the same handshake again",
+                "closed without a word",
+            ),
         ] {
+            self.recorder.note(sentence);
             let mut connection = self.connect().await?;
             let lost = |error| Error::new("read from", self.address, error);
             connection.write_all(&hello).await.map_err(lost)?;

@@ -6,8 +6,8 @@
 mod audit;
 mod bounds;
 mod client;
-
 pub mod demo;
+mod keeper;
 pub mod keys;
 mod machine;
 mod process;
@@ -17,6 +17,7 @@ mod visit;
 
 pub use audit::Audit;
 pub use client::{Answer, Session, open};
+pub use keeper::keep;
 pub use machine::report;
 pub use server::{Config, House, Served, serve};
 

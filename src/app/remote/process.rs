@@ -1,138 +1,138 @@
-//! A program that runs for somebody else: started without a shell, with nothing
-//! but what it was given, in a process group of its own, which is never left
-//! behind. What leaves the group (setsid(2)) is not ours any more; and where this
-//! server is killed (SIGKILL), the program dies with it, but not what it started.
+//! A program that runs for somebody else, as its server sees it: started without
+//! a shell, with nothing but what it was given, in a session of its own, by a
+//! [`keeper`](super::keeper) that ends with it all that came of it.
 //!
-//! Owns the process: dropping it kills the whole group. Its number is not free
-//! for another process until then, so that no signal can reach a stranger.
+//! Owns the line to the keeper: when that is dropped, and when this server dies,
+//! all is killed. No signal is sent from here, so that none can reach a stranger.
 
-use std::io;
-use std::os::unix::process::CommandExt;
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::process::Stdio;
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
-use tokio::process::{ChildStderr, ChildStdout};
-use tokio::sync::oneshot;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::timeout;
 
-use super::bounds;
+use super::keeper::{ASK, Told};
 use crate::protocol::remote::Outcome;
-use crate::protocol::remote::allow::{Prepared, Program};
+use crate::protocol::remote::allow::Prepared;
+
+/// How long the kernel may take to end what was killed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A program that runs.
 pub(super) struct Process {
-    group: Pid,
+    /// Waited for by the runtime where nobody else does.
+    keeper: Child,
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Option<ChildStderr>,
-    ended: oneshot::Receiver<Outcome>,
-    /// Dropped when nobody needs the process any more.
-    release: Option<mpsc::Sender<()>>,
+    told: Lines<BufReader<UnixStream>>,
+    /// The same socket, for what must not wait.
+    line: net::UnixStream,
+}
+
+/// What was left when it was over.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Left {
+    /// What it had started and was killed.
+    pub(super) killed: u32,
+    /// What could not be killed.
+    pub(super) alive: u32,
 }
 
 impl Process {
-    /// Starts it. `own` is this program, which the built-in commands are run by.
-    pub(super) fn start(prepared: &Prepared, own: &Path) -> io::Result<Self> {
-        let mut command = match &prepared.program {
-            Program::Path(path) => Command::new(path),
-            Program::BuiltIn(built_in) => {
-                let mut command = Command::new(own);
-                command
-                    .arg0("socklab")
-                    .args(["remote", "report", built_in.name()]);
-                command
-            }
+    /// Starts it. `own` is this program, by which it is kept.
+    pub(super) async fn start(prepared: &Prepared, own: &Path) -> io::Result<Self> {
+        let (line, other) = net::UnixStream::pair()?;
+        line.set_nonblocking(true)?;
+        let socket = UnixStream::from_std(line.try_clone()?)?;
+        let mut keeper = spawn(own, other)?;
+        let mut process = Self {
+            stdout: keeper.stdout.take(),
+            stderr: keeper.stderr.take(),
+            keeper,
+            told: BufReader::new(socket).lines(),
+            line,
         };
-        command
-            .args(&prepared.arguments)
-            .env_clear()
-            .envs(&prepared.environment)
-            .current_dir(&prepared.directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        bounds::set(&mut command, &prepared.bounds);
-        Self::spawn(&mut command)
+        let mut order = serde_json::to_vec(prepared)?;
+        order.push(b'\n');
+        process.told.get_mut().write_all(&order).await?;
+        match process.hear().await {
+            Some(Told::Started) => Ok(process),
+            Some(Told::Failed(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            _ => Err(io::Error::other("its keeper ended")),
+        }
     }
 
-    fn spawn(command: &mut Command) -> io::Result<Self> {
-        let (tell, ended) = oneshot::channel();
-        let (release, released) = mpsc::channel();
-        let (hand, handed) = mpsc::channel::<Child>();
-        // The thread first: a process that nobody attends must not be there.
-        std::thread::Builder::new()
-            .name("child".into())
-            .stack_size(64 << 10)
-            .spawn(move || {
-                if let Ok(child) = handed.recv() {
-                    attend(child, tell, &released);
-                }
-            })?;
-        let mut child = command.spawn()?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let group = number(&child);
-        // The thread is there.
-        let _ = hand.send(child);
-        let mut process = Self {
-            group,
-            stdout: None,
-            stderr: None,
-            ended,
-            release: Some(release),
-        };
-        process.stdout = stdout.map(ChildStdout::from_std).transpose()?;
-        process.stderr = stderr.map(ChildStderr::from_std).transpose()?;
-        Ok(process)
+    async fn hear(&mut self) -> Option<Told> {
+        let line = self.told.next_line().await.ok()??;
+        serde_json::from_str(&line).ok()
     }
 
     /// Waits until it has ended. What it started may still run.
     pub(super) async fn ended(&mut self) -> Outcome {
-        // The thread tells before it ends.
-        (&mut self.ended).await.unwrap_or(Outcome::Signalled(0))
+        match self.hear().await {
+            Some(Told::Ended(outcome)) => outcome,
+            // Whoever killed the keeper killed the program.
+            _ => Outcome::Signalled(9),
+        }
     }
 
-    /// Sends a signal to it and all that it started.
-    pub(super) fn signal(&self, signal: Signal) {
+    /// Asks it and its group to end, SIGTERM.
+    pub(super) fn ask(&self) {
         // Whoever is gone needs none.
-        let _ = killpg(self.group, signal);
+        let _ = (&self.line).write(&[ASK]);
+    }
+
+    /// Has all that came of it killed, SIGKILL.
+    pub(super) fn kill(&self) {
+        // Whoever is gone needs none.
+        let _ = self.line.shutdown(Shutdown::Write);
+    }
+
+    /// Has all that came of it killed, and waits until it is.
+    pub(super) async fn finish(&mut self) -> Left {
+        self.kill();
+        let over = async {
+            let over = loop {
+                match self.hear().await {
+                    Some(Told::Over { killed, left }) => {
+                        break Left {
+                            killed,
+                            alive: left,
+                        };
+                    }
+                    Some(_) => {}
+                    None => break Left::default(),
+                }
+            };
+            // The runtime waits for it where this does not.
+            let _ = self.keeper.wait().await;
+            over
+        };
+        let late = Left {
+            killed: 0,
+            alive: 1,
+        };
+        timeout(PATIENCE, over).await.unwrap_or(late)
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
-        self.release = None;
-    }
-}
-
-/// Waits for the program, and frees its number only when nobody needs it.
-fn attend(mut child: Child, tell: oneshot::Sender<Outcome>, released: &mpsc::Receiver<()>) {
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-    let status = loop {
-        match waitid(Id::Pid(number(&child)), flags) {
-            Err(Errno::EINTR) => {}
-            other => break other,
-        }
-    };
-    // Nobody may be there any more.
-    let _ = tell.send(match status {
-        Ok(WaitStatus::Exited(_, code)) => Outcome::Exited(u8::try_from(code).unwrap_or(u8::MAX)),
-        Ok(WaitStatus::Signaled(_, signal, _)) => {
-            Outcome::Signalled(u8::try_from(signal as i32).unwrap_or(u8::MAX))
-        }
-        _ => Outcome::Signalled(0),
-    });
-    // It ends when the other end is dropped.
-    let _ = released.recv();
-    let _ = child.wait();
-}
-
-/// Its number, which is its group's too.
-fn number(child: &Child) -> Pid {
-    // The kernel's are positive and fit (pid_max is at most 2^22).
-    Pid::from_raw(child.id().cast_signed())
+/// A keeper at the other end of this socket: in a group of its own, so that
+/// Ctrl-C at the server's terminal is the server's alone.
+fn spawn(own: &Path, other: net::UnixStream) -> io::Result<Child> {
+    Command::new(own)
+        .arg0("socklab")
+        .args(["remote", "keep"])
+        .env_clear()
+        .stdin(OwnedFd::from(other))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
 }

@@ -186,7 +186,7 @@ impl Visit<'_> {
         });
         let begun = match self.house.config.list.prepare(id, parameters) {
             Err(reason) => Err((Why::NotAllowed, reason)),
-            Ok(prepared) => Run::begin(self.house, who, (id, parameters), &prepared),
+            Ok(prepared) => Run::begin(self.house, who, (id, parameters), &prepared).await,
         };
         match begun {
             Ok(run) => {

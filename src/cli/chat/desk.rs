@@ -4,8 +4,7 @@
 //! Owns a thread that waits for the keyboard and one that writes, so that
 //! neither ever holds up the room.
 
-use std::io::{self, IsTerminal, Read, StdinLock, Write};
-use std::os::fd::AsFd;
+use std::io::{self, IsTerminal, Read, StdinLock};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +12,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use rustyline::error::ReadlineError;
-use rustyline::{DefaultEditor, ExternalPrinter};
 use tokio::sync::mpsc;
 
+use super::aside::{Aside, Show};
+use super::editor::{Editor, NUDGE, Print, Settings, write};
 use crate::app::Stop;
 use crate::app::chat::Console;
 use crate::error::Error;
@@ -25,22 +23,17 @@ use crate::protocol::chat::{LONGEST_LINE, Piece, Splitter, clean};
 
 /// Lines that wait to be shown, before more are left out.
 const WAITING: usize = 10_000;
-/// Lines typed that wait to be sent.
-const TYPED: usize = 64;
+/// Lines typed that wait to be sent: a large paste, so that the editor is not kept
+/// from showing what comes meanwhile.
+const TYPED: usize = 1 << 16;
 /// How long showing the last lines may take.
 const LAST: Duration = Duration::from_millis(500);
 
-/// The editor shows a line when its thread comes to it, and takes the next one
-/// only then: once it has taken two more, the last line is on the screen. These
-/// move the cursor up, and down again.
-const PUSH: &[&str] = &["\x1b[A", "\x1b[A"];
-
 /// How it is to be.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Taste {
-    /// Whether steps are told on the same terminal: then lines are not edited,
-    /// for they would be torn.
-    pub(super) tells_steps: bool,
+    /// What is told besides on the same terminal.
+    pub(super) aside: Aside,
     /// Where typed lines are kept for the next time.
     pub(super) history: Option<PathBuf>,
 }
@@ -50,58 +43,54 @@ pub(super) struct Desk {
     lines: Option<SyncSender<String>>,
     shown: Receiver<()>,
     left_out: Arc<AtomicU64>,
-    before: Option<Termios>,
+    aside: Aside,
+    /// Undone last.
+    _settings: Option<Settings>,
 }
 
 impl Desk {
     /// Sits down. Where nobody reads the output any more, `stop` is asked.
     pub(super) fn open(taste: &Taste, stop: &Stop) -> Result<(Self, Console), Error> {
-        let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
         let (typed, typing) = mpsc::channel(TYPED);
         let (lines, showing) = sync_channel::<String>(WAITING);
         let (done, shown) = sync_channel(1);
         let failed = |error: io::Error| Error::new("start", "the line editor", error);
-        let stop = stop.clone();
-        let before = if is_terminal && !taste.tells_steps {
-            let before = tcgetattr(io::stdin().as_fd()).ok();
-            let mut editor = Editor::open(taste.history.clone())?;
-            let mut printer = editor.printer()?;
-            let print = move |line: String| printer.print(line + "\n").map_err(io::Error::other);
-            let write = move || show(&showing, print, &stop, &done, PUSH);
-            spawn("writing", write).map_err(failed)?;
+        let (ask, left_out) = (stop.clone(), Arc::new(AtomicU64::new(0)));
+        let show = shower(lines.clone(), Arc::clone(&left_out));
+        let settings = if let Some((editor, print)) = editor(taste)? {
+            let settings = Settings::begin()?;
+            spawn("writing", move || {
+                show_all(&showing, print, &ask, &done, &[NUDGE, NUDGE]);
+            })
+            .map_err(failed)?;
             spawn("typing", move || editor.edit(&typed)).map_err(failed)?;
-            before
+            if io::stderr().is_terminal() {
+                taste.aside.lead(Some(Arc::clone(&show)));
+            }
+            Some(settings)
         } else {
-            let write = move || show(&showing, write, &stop, &done, &[]);
-            spawn("writing", write).map_err(failed)?;
+            spawn("writing", move || {
+                show_all(&showing, write, &ask, &done, &[]);
+            })
+            .map_err(failed)?;
             spawn("typing", move || read(io::stdin().lock(), &typed)).map_err(failed)?;
             None
         };
-        let left_out = Arc::new(AtomicU64::new(0));
         let desk = Self {
-            lines: Some(lines.clone()),
+            lines: Some(lines),
             shown,
-            left_out: Arc::clone(&left_out),
-            before,
+            left_out,
+            aside: taste.aside.clone(),
+            _settings: settings,
         };
-        let show = move |line: &str| {
-            if let Err(TrySendError::Full(_)) = lines.try_send(line.to_owned()) {
-                left_out.fetch_add(1, Ordering::Relaxed);
-            }
-        };
-        let show = Arc::new(show);
-        Ok((
-            desk,
-            Console {
-                typed: typing,
-                show,
-            },
-        ))
+        let typed = typing;
+        Ok((desk, Console { typed, show }))
     }
 
     /// Shows what still waits; the console must be gone.
     pub(super) fn leave(mut self) {
         self.lines = None;
+        self.aside.lead(None);
         // A reader that has stopped reading holds nobody up.
         let _ = self.shown.recv_timeout(LAST);
         let left_out = self.left_out.load(Ordering::Relaxed);
@@ -111,18 +100,23 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
-    fn drop(&mut self) {
-        // The editor's thread may still wait for a key, in raw mode.
-        if let Some(before) = &self.before
-            && let Ok(now) = tcgetattr(io::stdin().as_fd())
-            && now != *before
-        {
-            let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSANOW, before);
-            // The prompt's line ends.
-            let _ = writeln!(io::stdout());
-        }
+/// The line editor and what prints beside it, on a terminal that can do that.
+fn editor(taste: &Taste) -> Result<Option<(Editor, Print)>, Error> {
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Ok(None);
     }
+    let mut editor = Editor::open(taste.history.clone())?;
+    let printer = editor.printer();
+    Ok(printer.map(|printer| (editor, printer)))
+}
+
+/// Hands lines over to be shown, and counts those that there is no room for.
+fn shower(lines: SyncSender<String>, left_out: Arc<AtomicU64>) -> Show {
+    Arc::new(move |line: &str| {
+        if let Err(TrySendError::Full(_)) = lines.try_send(line.to_owned()) {
+            left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    })
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -132,7 +126,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 /// Shows lines as they come, until there are no more or nobody takes them; then
 /// what pushes the last of them out.
-fn show(
+fn show_all(
     lines: &Receiver<String>,
     mut print: impl FnMut(String) -> io::Result<()>,
     stop: &Stop,
@@ -147,12 +141,6 @@ fn show(
         }
     }
     let _ = done.send(());
-}
-
-fn write(line: String) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all((line + "\n").as_bytes())?;
-    out.flush()
 }
 
 /// Reads lines as a member's are read: of any encoding, and none without end.
@@ -183,53 +171,6 @@ fn read(mut input: StdinLock<'_>, typed: &mpsc::Sender<String>) {
     }
 }
 
-fn too_long(length: usize) {
+pub(super) fn too_long(length: usize) {
     note!("a line of {length} bytes was not sent: {LONGEST_LINE} are allowed");
-}
-
-struct Editor {
-    editor: DefaultEditor,
-    history: Option<PathBuf>,
-}
-
-impl Editor {
-    fn open(history: Option<PathBuf>) -> Result<Self, Error> {
-        let mut editor = DefaultEditor::new().map_err(unusable)?;
-        if let Some(path) = &history
-            && let Err(error) = editor.load_history(path)
-            && !matches!(&error, ReadlineError::Io(error) if error.kind() == io::ErrorKind::NotFound)
-        {
-            return Err(Error::new("read", path.display(), error.to_string()));
-        }
-        Ok(Self { editor, history })
-    }
-
-    fn printer(&mut self) -> Result<impl ExternalPrinter + Send + use<>, Error> {
-        self.editor.create_external_printer().map_err(unusable)
-    }
-
-    /// Lets lines be typed until there are no more: Ctrl-C and Ctrl-D both end.
-    fn edit(mut self, typed: &mpsc::Sender<String>) {
-        while let Ok(line) = self.editor.readline("> ") {
-            // History is a comfort: where it cannot be kept, talk goes on.
-            let _ = self.editor.add_history_entry(&line);
-            if line.len() > LONGEST_LINE {
-                too_long(line.len());
-            } else if typed.blocking_send(line).is_err() {
-                break;
-            }
-        }
-        if let Some(path) = &self.history
-            && let Err(error) = self.editor.save_history(path)
-        {
-            note!("the history is not kept: write {}: {error}", path.display());
-        }
-    }
-}
-
-fn unusable(error: ReadlineError) -> Error {
-    match error {
-        ReadlineError::Io(error) => Error::new("use", "the terminal", error),
-        other => Error::new("use", "the terminal", other.to_string()),
-    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::aside::Aside;
 use super::desk::{Desk, Taste};
 use crate::address::{Admission, Endpoint, Network, Question, Service, resolve};
 use crate::app::chat::{Hosting, Patience, Post, host, host_datagrams, members_options};
@@ -21,7 +22,7 @@ use crate::cli::telling::{TellingArgs, some_time, time};
 use crate::error::Error;
 use crate::event::Place;
 use crate::flow::Kind;
-use crate::protocol::chat::{Account, Receipt, Settings};
+use crate::protocol::chat::{Account, Receipt, Settings, counted};
 use crate::recorder::Recorder;
 
 /// Host a room: what each member says is sent to all others.
@@ -98,13 +99,13 @@ pub(super) struct Args {
 
 /// Runs the tool.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
-    let stop = Stop::on_signals()?;
-    let telling = args.telling.begin(colour);
+    let (stop, aside) = (Stop::on_signals()?, Aside::default());
+    let telling = args.telling.begin_on(Box::new(aside.clone()), colour);
     let recorder = telling.recorder(Place::Server);
     let account = if args.udp {
-        args.over_datagrams(&stop, &recorder)?
+        args.over_datagrams(&stop, &aside, &recorder)?
     } else {
-        args.over_streams(&stop, &recorder)?
+        args.over_streams(&stop, &aside, &recorder)?
     };
     say(&account);
     telling.conclude("chat host", &account);
@@ -121,14 +122,20 @@ fn say(account: &Account) {
         deliveries,
         too_slow,
     } = account;
+    let (messages, lines) = (counted(*messages, "message"), counted(*deliveries, "line"));
     note!(
         "{members} came in ({most_at_once} at once), {refused} refused, {too_slow} too slow; \
-         {messages} messages to all, {whispers} to one; {deliveries} lines sent"
+         {messages} to all, {whispers} to one; {lines} sent"
     );
 }
 
 impl Args {
-    fn over_streams(&self, stop: &Stop, recorder: &Recorder) -> Result<Account, Error> {
+    fn over_streams(
+        &self,
+        stop: &Stop,
+        aside: &Aside,
+        recorder: &Recorder,
+    ) -> Result<Account, Error> {
         let doorway = self.doorway()?;
         self.allow_descriptors();
         let runtime = runtime(2)?;
@@ -137,14 +144,19 @@ impl Args {
             Door::open(doorway, recorder)?
         };
         let packets = self.packets(&door.addresses(), recorder);
-        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let (desk, console) = Desk::open(&Self::taste(aside), stop)?;
         let account = runtime.block_on(host(door, &self.hosting(), console, stop, recorder));
         desk.leave();
         packets.finish();
         Ok(account)
     }
 
-    fn over_datagrams(&self, stop: &Stop, recorder: &Recorder) -> Result<Account, Error> {
+    fn over_datagrams(
+        &self,
+        stop: &Stop,
+        aside: &Aside,
+        recorder: &Recorder,
+    ) -> Result<Account, Error> {
         let (addresses, _) = Self::addresses(&self.endpoint()?, Kind::Udp)?;
         let Some(address) = addresses.first().copied() else {
             return Err(Error::new("host", "the room", "there is no address"));
@@ -157,7 +169,7 @@ impl Args {
         let address = post.address()?;
         note!("listening on {address}, for datagrams");
         let packets = self.packets(&[address], recorder);
-        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let (desk, console) = Desk::open(&Self::taste(aside), stop)?;
         let hosting = self.hosting();
         let account = runtime.block_on(host_datagrams(post, &hosting, console, stop, recorder));
         desk.leave();
@@ -192,9 +204,9 @@ impl Args {
         }
     }
 
-    fn taste(&self) -> Taste {
+    fn taste(aside: &Aside) -> Taste {
         Taste {
-            tells_steps: self.telling.tells_steps(),
+            aside: aside.clone(),
             history: None,
         }
     }

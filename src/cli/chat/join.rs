@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aside::Aside;
 use super::desk::{Desk, Taste};
 use crate::address::{Endpoint, Question, resolve};
 use crate::app::chat::{
@@ -105,11 +106,11 @@ fn group(typed: &str) -> Result<IpAddr, String> {
 
 /// Runs the tool.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
-    let stop = Stop::on_signals()?;
-    let telling = args.telling.begin(colour);
+    let (stop, aside) = (Stop::on_signals()?, Aside::default());
+    let telling = args.telling.begin_on(Box::new(aside.clone()), colour);
     let recorder = telling.recorder(Place::Client);
     if let Some(group) = args.multicast {
-        let gathered = args.meet(group, &stop, &recorder)?;
+        let gathered = args.meet(group, &stop, &aside, &recorder)?;
         let Gathered {
             sent_messages: sent,
             received_messages: received,
@@ -121,7 +122,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.udp {
-        let passed = args.over_datagrams(&stop, &recorder)?;
+        let passed = args.over_datagrams(&stop, &aside, &recorder)?;
         let Passed {
             sent_messages: sent,
             received_messages: received,
@@ -133,7 +134,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     }
     let config = args.towards(Kind::Tcp)?;
     let packets = args.packets(&config.addresses, &recorder);
-    let result = args.take_part(&config, &stop, &recorder);
+    let result = args.take_part(&config, &stop, &aside, &recorder);
     packets.finish();
     if let Some(parted) = result? {
         say("line", parted.sent_lines, parted.received_lines, None);
@@ -151,7 +152,13 @@ fn say(unit: &str, sent: u64, received: u64, lost: Option<u64>) {
 }
 
 impl Args {
-    fn meet(&self, group: IpAddr, stop: &Stop, recorder: &Recorder) -> Result<Gathered, Error> {
+    fn meet(
+        &self,
+        group: IpAddr,
+        stop: &Stop,
+        aside: &Aside,
+        recorder: &Recorder,
+    ) -> Result<Gathered, Error> {
         let gathering = Gathering {
             group,
             port: self.port,
@@ -160,20 +167,25 @@ impl Args {
             nick: self.nick.clone().unwrap_or_else(own_name),
         };
         let packets = self.packets(&[SocketAddr::new(group, self.port)], recorder);
-        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let (desk, console) = Desk::open(&self.taste(aside), stop)?;
         let result = runtime(0)?.block_on(gather(&gathering, console, stop, recorder));
         desk.leave();
         packets.finish();
         result
     }
 
-    fn over_datagrams(&self, stop: &Stop, recorder: &Recorder) -> Result<Passed, Error> {
+    fn over_datagrams(
+        &self,
+        stop: &Stop,
+        aside: &Aside,
+        recorder: &Recorder,
+    ) -> Result<Passed, Error> {
         let addresses = self.towards(Kind::Udp)?.addresses;
         let Some(address) = addresses.first().copied() else {
             return Err(Error::new("join", "the room", "there is no address"));
         };
         let packets = self.packets(&[address], recorder);
-        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let (desk, console) = Desk::open(&self.taste(aside), stop)?;
         let target = (address, self.connect_timeout);
         let joining = self.joining();
         let joined = join_datagrams(target, &joining, console, stop, recorder);
@@ -191,9 +203,9 @@ impl Args {
         }
     }
 
-    fn taste(&self) -> Taste {
+    fn taste(&self, aside: &Aside) -> Taste {
         Taste {
-            tells_steps: self.telling.tells_steps(),
+            aside: aside.clone(),
             history: self.history.clone(),
         }
     }
@@ -209,6 +221,7 @@ impl Args {
         &self,
         config: &Connect,
         stop: &Stop,
+        aside: &Aside,
         recorder: &Recorder,
     ) -> Result<Option<Parted>, Error> {
         let runtime = runtime(0)?;
@@ -222,7 +235,7 @@ impl Args {
             return Ok(None);
         };
         // Nobody types into a conversation that there is none of.
-        let (desk, console) = Desk::open(&self.taste(), stop)?;
+        let (desk, console) = Desk::open(&self.taste(aside), stop)?;
         let result = runtime.block_on(join(connection, &self.joining(), console, stop));
         desk.leave();
         result.map(Some)

@@ -2,7 +2,9 @@
 //!
 //! Owns no socket: those are the engine's. One file a tool.
 
+mod aside;
 mod desk;
+mod editor;
 mod host;
 mod join;
 
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use super::demonstration::{DemonstrationArgs, Shown};
 use super::output::Colour;
-use crate::app::chat::{Scene, demonstrate};
+use crate::app::chat::{Carrier, Scene, demonstrate};
 use crate::error::Error;
 use crate::packet::Numbering;
 use crate::report;
@@ -31,7 +33,9 @@ Examples:
   nc example.org 5073                   the same, bare
   socklab chat --demo                   two members on a private link: every call
                                         and every packet
-  socklab chat --demo --loss 5% --seed 1")]
+  socklab chat --demo --loss 5% --seed 1
+  socklab chat --demo --udp --loss 20%  numbered messages: what is lost shows
+  socklab chat --demo --multicast       two members and no host")]
 pub(super) struct Args {
     #[command(subcommand)]
     tool: Option<Tool>,
@@ -39,6 +43,15 @@ pub(super) struct Args {
     /// Play a scene with two members on a private link, and show the ladder
     #[arg(long)]
     demo: bool,
+
+    /// Play it over datagrams: each message has a number, so that what the link
+    /// loses shows
+    #[arg(short, long, requires = "demo", conflicts_with = "multicast")]
+    udp: bool,
+
+    /// Play it without a host: both send to a multicast group
+    #[arg(long, requires = "demo")]
+    multicast: bool,
 
     #[command(flatten)]
     demonstration: DemonstrationArgs,
@@ -67,6 +80,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         None => {
             let place = &args.demonstration.place;
             let scene = Scene {
+                carrier: args.carrier(),
                 family: place.family(),
                 port: place.port,
                 patience: STEP + place.longest_way(1500) * 10,
@@ -80,6 +94,16 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
                 disagreements: report::app::chat_scene::disagreements,
             };
             args.demonstration.run("chat", colour, play, &shown)
+        }
+    }
+}
+
+impl Args {
+    fn carrier(&self) -> Carrier {
+        match (self.udp, self.multicast) {
+            (true, _) => Carrier::Datagrams,
+            (_, true) => Carrier::Group,
+            _ => Carrier::Streams,
         }
     }
 }

@@ -103,7 +103,7 @@ impl Sink for Above {
         let record = || self.recorder.record(event.at, event.what.clone());
         match event.topic() {
             // Most steps make no line.
-            Topic::App | Topic::Note | Topic::Talk => self.bar.suspend(record),
+            Topic::App | Topic::Routine | Topic::Note | Topic::Talk => self.bar.suspend(record),
             _ => record(),
         }
     }

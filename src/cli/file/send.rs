@@ -5,12 +5,15 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde::Serialize;
 
 use super::tool::{Errand, ToolArgs};
-use crate::app::file::{Kind, Send, Source, Work};
+use crate::app::file::{Item, Kind, Send, Source, Totals, Work};
 use crate::cli::output::{Colour, unwritten};
 use crate::error::Error;
-use crate::protocol::file::{Algorithm, LARGEST_BLOCK};
+use crate::protocol::file::{Algorithm, LARGEST_BLOCK, Name};
 use crate::report::app::file::rehearsal;
 use crate::units::ByteSize;
 
@@ -70,13 +73,13 @@ pub(super) fn size(typed: &str) -> Result<u64, String> {
 
 /// Runs it.
 pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
-    let source = Source::find(&args.paths)?;
+    let source = Arc::new(Source::find(&args.paths)?);
     for left_out in source.left_out() {
         note!("{}: not sent: {}", left_out.path, left_out.why);
     }
     let is_missing_some = source.left_out().iter().any(|one| one.is_missed);
     if args.dry_run {
-        rehearse(&source).map_err(unwritten)?;
+        rehearse(&source, &args.tool, colour).map_err(unwritten)?;
         return Ok(after(ExitCode::SUCCESS, is_missing_some));
     }
     let errand = Errand {
@@ -101,14 +104,46 @@ fn after(code: ExitCode, is_missing_some: bool) -> ExitCode {
     code
 }
 
-fn rehearse(source: &Source) -> io::Result<()> {
+/// What would be offered, all told.
+#[derive(Debug, Serialize)]
+struct Rehearsal<'a> {
+    dry_run: bool,
+    #[serde(flatten)]
+    totals: Totals,
+    offers: Vec<Offer<'a>>,
+}
+
+/// An entry of it.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Offer<'a> {
+    Folder { name: &'a Name },
+    File { name: &'a Name, size_bytes: u64 },
+}
+
+fn rehearse(source: &Arc<Source>, tool: &ToolArgs, colour: Colour) -> io::Result<()> {
+    let (totals, sizes) = source.measure();
+    let entries = source.items().iter().zip(&sizes);
+    tool.conclude_rehearsal(colour, || Rehearsal {
+        dry_run: true,
+        totals,
+        offers: entries.map(|(item, size)| offer(item, *size)).collect(),
+    });
     let mut out = io::stdout().lock();
-    for item in source.items() {
+    for (item, size) in source.items().iter().zip(sizes) {
         match item.kind {
             Kind::Directory(_) => writeln!(out, "{:>15}  {}/", "folder", item.name)?,
-            Kind::File(size) => writeln!(out, "{size:>15}  {}", item.name)?,
+            Kind::File => writeln!(out, "{size:>15}  {}", item.name)?,
         }
     }
-    writeln!(out, "{}", rehearsal(source.totals()))?;
+    writeln!(out, "{}", rehearsal(totals))?;
     out.flush()
+}
+
+fn offer(item: &Item, size_bytes: u64) -> Offer<'_> {
+    let name = &item.name;
+    match item.kind {
+        Kind::Directory(_) => Offer::Folder { name },
+        Kind::File => Offer::File { name, size_bytes },
+    }
 }

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::progress::Progress;
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
 use crate::app::file::{self, Gauge, Outcome, Serve, Terms, Work};
@@ -140,6 +142,17 @@ impl ToolArgs {
         }
     }
 
+    /// The last line of JSON where nothing was done, where that is told.
+    pub(super) fn conclude_rehearsal<T: Serialize>(
+        &self,
+        colour: Colour,
+        result: impl FnOnce() -> T,
+    ) {
+        if self.telling.is_json() {
+            self.telling.begin(colour).conclude("file send", &result());
+        }
+    }
+
     async fn transfer(
         &self,
         reach: &Reach,
@@ -261,6 +274,10 @@ impl ToolArgs {
     }
 
     fn connect(&self, server: &str) -> Result<Connect, Error> {
+        if server.trim().is_empty() {
+            let cause = "the other end's name is empty";
+            return Err(Error::new("connect", "", cause).remedy("HOST or HOST:PORT says where"));
+        }
         let endpoint = Endpoint::remote(&[server])
             .map_err(|error| Error::new("connect", server, error.to_string()))?
             .or_port(self.port)

@@ -34,6 +34,9 @@ pub(super) struct Args {
     demonstration: demonstrate::Demonstration,
 }
 
+/// The port of proxies (RFC 1928 section 3).
+const PORT: &str = "1080";
+
 #[derive(Debug, clap::Subcommand)]
 enum Tool {
     Serve(serve::Args),

@@ -10,11 +10,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use tokio::runtime::Runtime;
 
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
 use crate::app::net::{Door, Doorway, Stack};
-use crate::app::proxy::{Balanced, Config, Limits, Rules, RulesDefault, Tells, raise_limit, serve};
+use crate::app::proxy::{
+    Balanced, Config, Limits, Rules, RulesDefault, Tells, raise_limit, serve, socket_options,
+};
 use crate::app::{Stop, runtime};
+use crate::capture::Servers;
 use crate::cli::output::{Colour, unwritten, whole};
 use crate::cli::packets::Packets;
 use crate::cli::telling::{TellingArgs, some_time};
@@ -24,8 +28,10 @@ use crate::flow::Kind;
 use crate::protocol::proxy::Destination;
 use crate::protocol::proxy::balance::Policy;
 use crate::protocol::proxy::upstream::{Upstream, UpstreamError};
+use crate::recorder::Recorder;
 use crate::report::app::proxy::{StepsAlone, summary};
 
+use super::PORT;
 use secrets::Secrets;
 
 /// Run the proxy: SOCKS5, SOCKS4, SOCKS4a and HTTP CONNECT on one port.
@@ -56,7 +62,7 @@ pub(super) struct Args {
     endpoint: Vec<String>,
 
     /// Listen on this port, where ENDPOINT names none
-    #[arg(short, long, default_value_t = PORT)]
+    #[arg(short, long, default_value = PORT)]
     port: u16,
 
     /// Let in only clients of this network, such as 192.0.2.0/24; repeat for
@@ -83,7 +89,8 @@ pub(super) struct Args {
 
     /// Connect through another proxy: socks5://, socks5h:// or
     /// `http://[USER@]HOST[:PORT]`. Repeat, and they share the load. With socks5h
-    /// and http, names are looked up, and judged, there
+    /// and http, names are looked up, and judged, there. Only CONNECT goes
+    /// through: BIND and UDP ASSOCIATE are refused
     #[arg(long, value_name = "URL", value_parser = upstream)]
     via: Vec<Upstream>,
 
@@ -128,9 +135,6 @@ pub(super) struct Args {
     telling: TellingArgs,
 }
 
-/// The port of proxies (RFC 1928 section 3).
-const PORT: u16 = 1080;
-
 /// How one of several servers is chosen.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum By {
@@ -150,7 +154,7 @@ fn upstream(typed: &str) -> Result<Upstream, String> {
 fn balanced(typed: &str) -> Result<Balanced, String> {
     let read = |text: &str| {
         let read = Destination::read(text, None).filter(|read| read.port != 0);
-        read.ok_or_else(|| format!("{text:?} is no HOST:PORT"))
+        read.ok_or_else(|| format!("\"{text}\" is no HOST:PORT"))
     };
     let (destination, servers) = match typed.split_once('=') {
         Some((destination, servers)) => (Some(read(destination)?), servers),
@@ -177,16 +181,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     raise_limit();
     let stop = Stop::on_signals()?;
     let runtime = runtime(args.threads())?;
-    let (door, packets) = {
-        let _inside = runtime.enter();
-        let door = Door::open(doorway, &recorder)?;
-        let packets = if args.telling.packets {
-            Packets::at(&door.addresses(), &recorder)
-        } else {
-            Packets::default()
-        };
-        (door, packets)
-    };
+    let (door, packets) = open(doorway, &config, &runtime, &recorder)?;
     // On a thread of the runtime's: a client that is let in stays there.
     let serving = runtime.spawn(async move { serve(config, door, stop, &recorder).await });
     let served = runtime
@@ -205,6 +200,26 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
         written.and_then(|()| out.flush()).map_err(unwritten)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The door, and the packets that go through it and beyond, where they are
+/// captured: begun before anybody can connect.
+fn open(
+    doorway: Doorway,
+    config: &Config,
+    runtime: &Runtime,
+    recorder: &Recorder,
+) -> Result<(Door, Packets), Error> {
+    let _inside = runtime.enter();
+    let Some(servers) = &config.captured else {
+        return Ok((Door::open(doorway, recorder)?, Packets::default()));
+    };
+    servers.add(&doorway.addresses);
+    let packets = Packets::of(servers, recorder);
+    let door = Door::open(doorway, recorder)?;
+    // Where the kernel chose the port.
+    servers.add(&door.addresses());
+    Ok((door, packets))
 }
 
 impl Args {
@@ -228,7 +243,7 @@ impl Args {
                 Some("::") => Stack::Dual,
                 _ => Stack::Single,
             },
-            options: Vec::new(),
+            options: socket_options(),
             admission: Admission {
                 allow: self.allow.clone(),
                 deny: self.deny.clone(),
@@ -269,6 +284,7 @@ impl Args {
             } else {
                 Tells::Least
             },
+            captured: self.telling.packets.then(Servers::default),
         })
     }
 }

@@ -16,7 +16,7 @@ use clap::CommandFactory;
 
 use super::demonstration::DemonstrationArgs;
 use super::output::{Colour, unwritten};
-use crate::app::remote::report;
+use crate::app::remote::{keep, report};
 use crate::error::Error;
 
 /// Run commands on another machine: those that it allows, by name, for those
@@ -56,6 +56,10 @@ enum Tool {
     Run(ask::RunArgs),
     List(ask::ListArgs),
     Keys(keys::Args),
+    /// Run a program for the server, and end with it what came of it: the server
+    /// starts this for itself
+    #[command(hide = true)]
+    Keep,
     #[command(hide = true)]
     Report(ReportArgs),
 }
@@ -73,6 +77,7 @@ pub(super) fn run(args: &Args, colour: Colour) -> anyhow::Result<ExitCode> {
         Some(Tool::Run(args)) => Ok(ask::run(args, colour)?),
         Some(Tool::List(args)) => Ok(ask::list(args, colour)?),
         Some(Tool::Keys(args)) => Ok(keys::run(args)?),
+        Some(Tool::Keep) => Ok(keep().map(|()| ExitCode::SUCCESS)?),
         Some(Tool::Report(args)) => Ok(print(&args.name)?),
         None if args.demo => demonstrate::run(&args.demonstration, colour),
         None => {

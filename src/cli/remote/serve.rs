@@ -29,10 +29,12 @@ use crate::report::app::remote::summary;
 /// remote-authorised, what they may run in remote.toml, what was run in
 /// remote-audit.jsonl, all in the folder of keys.
 ///
-/// With a command ends all that it started, but for what left its process group
-/// (setsid). Where this server itself is killed (SIGKILL) only the commands die
-/// with it, and not what they started; the audit log then says so at the next
-/// start.
+/// With a command ends all that it started, whatever it has forked and in
+/// whatever session, before the client hears of the end, and where this server
+/// itself is killed (SIGKILL) too; the audit log then says so at the next start.
+/// Out of reach is only what others start when they are asked to (systemd, cron),
+/// and what has gained more privileges than the server has, where the list lets
+/// it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

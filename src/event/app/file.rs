@@ -2,7 +2,8 @@
 //! became of it.
 //!
 //! Pure values. Nothing here formats a line of output. Names are harmless to
-//! show.
+//! show. Steps that go as they should are a topic of their own: there are several
+//! of them for each file.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,14 +13,22 @@ use serde::Serialize;
 use crate::protocol::file::{Algorithm, Code, Digest, Name, Reason, Role};
 use crate::units::nanoseconds;
 
+/// A step, and the other end of the transfer that it is of: a listener has many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileStep {
+    /// Where the other end is.
+    pub peer: SocketAddr,
+    /// What happened.
+    #[serde(flatten)]
+    pub step: File,
+}
+
 /// A step of a file transfer. In JSON the field `file` names the variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "file", rename_all = "snake_case")]
 pub enum File {
     /// The other end greeted us.
     Greeted {
-        /// Where it is.
-        peer: SocketAddr,
         /// What it calls itself, harmless to show.
         name: String,
         /// What it does.
@@ -147,6 +156,20 @@ pub enum File {
     },
     /// All is done.
     Over(Tally),
+}
+
+impl File {
+    /// Whether it is as it should be, and told only where each step is.
+    pub fn is_routine(&self) -> bool {
+        !matches!(
+            self,
+            Self::LeftOut { .. }
+                | Self::Failed { .. }
+                | Self::Skipped { .. }
+                | Self::Rehearsed { .. }
+                | Self::Missing { .. }
+        )
+    }
 }
 
 /// What a transfer came to.

@@ -9,6 +9,6 @@ mod proxy;
 mod remote;
 
 pub use chat::{Chat, Departure};
-pub use file::{File, Tally as FileTally};
-pub use proxy::{Proxy, ProxyStep};
+pub use file::{File, FileStep, Tally as FileTally};
+pub use proxy::{Proxy, ProxyPassword, ProxyStep};
 pub use remote::Remote;

@@ -10,6 +10,20 @@ use serde::Serialize;
 
 use crate::units::{nanoseconds, optional_nanoseconds};
 
+/// What came of asking a client for a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyPassword {
+    /// None is asked for.
+    NotAsked,
+    /// The user has it.
+    Right,
+    /// The user does not have it, or there is no such user.
+    Wrong,
+    /// None was given.
+    Missing,
+}
+
 /// A step of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Proxy {
@@ -36,9 +50,12 @@ pub enum ProxyStep {
     Method {
         /// The protocol's name.
         method: String,
-        /// The user, where a password was asked for.
+        /// The user, where a password was asked for and is right.
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<String>,
+        /// What the client's password was; none where it did not come to that.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        password: Option<ProxyPassword>,
     },
     /// Step 3: what it wants.
     Destination {

@@ -29,8 +29,10 @@ pub enum Numbered<'a> {
 impl<'a> Numbered<'a> {
     /// Reads a datagram; its line's end is not part of it.
     pub fn read(datagram: &'a [u8]) -> Self {
-        let line = datagram.strip_suffix(b"\n").unwrap_or(datagram);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let mut line = datagram.strip_suffix(b"\n").unwrap_or(datagram);
+        while let Some(shorter) = line.strip_suffix(b"\r") {
+            line = shorter;
+        }
         let read = match line {
             [b'#', rest @ ..] => split_number(rest)
                 .filter(|(number, _)| *number > 0)
@@ -102,6 +104,9 @@ pub struct Sequence {
     highest: u64,
     seen: u64,
     missing: u64,
+    received: u64,
+    late: u64,
+    repeated: u64,
     /// The number after the last that was not believed: two in a row are (as in
     /// RFC 3550 section A.1).
     doubted: Option<u64>,
@@ -135,12 +140,16 @@ impl Sequence {
         if number <= self.highest {
             let age = self.highest - number;
             if age >= u64::from(u64::BITS) || self.seen & (1 << age) != 0 {
+                self.repeated = self.repeated.saturating_add(1);
                 return Turn::Again;
             }
             self.seen |= 1 << age;
+            self.received = self.received.saturating_add(1);
+            self.late = self.late.saturating_add(1);
             self.missing = self.missing.saturating_sub(1);
             return Turn::Late;
         }
+        self.received = self.received.saturating_add(1);
         let doubted = self.doubted.take();
         if number - self.highest > FARTHEST {
             if doubted != Some(number) {
@@ -177,6 +186,21 @@ impl Sequence {
     /// How many are missing for good so far.
     pub fn missing(self) -> u64 {
         self.missing
+    }
+
+    /// How many came, each counted once.
+    pub fn received(self) -> u64 {
+        self.received
+    }
+
+    /// How many of those came after a later one.
+    pub fn late(self) -> u64 {
+        self.late
+    }
+
+    /// How many came that had been there before, or were too old to know.
+    pub fn repeated(self) -> u64 {
+        self.repeated
     }
 
     fn rise(&mut self, to: u64) {
@@ -220,6 +244,7 @@ mod tests {
                 Numbered::Plain(b"#99999999999999999999 x"),
             ),
             (b"hello\n", Numbered::Plain(b"hello")),
+            (b"\r\r\n", Numbered::Plain(b"")),
             (b"", Numbered::Plain(b"")),
         ] {
             assert_eq!(Numbered::read(datagram), expected, "{datagram:?}");
@@ -241,6 +266,8 @@ mod tests {
             assert_eq!(sequence.hear(number), expected, "#{number}");
         }
         assert_eq!(sequence.missing(), 1);
+        let counted = (sequence.received(), sequence.late(), sequence.repeated());
+        assert_eq!(counted, (5, 1, 2));
         assert_eq!(sequence.learn(6), None);
         assert_eq!(sequence.learn(8), Some((7, 8)), "the last may be lost too");
         assert_eq!(sequence.hear(8), Turn::Late);

@@ -31,7 +31,7 @@ impl History {
         self.lines.push_back(line);
     }
 
-    pub(super) fn lines(&self) -> impl ExactSizeIterator<Item = &Arc<[u8]>> {
+    pub(super) fn lines(&self) -> impl DoubleEndedIterator<Item = &Arc<[u8]>> {
         self.lines.iter()
     }
 }

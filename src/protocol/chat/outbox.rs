@@ -16,7 +16,7 @@ pub struct Outbox {
 }
 
 /// What a line costs besides its bytes.
-const OVERHEAD: usize = size_of::<Arc<[u8]>>();
+pub(super) const OVERHEAD: usize = size_of::<Arc<[u8]>>();
 
 impl Outbox {
     /// One text.

@@ -204,6 +204,11 @@ impl Peers {
         known.map(|(address, _)| (self.name(*address), *address))
     }
 
+    /// What was heard of somebody's numbers.
+    pub fn sequence(&self, address: SocketAddr) -> Option<Sequence> {
+        self.known.get(&address)?.sequence
+    }
+
     /// A datagram came from this address.
     pub fn hear(&mut self, now: Instant, address: SocketAddr, said: Said) -> Heard {
         let mut heard = Vec::new();

@@ -9,7 +9,10 @@
 //! Sans-I/O: the caller hands over what members send, sends what waits in the
 //! [`Outbox`] of each [dirty](Room::take_dirty) member, and carries out orders.
 
+mod delivery;
 mod member;
+mod settings;
+mod talk;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -21,83 +24,17 @@ use super::command::Input;
 use super::history::History;
 use super::line::{LONGEST_LINE, Piece};
 use super::nick::Nick;
-use super::outbox::Outbox;
+use super::outbox::{OVERHEAD, Outbox};
 use super::words::{HELP, counted, reason};
 use crate::event::Chat;
 
 pub use crate::event::Departure;
+use delivery::shared;
 use member::Member;
+pub use settings::{Account, Order, Receipt, Settings};
 
 /// A member's number in the room, from 1.
 pub type MemberId = u64;
-
-/// How a room is kept.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Most members at once.
-    pub most: usize,
-    /// Most bytes that may wait for one member.
-    pub queue: usize,
-    /// How many of the last lines a newcomer is shown.
-    pub history: usize,
-    /// Whether the room answers each message.
-    pub receipt: Receipt,
-}
-
-/// Whether the room answers each message with a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
-    /// Messages are answered by nobody but people.
-    None,
-    /// Each message is answered: it was received.
-    Each,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            most: 10,
-            queue: 64 << 10,
-            history: 10,
-            receipt: Receipt::None,
-        }
-    }
-}
-
-/// What the caller must do, in this order.
-#[derive(Debug)]
-pub enum Order {
-    /// Send what is left in the outbox, as far as it goes, and close.
-    Close {
-        /// Whose connection.
-        member: MemberId,
-        /// What is left.
-        outbox: Outbox,
-        /// Why.
-        why: Departure,
-    },
-    /// Tell whoever watches.
-    Tell(Chat),
-}
-
-/// What happened in a room altogether.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Account {
-    /// Members that came in.
-    pub members: u64,
-    /// The most of them at once.
-    pub most_at_once: usize,
-    /// Those that were refused.
-    pub refused: u64,
-    /// Messages to all.
-    pub messages: u64,
-    /// Messages to one.
-    pub whispers: u64,
-    /// Lines that were put into outboxes.
-    pub deliveries: u64,
-    /// Members that were cut off because they did not read.
-    pub too_slow: u64,
-}
 
 /// A room.
 #[derive(Debug)]
@@ -279,123 +216,24 @@ impl Room {
         free.unwrap_or_else(|| Nick::guest(id))
     }
 
+    /// The last lines, as many as leave half of the outbox free: long ones must
+    /// not keep newcomers out.
     fn replay(&mut self, now: Instant, id: MemberId) {
-        let lines: Vec<Arc<[u8]>> = self.history.lines().cloned().collect();
+        let mut room = self.settings.queue / 2;
+        let newest = self.history.lines().rev().take_while(|line| {
+            let left = room.checked_sub(line.len() + OVERHEAD);
+            room = left.unwrap_or_default();
+            left.is_some()
+        });
+        let mut lines: Vec<Arc<[u8]>> = newest.cloned().collect();
         if lines.is_empty() {
             return;
         }
+        lines.reverse();
         let count = counted(lines.len() as u64, "line");
         self.tell_one(now, id, &format!("* {count} from before you came:"));
         for line in lines {
             self.put(now, id, line);
-        }
-    }
-
-    fn say(&mut self, now: Instant, id: MemberId, text: &str) {
-        let Some(member) = self.members.get(&id) else {
-            return;
-        };
-        let nick = member.nick.to_string();
-        let line = shared(&format!("<{nick}> {text}"));
-        let heard_by = self.spread(now, &line, Some(id));
-        self.history.push(line);
-        self.account.messages += 1;
-        self.tell(Chat::Said {
-            member: id,
-            nick,
-            text: text.to_owned(),
-            heard_by,
-        });
-        self.receipt(now, id, text.len(), heard_by);
-    }
-
-    fn whisper(&mut self, now: Instant, id: MemberId, to: &str, text: &str) {
-        let target = Nick::new(to).ok();
-        let target = target.and_then(|nick| self.by_name.get(&nick.folded()).copied());
-        let (Some(target), Some(member)) = (target, self.members.get(&id)) else {
-            return self.deny(now, id, format!("nobody here is called {to}"));
-        };
-        let nick = member.nick.to_string();
-        self.tell_one(now, target, &format!("[{nick} to you] {text}"));
-        self.account.whispers += 1;
-        self.tell(Chat::Whispered {
-            member: id,
-            nick,
-            to: to.to_owned(),
-            bytes: text.len(),
-        });
-        self.receipt(now, id, text.len(), 1);
-    }
-
-    fn receipt(&mut self, now: Instant, id: MemberId, bytes: usize, heard_by: usize) {
-        if self.settings.receipt == Receipt::Each {
-            let bytes = counted(bytes as u64, "byte");
-            let line = format!("* received {bytes}, passed on to {heard_by}");
-            self.tell_one(now, id, &line);
-        }
-    }
-
-    fn rename(&mut self, now: Instant, id: MemberId, name: &str) {
-        let nick = match Nick::new(name) {
-            Ok(nick) => nick,
-            Err(error) => return self.deny(now, id, error.to_string()),
-        };
-        if self
-            .by_name
-            .get(&nick.folded())
-            .is_some_and(|other| *other != id)
-        {
-            return self.deny(now, id, format!("{nick} is taken"));
-        }
-        let Some(member) = self.members.get_mut(&id) else {
-            return;
-        };
-        if member.nick == nick {
-            return self.notice(now, id, &format!("you are {nick}"));
-        }
-        self.by_name.remove(&member.nick.folded());
-        self.by_name.insert(nick.folded(), id);
-        let from = std::mem::replace(&mut member.nick, nick.clone());
-        self.tell_all(now, &format!("* {from} is now {nick}"), Some(id));
-        self.tell_one(now, id, &format!("* you are {nick}"));
-        self.tell(Chat::Renamed {
-            member: id,
-            from: from.to_string(),
-            to: nick.to_string(),
-        });
-    }
-
-    fn who(&mut self, now: Instant, id: MemberId) {
-        /// As many as fit on a screen, and in an outbox.
-        const SHOWN: usize = 50;
-        let count = self.members.len();
-        let verb = if count == 1 { "is" } else { "are" };
-        let mut lines = vec![format!("* {count} {verb} here")];
-        let members = self.members.values().take(SHOWN);
-        lines.extend(members.map(|member| format!("*   {}", member.line(now))));
-        if count > SHOWN {
-            lines.push(format!("*   and {} more", count - SHOWN));
-        }
-        for line in lines {
-            self.tell_one(now, id, &line);
-        }
-    }
-
-    fn refuse_length(&mut self, now: Instant, id: MemberId, length: usize) {
-        let reason =
-            format!("a line has at most {LONGEST_LINE} bytes; {length} were not passed on");
-        self.deny(now, id, reason);
-    }
-
-    fn deny(&mut self, now: Instant, id: MemberId, reason: String) {
-        self.tell_one(now, id, &format!("* {reason}"));
-        if let Some(member) = self.members.get(&id) {
-            let nick = member.nick.to_string();
-            self.tell(Chat::Denied {
-                member: id,
-                nick,
-                reason,
-            });
         }
     }
 
@@ -442,65 +280,9 @@ impl Room {
         Some(member.nick)
     }
 
-    fn tell_all(&mut self, now: Instant, text: &str, except: Option<MemberId>) {
-        self.spread(now, &shared(text), except);
-    }
-
-    /// A line to all but one; how many it was for. Who has no room for it is cut
-    /// off, after everybody else has got it.
-    fn spread(&mut self, now: Instant, line: &Arc<[u8]>, except: Option<MemberId>) -> usize {
-        let mut slow = Vec::new();
-        let mut heard_by = 0;
-        for (id, member) in &mut self.members {
-            if Some(*id) == except {
-                continue;
-            }
-            if !member.outbox.push(Arc::clone(line), self.settings.queue) {
-                slow.push(*id);
-                continue;
-            }
-            heard_by += 1;
-            if !member.is_dirty {
-                member.is_dirty = true;
-                self.dirty.push(*id);
-            }
-        }
-        self.account.deliveries += heard_by as u64;
-        for id in slow {
-            self.leave(now, id, Departure::TooSlow);
-        }
-        heard_by
-    }
-
-    fn tell_one(&mut self, now: Instant, id: MemberId, text: &str) {
-        self.put(now, id, shared(text));
-    }
-
-    fn put(&mut self, now: Instant, id: MemberId, line: Arc<[u8]>) {
-        let Some(member) = self.members.get_mut(&id) else {
-            return;
-        };
-        if !member.outbox.push(line, self.settings.queue) {
-            return self.leave(now, id, Departure::TooSlow);
-        }
-        self.account.deliveries += 1;
-        if !member.is_dirty {
-            member.is_dirty = true;
-            self.dirty.push(id);
-        }
-    }
-
     fn tell(&mut self, step: Chat) {
         self.orders.push_back(Order::Tell(step));
     }
-}
-
-/// A line as it goes out.
-fn shared(text: &str) -> Arc<[u8]> {
-    let mut line = Vec::with_capacity(text.len() + 1);
-    line.extend_from_slice(text.as_bytes());
-    line.push(b'\n');
-    line.into()
 }
 
 #[cfg(test)]

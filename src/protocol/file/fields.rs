@@ -4,38 +4,46 @@
 //!
 //! Owns how values are written and read; knows no verb.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::net::SocketAddr;
 
 use super::LARGEST_BLOCK;
 use super::line::{Entry, Malformed, Modified, Role};
 use super::name::Name;
 
-/// The words after the verb.
-pub(super) struct Fields<'a>(pub(super) &'a str);
+/// The words after the verb: keys and values.
+pub(super) struct Fields<'a>(Vec<(&'a str, &'a str)>);
+
+/// As many keys as any line has.
+const USUAL: usize = 8;
 
 impl<'a> Fields<'a> {
-    fn each(&self) -> impl Iterator<Item = &'a str> {
-        self.0.split(' ').filter(|word| !word.is_empty())
-    }
-
-    pub(super) fn check(&self) -> Result<(), Malformed> {
-        let is_word = |word: &str| {
-            let printable = word.bytes().all(|byte| byte.is_ascii_graphic());
-            printable && word.split_once('=').is_some()
-        };
-        if self.each().all(is_word) {
-            Ok(())
-        } else {
-            Err(Malformed::Word)
+    /// Reads the words of a line that was found to be printable ASCII and spaces.
+    pub(super) fn read(words: &'a str) -> Result<Self, Malformed> {
+        let mut fields = Vec::with_capacity(USUAL);
+        let (mut begin, mut equals) = (0, None);
+        for (at, byte) in words.bytes().chain(*b" ").enumerate() {
+            match (byte, equals) {
+                (b'=', None) => equals = Some(at),
+                // Nothing is cut in two: all of it is ASCII.
+                (b' ', Some(equals)) => {
+                    fields.push((&words[begin..equals], &words[equals + 1..at]));
+                }
+                (b' ', None) if begin < at => return Err(Malformed::Word),
+                _ => {}
+            }
+            if byte == b' ' {
+                (begin, equals) = (at + 1, None);
+            }
         }
+        Ok(Self(fields))
     }
 
     fn find(&self, key: &'static str) -> Result<Option<&'a str>, Malformed> {
         let mut values = self
-            .each()
-            .filter_map(|word| word.split_once('='))
-            .filter_map(|(name, value)| (name == key).then_some(value));
+            .0
+            .iter()
+            .filter_map(|(name, value)| (*name == key).then_some(*value));
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
             _ => Err(Malformed::Key(key)),
@@ -123,15 +131,18 @@ fn modified(text: &str) -> Option<Modified> {
 
 /// Writes bytes so that no space, end of line or control character is left.
 pub(super) fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    for byte in bytes {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'~' | b'/' => {
-                f.write_char(char::from(*byte))?;
-            }
-            other => write!(f, "%{other:02X}")?,
+    for run in bytes.chunk_by(|one, next| is_ordinary(*one) && is_ordinary(*next)) {
+        match run {
+            [byte] if !is_ordinary(*byte) => write!(f, "%{byte:02X}")?,
+            // All of it is ASCII.
+            run => f.write_str(&String::from_utf8_lossy(run))?,
         }
     }
     Ok(())
+}
+
+fn is_ordinary(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~' | b'/')
 }
 
 fn unescape(text: &str) -> Option<Vec<u8>> {

@@ -78,9 +78,11 @@ impl Digest {
 
     /// The hash of these bytes.
     pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::new(algorithm);
-        hasher.update(bytes);
-        hasher.digest()
+        let bytes = match algorithm {
+            Algorithm::Blake3 => blake3::hash(bytes).into(),
+            Algorithm::Sha256 => sha2::Sha256::digest(bytes).into(),
+        };
+        Self { algorithm, bytes }
     }
 }
 
@@ -107,7 +109,10 @@ impl FromStr for Algorithm {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm, hex::encode(self.bytes))
+        let mut digits = [0; 64];
+        // There are twice as many digits as bytes.
+        let _ = hex::encode_to_slice(self.bytes, &mut digits);
+        write!(f, "{}:{}", self.algorithm, String::from_utf8_lossy(&digits))
     }
 }
 

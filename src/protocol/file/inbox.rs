@@ -4,6 +4,8 @@
 //! Bounded: holds one buffer of a fixed size and never more. Who asks says what
 //! must come next, a line or data.
 
+use std::io::BufRead;
+
 use super::LONGEST_LINE;
 use super::line::{Line, Malformed};
 
@@ -19,6 +21,20 @@ pub enum Violation {
     /// What is said does not fit what was said before.
     #[error("{0}")]
     Contradiction(&'static str),
+    /// What it says that it sent is not what came.
+    #[error(
+        "it counts {said_files} files and {said_bytes} bytes sent, and {files} and {bytes} have come"
+    )]
+    Miscounted {
+        /// Files, by its count.
+        said_files: u64,
+        /// Bytes, by its count.
+        said_bytes: u64,
+        /// Files that came.
+        files: u64,
+        /// Bytes that came.
+        bytes: u64,
+    },
 }
 
 /// What has arrived and was not taken yet.
@@ -67,10 +83,12 @@ impl Inbox {
     /// The next line; none where it has not arrived whole.
     pub fn line(&mut self) -> Result<Option<Line>, Violation> {
         let from = self.searched.max(self.start);
-        let Some(at) = self.buffer[from..self.end]
-            .iter()
-            .position(|byte| *byte == b'\n')
-        else {
+        let mut rest = &self.buffer[from..self.end];
+        let all = rest.len();
+        // Nothing is read but memory.
+        let length = rest.skip_until(b'\n').unwrap_or(all);
+        let ended = self.buffer[from..from + length].ends_with(b"\n");
+        let Some(at) = ended.then(|| length - 1) else {
             self.searched = self.end;
             return match self.end - self.start {
                 LONGEST_LINE.. => Err(Malformed::TooLong.into()),

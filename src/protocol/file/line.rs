@@ -84,9 +84,9 @@ pub enum Line {
     Fail(Code),
     /// All has been offered; all has been dealt with.
     Done {
-        /// Files that were transferred.
+        /// Files that were sent to their end; files that have their names.
         files: u64,
-        /// Their bytes.
+        /// Bytes of files that were sent; that came.
         bytes: u64,
     },
     /// The disk is busy; the conversation goes on.
@@ -104,6 +104,20 @@ pub struct Entry {
     pub mode: u32,
     /// When it was last modified.
     pub modified: Modified,
+}
+
+impl Entry {
+    /// The name that its file has while it is not whole, in the same folder: the
+    /// same for the same offer, so that a later run finds it again, and for no
+    /// other, so that nobody is told a hash of what somebody else sent.
+    pub fn unfinished(&self, size: u64, hash: Algorithm) -> Vec<u8> {
+        let Modified {
+            seconds,
+            nanoseconds,
+        } = self.modified;
+        let offer = format!("{size} {seconds}.{nanoseconds:09} {hash}");
+        self.name.unfinished(&offer)
+    }
 }
 
 /// Seconds and nanoseconds since 1970.
@@ -151,10 +165,13 @@ pub enum Malformed {
 impl Line {
     /// Reads a line without its end.
     pub fn read(text: &[u8]) -> Result<Self, Malformed> {
+        let is_printable = |byte: &u8| (b' '..=b'~').contains(byte);
         let text = std::str::from_utf8(text).map_err(|_| Malformed::Word)?;
+        if !text.as_bytes().iter().all(is_printable) {
+            return Err(Malformed::Word);
+        }
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let words = Fields(rest);
-        words.check()?;
+        let words = Fields::read(rest)?;
         Ok(match verb {
             "HELLO" => Line::Hello {
                 version: words.number("version")?,

@@ -28,7 +28,8 @@
 //!
 //! Up to [`AHEAD`] entries may wait for their answer, so that many small files
 //! cost no round trip each. Either end may say `WAIT` while its disk is busy,
-//! and `BYE code=` to end it all.
+//! and `BYE code=` to end it all. The sender's `DONE` counts the files that it
+//! sent to their end and the bytes of their data: the receiver compares.
 
 mod fields;
 mod hash;

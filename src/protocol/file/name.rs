@@ -86,13 +86,20 @@ impl Name {
         Self::new([&self.0, &b"/"[..], component].concat())
     }
 
-    /// The name that an unfinished transfer of it has, in the same folder: the
-    /// same each time, so that a later run finds it again.
-    pub fn unfinished(&self) -> Vec<u8> {
+    /// The name that its file has while it is not whole, in the same folder, where
+    /// it was offered like this.
+    pub(super) fn unfinished(&self, offer: &str) -> Vec<u8> {
+        let digits = blake3::hash(offer.as_bytes()).to_hex();
+        let (_, end) = UNFINISHED;
+        [&self.all_unfinished(), &digits.as_bytes()[..24], end].concat()
+    }
+
+    /// How the unfinished files of this name begin, whoever offered them.
+    pub fn all_unfinished(&self) -> Vec<u8> {
         let (_, last) = self.split();
         let digits = blake3::hash(last).to_hex();
-        let (begin, end) = UNFINISHED;
-        [begin, &digits.as_bytes()[..32], end].concat()
+        let (begin, _) = UNFINISHED;
+        [begin, &digits.as_bytes()[..24], b"-"].concat()
     }
 
     /// The `number`th other name for the same thing: `photo (2).jpg`. None where
@@ -255,7 +262,9 @@ mod tests {
                 prop_assert!(path.components().all(ordinary));
                 let other = name.numbered(7);
                 prop_assert!(other.is_none_or(|other| other != name));
-                prop_assert_eq!(Name::new(name.unfinished()), Err(NameError::Reserved));
+                let unfinished = name.unfinished("an offer");
+                prop_assert!(unfinished.starts_with(&name.all_unfinished()));
+                prop_assert_eq!(Name::new(unfinished), Err(NameError::Reserved));
             }
         }
 

@@ -80,6 +80,8 @@ pub struct Intake {
     offered: [u64; 3],
     unanswered: usize,
     wanted: VecDeque<Wanted>,
+    /// Files whose data came to their end, and bytes of data.
+    came: [u64; 2],
     is_done: bool,
 }
 
@@ -138,19 +140,33 @@ impl Intake {
             Line::Data { offset, length } => self.data(offset, length),
             Line::End { bytes, hash } => self.end(bytes, hash),
             Line::Fail(code) if self.wanted.pop_front().is_some() => Ok(Received::TakenBack(code)),
-            Line::Done { .. } if self.wanted.is_empty() && self.unanswered == 0 => {
-                self.is_done = true;
-                let announced = self.announced.unwrap_or_default();
-                // No more is offered than was announced.
-                Ok(Received::Done {
-                    files: announced[0] - self.offered[0],
-                    directories: announced[1] - self.offered[1],
-                })
+            Line::Done { files, bytes } if self.wanted.is_empty() && self.unanswered == 0 => {
+                self.done(files, bytes)
             }
             Line::Wait => Ok(Received::Wait),
             Line::Bye(code) => Ok(Received::Bye(code)),
             _ => Err(Violation::Unexpected("that line")),
         }
+    }
+
+    /// All has been offered: the sender's count of what it sent must be ours.
+    fn done(&mut self, said_files: u64, said_bytes: u64) -> Result<Received, Violation> {
+        let [files, bytes] = self.came;
+        if [said_files, said_bytes] != self.came {
+            return Err(Violation::Miscounted {
+                said_files,
+                said_bytes,
+                files,
+                bytes,
+            });
+        }
+        self.is_done = true;
+        let announced = self.announced.unwrap_or_default();
+        // No more is offered than was announced.
+        Ok(Received::Done {
+            files: announced[0] - self.offered[0],
+            directories: announced[1] - self.offered[1],
+        })
     }
 
     /// The file that was offered is wanted from this byte on.
@@ -206,6 +222,8 @@ impl Intake {
             return Err(Violation::Contradiction("the size was another one"));
         }
         wanted.has_come = true;
+        // No more than was announced, but for what starts anew.
+        self.came[1] = self.came[1].saturating_add(length);
         Ok(Received::Data { offset, length })
     }
 
@@ -221,6 +239,7 @@ impl Intake {
         if hash.algorithm() != wanted.hash {
             return Err(Violation::Contradiction("the hash was another one"));
         }
+        self.came[0] += u64::from(wanted.offset.is_some());
         Ok(Received::End { hash })
     }
 }
@@ -330,11 +349,40 @@ mod tests {
     }
 
     #[test]
+    fn the_senders_count_is_what_came() {
+        for (said, is_right) in [
+            ([2, 9], true),
+            ([1, 9], false),
+            ([3, 9], false),
+            ([2, 10], false),
+            ([0, 0], false),
+        ] {
+            let mut intake = begun(4, 30);
+            for offset in [4, 7] {
+                intake.handle(file(10)).expect("an offer");
+                intake.wants(10, Algorithm::Blake3, offset);
+                let length = 10 - offset;
+                intake.handle(Line::Data { offset, length }).expect("data");
+                intake.handle(end(10)).expect("its end");
+            }
+            // One that was there, and one that was not wanted, did not come.
+            intake.handle(file(10)).expect("an offer");
+            intake.checks(10, Algorithm::Blake3);
+            intake.handle(end(10)).expect("its end");
+            intake.handle(file(0)).expect("an offer");
+            intake.skips();
+            let [files, bytes] = said;
+            let done = intake.handle(Line::Done { files, bytes });
+            assert_eq!(done.is_ok(), is_right, "{said:?}: {done:?}");
+        }
+    }
+
+    #[test]
     fn what_was_announced_and_never_offered_is_missing() {
         let mut intake = begun(3, 10);
         intake.handle(file(0)).expect("an offer");
         intake.skips();
-        let done = intake.handle(Line::Done { files: 1, bytes: 0 });
+        let done = intake.handle(Line::Done { files: 0, bytes: 0 });
         let missing = Received::Done {
             files: 2,
             directories: 0,

@@ -80,11 +80,11 @@ impl Host {
     ///
     /// It is neither.
     pub fn read(bytes: &[u8]) -> Result<Self, NameError> {
-        let name = Name::read(bytes)?;
+        let name = Name::read(unbracketed(bytes))?;
         let text = name.as_str();
         let numeric = || numeric(text).map(IpAddr::from);
         let read = text.parse().ok().or_else(numeric);
-        Ok(match read.or_else(|| bracketed(text).map(IpAddr::from)) {
+        Ok(match read {
             Some(ip) => Self::Ip(ip),
             None => Self::Name(name),
         })
@@ -110,9 +110,18 @@ fn numeric(text: &str) -> Option<Ipv4Addr> {
     Some(bits.into())
 }
 
-/// An IPv6 address as URLs have it.
-fn bracketed(text: &str) -> Option<Ipv6Addr> {
-    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+/// An IPv6 address, perhaps with its zone, without the brackets that URLs put
+/// around it.
+fn unbracketed(bytes: &[u8]) -> &[u8] {
+    let inside = bytes
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"));
+    let is_v6 = |inside: &&[u8]| {
+        let address = inside.split(|byte| *byte == b'%').next();
+        let text = address.and_then(|address| std::str::from_utf8(address).ok());
+        text.is_some_and(|text| text.parse::<Ipv6Addr>().is_ok())
+    };
+    inside.filter(is_v6).unwrap_or(bytes)
 }
 
 fn number(text: &str) -> Option<u32> {
@@ -264,6 +273,8 @@ mod tests {
             };
             assert_eq!(ip.as_deref(), expected, "{text}");
         }
+        let scoped = Host::read(b"[fe80::1%lo]").expect("a name");
+        assert_eq!(scoped.to_string(), "fe80::1%lo");
     }
 
     proptest! {

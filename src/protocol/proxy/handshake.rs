@@ -94,6 +94,8 @@ pub struct Handshake {
     phase: Phase,
     buffer: Vec<u8>,
     user: Option<String>,
+    /// That an empty line came first, as only HTTP's requests have it.
+    has_begun_empty: bool,
 }
 
 impl Handshake {
@@ -104,6 +106,7 @@ impl Handshake {
             phase: Phase::Opening,
             buffer: Vec::new(),
             user: None,
+            has_begun_empty: false,
         }
     }
 
@@ -117,9 +120,13 @@ impl Handshake {
     pub fn poll(&mut self) -> Step {
         let step = match (self.phase, self.buffer.first()) {
             (Phase::Over, _) | (_, None) => return Step::Wait,
+            (Phase::Opening, Some(b'\r')) if !self.has_begun_empty => return self.empty_line(),
+            (Phase::Opening, Some(b'A'..=b'Z')) => self.http(),
+            (Phase::Opening, Some(&byte)) if self.has_begun_empty => {
+                Err(Refusal::Unknown(byte).into())
+            }
             (Phase::Opening, Some(&socks5::VERSION)) => self.greeting(),
             (Phase::Opening, Some(&socks4::VERSION)) => self.socks4(),
-            (Phase::Opening, Some(b'A'..=b'Z')) => self.http(),
             (Phase::Opening, Some(&byte)) => Err(Refusal::Unknown(byte).into()),
             (Phase::Password, _) => self.password(),
             (Phase::Request, _) => self.request(),
@@ -139,6 +146,20 @@ impl Handshake {
     /// What came beyond the handshake.
     pub fn into_rest(self) -> Vec<u8> {
         self.buffer
+    }
+
+    /// An empty line before a request is passed over (RFC 9112 section 2.2); one,
+    /// so that nobody sends them without end.
+    fn empty_line(&mut self) -> Step {
+        match self.buffer.get(1) {
+            None => Step::Wait,
+            Some(b'\n') => {
+                self.buffer.drain(..2);
+                self.has_begun_empty = true;
+                self.poll()
+            }
+            Some(_) => self.refuse(Refusal::Unknown(b'\r')),
+        }
     }
 
     fn greeting(&mut self) -> Result<Step, Fault> {
@@ -230,8 +251,9 @@ impl Handshake {
 
     fn method(&self) -> Option<Method> {
         match (self.phase, self.buffer.first()) {
-            (Phase::Opening, Some(&socks4::VERSION)) => Some(Method::Socks4),
             (Phase::Opening, Some(b'A'..=b'Z')) => Some(Method::HttpConnect),
+            (Phase::Opening, _) if self.has_begun_empty => None,
+            (Phase::Opening, Some(&socks4::VERSION)) => Some(Method::Socks4),
             (Phase::Opening, Some(&socks5::VERSION)) | (Phase::Password | Phase::Request, _) => {
                 Some(Method::Socks5)
             }

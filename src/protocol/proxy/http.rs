@@ -130,14 +130,14 @@ pub(super) fn answered(bytes: &[u8]) -> Result<(u16, usize), Fault> {
     Ok((parsed.code.unwrap_or_default(), taken))
 }
 
-/// What another proxy's status means.
-pub(super) fn meaning(status: u16) -> Cause {
+/// What another proxy's status means, where it means one thing: 502 is what
+/// each has for a host that refused and for one that could not be found.
+pub(super) fn meaning(status: u16) -> Option<Cause> {
     match status {
-        403 => Cause::Denied,
-        407 => Cause::Unauthorized,
-        502 | 503 => Cause::HostUnreachable,
-        504 => Cause::TimedOut,
-        _ => Cause::Failure,
+        403 => Some(Cause::Denied),
+        407 => Some(Cause::Unauthorized),
+        504 => Some(Cause::TimedOut),
+        _ => None,
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
                 text.contains(&format!("Content-Length: {length}\r\n")),
                 "{text}"
             );
-            assert_eq!(meaning(status), cause);
+            assert_eq!(meaning(status), Some(cause));
         }
     }
 }

@@ -87,6 +87,9 @@ pub enum Failure {
     /// It refused, and said why.
     #[error("it refused: {0}")]
     Refused(Cause),
+    /// It answered with a status that says no more than that.
+    #[error("it answered {0}")]
+    Answered(u16),
     /// It asks for a password and there is none, or it is wrong.
     #[error("it wants a user and a password, and not these")]
     Unauthorized,
@@ -100,7 +103,7 @@ impl Failure {
     pub fn cause(&self) -> Cause {
         match self {
             Failure::Refused(cause) => *cause,
-            Failure::Unauthorized | Failure::Strange(_) => Cause::Failure,
+            Failure::Answered(_) | Failure::Unauthorized | Failure::Strange(_) => Cause::Failure,
         }
     }
 }
@@ -238,7 +241,10 @@ impl Asking {
             // More follows (RFC 9110 section 15.2).
             100..=199 => return self.answered(),
             407 => Step::Failed(Failure::Unauthorized),
-            status => Step::Failed(Failure::Refused(http::meaning(status))),
+            status => Step::Failed(match http::meaning(status) {
+                Some(cause) => Failure::Refused(cause),
+                None => Failure::Answered(status),
+            }),
         })
     }
 }

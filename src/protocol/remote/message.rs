@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The most parameters of a run.
 pub const MOST_PARAMETERS: usize = 32;
 /// The longest of them, in bytes.
@@ -109,7 +111,7 @@ pub struct Ending {
 }
 
 /// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// By itself, with this code.
     Exited(u8),

@@ -4,10 +4,11 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 
 use crate::app::file::Totals;
 use crate::app::file::demo::{Fate, Played};
-use crate::event::{File, FileTally};
+use crate::event::{File, FileStep, FileTally, Place};
 use crate::protocol::file::Role;
 use crate::report::Evidence;
 use crate::report::evidence::Disagreements;
@@ -17,33 +18,32 @@ use crate::report::style::Style;
 use crate::report::table::{self, Align, RIGHT, WRONG};
 use crate::report::talk::Detail;
 
-/// What is said of a step, at this detail.
-pub(in crate::report) fn lines(step: &File, detail: Detail) -> Vec<String> {
-    let is_told = match step {
-        File::LeftOut { .. }
-        | File::Failed { .. }
-        | File::Skipped { .. }
-        | File::Rehearsed { .. }
-        | File::Missing { .. } => true,
-        _ => detail > Detail::Least,
-    };
-    if is_told {
-        vec![line(step)]
-    } else {
-        Vec::new()
+/// What is said of a step at this end, at this detail. Whoever listens has many
+/// transfers, and says which.
+pub(in crate::report) fn lines(of: &FileStep, end: Place, detail: Detail) -> Vec<String> {
+    let FileStep { peer, step } = of;
+    if step.is_routine() && detail == Detail::Least {
+        return Vec::new();
     }
+    let text = match step {
+        File::Greeted { name, role } => greeted(*peer, name, *role),
+        _ if end == Place::Server => format!("{peer}: {}", line(step)),
+        _ => line(step),
+    };
+    vec![text]
+}
+
+fn greeted(peer: SocketAddr, name: &str, role: Role) -> String {
+    let does = match role {
+        Role::Send => "it sends",
+        Role::Receive => "it receives",
+    };
+    format!("{peer} greets as {name}: {does}")
 }
 
 /// What is said before a file's bytes move.
 fn line(step: &File) -> String {
     match step {
-        File::Greeted { peer, name, role } => {
-            let does = match role {
-                Role::Send => "it sends",
-                Role::Receive => "it receives",
-            };
-            format!("{peer} greets as {name}: {does}")
-        }
         File::Announced {
             files,
             directories,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::app::proxy::Served;
 use crate::app::proxy::demonstration::{Outcome, Visit};
-use crate::event::{Event, Proxy, ProxyStep, Sink, Talk, Told, Topic, What};
+use crate::event::{Event, Proxy, ProxyPassword, ProxyStep, Sink, Talk, Told, Topic, What};
 use crate::recorder::Recorder;
 use crate::report::Evidence;
 use crate::report::figure::{counted, duration, grouped};
@@ -205,11 +205,17 @@ fn place(step: &ProxyStep) -> (Option<u8>, &'static str) {
 fn said(step: &ProxyStep) -> String {
     match step {
         ProxyStep::Asked { by, at } => format!("{by} at {at}"),
-        ProxyStep::Method { method, user: None } => format!("{method}, no password"),
         ProxyStep::Method {
             method,
-            user: Some(user),
-        } => format!("{method}, user {user:?}"),
+            user,
+            password,
+        } => match (user, password) {
+            (Some(user), _) => format!("{method}, user \"{user}\""),
+            (None, Some(ProxyPassword::Wrong)) => format!("{method}, a wrong password"),
+            (None, Some(ProxyPassword::Missing)) => format!("{method}, without a password"),
+            (None, Some(_)) => format!("{method}, no password"),
+            (None, None) => method.clone(),
+        },
         ProxyStep::Destination {
             command,
             destination,
@@ -292,6 +298,7 @@ mod tests {
             ProxyStep::Method {
                 method: "SOCKS5".into(),
                 user: Some("ann".into()),
+                password: Some(ProxyPassword::Right),
             },
             ProxyStep::Destination {
                 command: "CONNECT".into(),

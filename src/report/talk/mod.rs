@@ -49,7 +49,7 @@ impl<Out: Write + Send> Teller<Out> {
     fn app(&self, event: &Event<'_>) -> Vec<Line> {
         let texts = match &event.what {
             What::Chat(step) => app::chat::lines(step, self.detail),
-            What::File(step) => app::file::lines(step, self.detail),
+            What::File(step) => app::file::lines(step, event.host, self.detail),
             What::Proxy(step) => app::proxy::lines(step, self.detail),
             What::Remote(step) => app::remote::lines(step, self.detail),
             _ => Vec::new(),
@@ -111,7 +111,7 @@ impl<Out: Write + Send> Sink for Teller<Out> {
     fn wants(&self, topic: Topic) -> bool {
         match topic {
             Topic::Note | Topic::Talk | Topic::App => true,
-            Topic::Packet => self.detail > Detail::Least,
+            Topic::Packet | Topic::Routine => self.detail > Detail::Least,
             Topic::Call | Topic::Chunk => self.detail == Detail::Everything,
             _ => false,
         }

@@ -70,7 +70,7 @@ impl Secrets {
                     })?)
                 }
                 (Some(user), None) => {
-                    let cause = format!("there is no password for {user:?}");
+                    let cause = format!("there is no password for \"{user}\"");
                     return Err(Error::new("log in to", upstream, cause)
                         .remedy("give --via-password-file FILE or --via-password-env NAME"));
                 }

@@ -97,6 +97,27 @@ fn a_newcomer_is_told_what_was_said_before() {
     assert_eq!(played.read(1), "<server> soon\n* guest2 joined\n");
 }
 
+/// Long lines would otherwise fill a newcomer's outbox before they have read one.
+#[test]
+fn no_history_keeps_a_newcomer_out() {
+    let settings = Settings {
+        queue: 16 << 10,
+        history: 1000,
+        ..Settings::default()
+    };
+    let mut played = Played::with(1, settings);
+    for letter in ["a", "b", "c"] {
+        played.say(1, &letter.repeat(LONGEST_LINE));
+    }
+    played.enter(2).expect("there is room");
+    let seen = played.read(2);
+    assert!(
+        seen.starts_with("* 1 line from before you came:\n<guest1> ccc"),
+        "{seen}"
+    );
+    assert_eq!(played.room.account().too_slow, 0);
+}
+
 #[test]
 fn names_are_unique_however_they_are_written() {
     let mut played = Played::with(2, Settings::default());

@@ -82,6 +82,11 @@ fn handshakes() -> Vec<Whole> {
         ),
         (
             None,
+            b"\r\nCONNECT a:1 HTTP/1.1\r\n\r\n".to_vec(),
+            vec![request(Method::HttpConnect, Command::Connect, "a:1", None)],
+        ),
+        (
+            None,
             b"\x05\x01\x00\x05\x03\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec(),
             vec![
                 Step::Say(vec![5, 0]),
@@ -175,6 +180,18 @@ fn each_refusal_has_its_reply() {
         assert_eq!(reason, why);
         assert!(said.starts_with(&say), "{why}: {said:x?}");
         assert_eq!(said.is_empty(), say.is_empty(), "{why}");
+    }
+}
+
+#[test]
+fn one_empty_line_is_passed_over_and_only_before_http() {
+    for (bytes, byte) in [
+        (&b"\r\n\x05\x01\0"[..], 5),
+        (b"\r\n\r\nCONNECT a:1 HTTP/1.1\r\n\r\n", b'\r'),
+        (b"\rCONNECT", b'\r'),
+        (b"\nCONNECT", b'\n'),
+    ] {
+        assert_eq!(refused(None, bytes), (vec![], Refusal::Unknown(byte)));
     }
 }
 

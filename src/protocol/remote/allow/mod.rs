@@ -14,6 +14,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use file::ListError;
 pub use parameter::{Form, Parameter};
 pub use template::Template;
@@ -42,7 +44,7 @@ pub struct Command {
 }
 
 /// What is started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Program {
     /// The program at this absolute path.
     Path(PathBuf),
@@ -51,7 +53,7 @@ pub enum Program {
 }
 
 /// What socklab itself can report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum BuiltIn {
     /// The machine: its name, kernel, load and memory.
     Info,
@@ -85,7 +87,7 @@ impl fmt::Display for Program {
 }
 
 /// What a run may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// How long it may run.
     pub timeout: Duration,
@@ -109,7 +111,7 @@ pub struct Bounds {
 }
 
 /// Whether a program may gain privileges when it is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Privileges {
     /// Never.
     None,
@@ -118,7 +120,7 @@ pub enum Privileges {
 }
 
 /// A run as it is to be started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
     /// What is started.
     pub program: Program,

@@ -1,5 +1,5 @@
-//! The demonstration: a host, ann and bob on a private link, each step after the
-//! one before has had its effect, so that the story is the same each time.
+//! A host, ann and bob over streams: each step after the one before has had its
+//! effect, so that the story is the same each time.
 //!
 //! Owns the script. The host is the real one; the members' lines are sent and
 //! awaited one by one.
@@ -9,61 +9,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Console, Hosting, at_once, host};
+use super::{Scene, Seen, Told, Turn};
 use crate::address::Admission;
+use crate::app::chat::{Hosting, at_once, host};
 use crate::app::net::{Connect, Connection, Door, Doorway, Stack, connect};
 use crate::app::{Stop, demo};
 use crate::error::{Error, Exit};
 use crate::event::{Event, Outcome, Sink, SocketName, Topic, What};
-use crate::flow::Family;
-use crate::protocol::chat::{Account, LONGEST_ANSWER, Piece, Receipt, Settings, Splitter, clean};
+use crate::protocol::chat::{LONGEST_ANSWER, Piece, Receipt, Settings, Splitter, clean};
 use crate::recorder::Recorder;
 use crate::stage::Stage;
 
-/// How the demonstration plays.
-#[derive(Debug, Clone)]
-pub struct Scene {
-    /// The address family.
-    pub family: Family,
-    /// The host's port.
-    pub port: u16,
-    /// How long one step may take.
-    pub patience: Duration,
-}
-
-/// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Told {
-    /// Each line that was sent, and what was seen of it.
-    pub turns: Vec<Turn>,
-    /// What the host counted.
-    pub account: Account,
-}
-
-/// A step of the script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Turn {
-    /// Who did it.
-    pub who: &'static str,
-    /// What.
-    pub sent: &'static str,
-    /// What ann saw then.
-    pub ann: Vec<String>,
-    /// What bob saw then.
-    pub bob: Vec<String>,
-}
-
-/// Plays it.
-///
-/// # Errors
-///
-/// A socket fails, or a step takes longer than it may.
-pub fn demonstrate(scene: &Scene, stage: &Stage) -> Result<Told, Error> {
+pub(super) fn demonstrate(scene: &Scene, stage: &Stage) -> Result<Told, Error> {
     let address = stage.server().address(scene.family, scene.port);
     let (listening, is_listening) = oneshot::channel();
     let (over, is_over) = (Stop::default(), Stop::default());
@@ -75,7 +36,14 @@ pub fn demonstrate(scene: &Scene, stage: &Stage) -> Result<Told, Error> {
             let door = Door::open(doorway(address), &recorder)?;
             // The members ask what became of it themselves.
             let _ = listening.send(());
-            let account = host(door, &hosting(), nobody(), &stop, &recorder).await;
+            let account = host(
+                door,
+                &hosting(),
+                Seen::default().console(),
+                &stop,
+                &recorder,
+            )
+            .await;
             ended.ask();
             Ok(account)
         },
@@ -90,7 +58,11 @@ pub fn demonstrate(scene: &Scene, stage: &Stage) -> Result<Told, Error> {
             turns
         },
     )?;
-    Ok(Told { turns, account })
+    Ok(Told {
+        turns,
+        account: Some(account),
+        ways: Vec::new(),
+    })
 }
 
 /// The members' runtime lives as long as the host needs its packets answered.
@@ -116,15 +88,6 @@ fn hosting() -> Hosting {
             ..Settings::default()
         },
         ..Hosting::default()
-    }
-}
-
-/// Nobody sits at the host.
-fn nobody() -> Console {
-    let (_, typed) = mpsc::channel(1);
-    Console {
-        typed,
-        show: Arc::new(|_| {}),
     }
 }
 
@@ -189,6 +152,7 @@ async fn play(
 }
 
 fn turn(who: &'static str, sent: &'static str, ann: Vec<String>, bob: Vec<String>) -> Turn {
+    let sent = sent.to_owned();
     Turn {
         who,
         sent,
