@@ -361,14 +361,14 @@ mount --bind /run/resolv /etc/resolv.conf";
     command
 }
 
-/// What `make` gives in a network of its own with [`GROUND`].
-fn in_a_network<T: Send>(make: impl FnOnce() -> T + Send) -> T {
+/// What `run_there` gives in a network of its own with [`GROUND`].
+fn in_a_network<T: Send>(run_there: impl FnOnce() -> T + Send) -> T {
     // A thread's namespace is its children's too.
     let private = || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         let made = Command::new("sh").args(["-c", GROUND]).status();
         assert!(made.unwrap().success());
-        make()
+        run_there()
     };
     std::thread::scope(|scope| scope.spawn(private).join()).unwrap()
 }
