@@ -82,7 +82,7 @@ impl Listener {
         let (socket, peer) = self.recorder.call(
             &self.name,
             "accept4",
-            "SOCK_NONBLOCK",
+            "",
             || {
                 let (socket, peer) = accept_nonblocking(self.as_fd())?;
                 Ok((socket.into(), internet(&peer)?))

@@ -62,7 +62,7 @@ fn every_call_and_every_byte() {
         converse(&proxy, server);
         let (told, ..) = proxy.running.interrupt();
         for words in [
-            "listener: accept4(SOCK_NONBLOCK) = 0, client 1, 127.0.0.1:",
+            "listener: accept4() = 0, client 1, 127.0.0.1:",
             "client 1: recv(",
             "connection: connect(127.0.0.1:",
             "connection: send(\"hello\") = 5",

@@ -83,10 +83,27 @@ fn what_left_the_session_is_ended_before_the_client_hears_the_end() {
     });
 }
 
-/// Each forks the next one, in a session of its own, and ends: none is there for
-/// long enough to be looked for.
+/// Each forks the next one and ends: none is there for long enough to be looked
+/// for.
 #[test]
 fn what_forks_and_forks_again_is_caught() {
+    alone("remote forks", || {
+        let ground = Ground::new("");
+        let fifo = Fifo::new(&ground);
+        // Without end, until there is no memory left for it.
+        let list = fifo.list("f() {{ f & }}; f >/dev/null 2>&1; echo here", "");
+        ground.write("server/remote.toml", &list);
+        let _server = ground.serve(&[]);
+        let (client, _out) = Fifo::start(&ground);
+        let output = client.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(fifo.is_over(), "none of it is left");
+    });
+}
+
+/// Each is in a session of its own.
+#[test]
+fn what_forks_in_ever_new_sessions_is_caught() {
     const GENERATIONS: u32 = 100_000;
     alone("remote chain", || {
         let ground = Ground::new("");

@@ -8,6 +8,8 @@ use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
+use super::settled::SETTLED;
+
 /// Runs `test` on a thread in a network namespace of its own, where loopback is
 /// up and every port is free.
 pub fn alone(what: &str, test: impl FnOnce() + Send + 'static) {
@@ -28,6 +30,7 @@ pub fn alone_after(
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("namespaces");
         sh("mount --make-rprivate / && ip link set lo up");
         furnish();
+        sh(SETTLED);
         test();
     };
     thread::spawn(stage).join().expect("the test passes");

@@ -146,7 +146,7 @@ async fn ask(proxy: &Proxy, server: &Server) -> Result<(), Missed> {
     match &server.proxy {
         Some((Scheme::Socks5 | Scheme::Socks5h, credentials)) => {
             let greeted = greet(connection, &server.at, credentials.clone());
-            let late = |_| Err(Missed::late(&server.name, PATIENCE));
+            let late = |_| Err(Missed::late("greet the other proxy", PATIENCE));
             timeout(PATIENCE, greeted).await.unwrap_or_else(late)
         }
         _ => Ok(()),
