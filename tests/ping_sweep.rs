@@ -4,9 +4,10 @@
 mod support;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
 
 use nix::libc::IPPROTO_RAW;
 use nix::sched::{CloneFlags, unshare};
@@ -56,7 +57,7 @@ fn json_tells_all_of_a_count() {
     let output = run("--json -c 2 -i 0.05 127.0.0.1 10.1.1.9 10.2.0.1 ::1");
     assert_eq!(output.status.code(), Some(1));
     let events = events(&output);
-    assert_eq!(of(&events, "started").len(), 3, "nothing left for 10.2.0.1");
+    assert_eq!(of(&events, "started").len(), 4);
     assert_eq!(of(&events, "request").len(), 6);
     assert_eq!(of(&events, "reply").len(), 4);
     assert_eq!(of(&events, "no_answer").len(), 2);
@@ -290,6 +291,28 @@ fn see_replies(lines: &mut impl Iterator<Item = String>, hosts: usize, each: usi
     }
 }
 
+/// Where a run's figures are served, and what else it says.
+fn served_at(child: &mut Child) -> (String, Lines<BufReader<ChildStderr>>) {
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = notes.find_map(|line| {
+        let line = line.unwrap();
+        let (_, rest) = line.split_once("figures at http://")?;
+        Some(rest.trim_end_matches("/metrics").to_owned())
+    });
+    (address.unwrap(), notes)
+}
+
+fn scrape(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let timeout = Some(Duration::from_secs(60));
+    stream.set_read_timeout(timeout).unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: ping\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut figures = String::new();
+    stream.read_to_string(&mut figures).unwrap();
+    figures
+}
+
 #[test]
 fn csv_and_prometheus_tell_of_every_host() {
     if !support::may_make_namespaces("a sweep with a scrape of its figures") {
@@ -306,22 +329,12 @@ fn csv_and_prometheus_tell_of_every_host() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines();
-    let address = notes.find_map(|line| {
-        let line = line.unwrap();
-        let (_, rest) = line.split_once("figures at http://")?;
-        Some(rest.trim_end_matches("/metrics").to_owned())
-    });
+    let (address, _notes) = served_at(&mut child);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut lines = lines.map_while(Result::ok);
     assert!(lines.next().unwrap().starts_with("at_ns,unix_ns,event,"));
     see_replies(&mut lines, hosts.len(), 3);
-    let mut stream = TcpStream::connect(address.unwrap()).unwrap();
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: ping\r\n\r\n")
-        .unwrap();
-    let mut figures = String::new();
-    stream.read_to_string(&mut figures).unwrap();
+    let figures = scrape(&address);
     for host in hosts {
         let label = format!("host=\"{host}\"");
         let of_host = figures
@@ -334,6 +347,119 @@ fn csv_and_prometheus_tell_of_every_host() {
     kill(child_id, Signal::SIGINT).unwrap();
     assert!(lines.all(|line| line.split(',').count() == 19));
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Runs in this thread's network, where no name is known but those of hosts.
+fn without_names(arguments: &str) -> Command {
+    let setup = "set -e; mount -t tmpfs none /run; : >/run/resolv
+mount --bind /run/resolv /etc/resolv.conf";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c"])
+        .arg(format!("{setup}\nexec {SOCKLAB} ping {arguments}"))
+        .stdin(Stdio::null());
+    command
+}
+
+/// What `run_there` gives in a network of its own with [`GROUND`].
+fn in_a_network<T: Send>(run_there: impl FnOnce() -> T + Send) -> T {
+    // A thread's namespace is its children's too.
+    let private = || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let made = Command::new("sh").args(["-c", GROUND]).status();
+        assert!(made.unwrap().success());
+        run_there()
+    };
+    std::thread::scope(|scope| scope.spawn(private).join()).unwrap()
+}
+
+#[test]
+fn a_name_without_an_address_has_a_row_in_csv_and_json() {
+    if !support::may_make_namespaces("a sweep in a namespace of its own") {
+        return;
+    }
+    let hosts = "-c 1 127.0.0.1 nosuch.name";
+    let [csv, json, quiet] = in_a_network(|| {
+        ["--csv -", "--json", "--json -q"]
+            .map(|face| without_names(&format!("{face} {hosts}")).output().unwrap())
+    });
+    for output in [&csv, &json, &quiet] {
+        assert_eq!(output.status.code(), Some(2));
+    }
+    let text = String::from_utf8(csv.stdout).unwrap();
+    let cells = text.lines().skip(1).map(|line| {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!(cells.len(), 19, "{line}");
+        (cells[2], cells[4], cells[18].is_empty())
+    });
+    let mut rows: Vec<_> = cells.collect();
+    rows.sort_unstable();
+    let expected = [
+        ("reply", "127.0.0.1", true),
+        ("unresolved", "nosuch.name", false),
+    ];
+    assert_eq!(rows, expected, "{text}");
+    for output in [json, quiet] {
+        let events = events(&output);
+        let unresolved = of(&events, "unresolved");
+        assert_eq!(unresolved.len(), 1);
+        assert_eq!(unresolved[0]["name"], "nosuch.name");
+    }
+}
+
+/// Scrapes once three kinds of rows have been written: the figures' lines.
+fn scraped(child: &mut Child) -> Vec<String> {
+    let (address, _notes) = served_at(child);
+    // Held until the end: without a reader the run would end.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut awaited = vec![
+        ",reply,0,127.0.0.1,1,",
+        ",error,1,10.2.0.1,2,",
+        ",unresolved,2,nosuch.name,",
+    ];
+    for line in lines.by_ref().map(Result::unwrap) {
+        awaited.retain(|part| !line.contains(part));
+        if awaited.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(awaited, [""; 0]);
+    scrape(&address).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn prometheus_knows_the_hosts_that_nothing_reaches() {
+    if !support::may_make_namespaces("a sweep with a scrape of its figures") {
+        return;
+    }
+    let figures = in_a_network(|| {
+        let options = "--loop -i 0.02 --csv - --prometheus 127.0.0.1:0";
+        let mut child = without_names(&format!("{options} 127.0.0.1 10.2.0.1 nosuch.name"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let figures = scraped(&mut child);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        figures
+    });
+    let has = |start: &str, least: f64| {
+        let line = figures.iter().find(|line| line.starts_with(start));
+        let count = line.and_then(|line| line.rsplit_once(' ')).map(|of| of.1);
+        let count = count.map_or(-1.0, |count| count.parse().unwrap());
+        assert!(count >= least, "{start} is {count} in {figures:#?}");
+    };
+    let unreachable = "{address=\"10.2.0.1\",host=\"10.2.0.1\"";
+    has(&format!("socklab_ping_sent_total{unreachable}"), 2.0);
+    has(&format!("socklab_ping_failed_total{unreachable}"), 2.0);
+    has(&format!("socklab_ping_errors_total{unreachable}"), 2.0);
+    has(&format!("socklab_ping_received_total{unreachable}"), 0.0);
+    has(
+        "socklab_ping_unresolved{host=\"nosuch.name\",reason=\"",
+        1.0,
+    );
+    has("socklab_ping_received_total{address=\"127.0.0.1\"", 1.0);
 }
 
 #[test]
@@ -525,11 +651,7 @@ fn what_others_send_does_not_count() {
     if !support::may_make_namespaces("a sweep in a namespace of its own") {
         return;
     }
-    // A thread's namespace is its children's too.
-    let private = || {
-        unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        let made = Command::new("sh").args(["-c", GROUND]).status();
-        assert!(made.unwrap().success());
+    let events = in_a_network(|| {
         let arguments = "ping --json --columns 1 -W 60 10.1.1.9";
         let mut child = Command::new(SOCKLAB)
             .args(arguments.split_whitespace())
@@ -547,8 +669,7 @@ fn what_others_send_does_not_count() {
         }
         child.wait().unwrap();
         events
-    };
-    let events = std::thread::scope(|scope| scope.spawn(private).join()).unwrap();
+    });
     let replies = of(&events, "reply");
     let told: Vec<(&str, &str, bool)> = replies
         .iter()

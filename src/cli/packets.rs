@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use pnet::datalink;
 
 use crate::capture::{Capture, Servers};
+use crate::cli::interrupt::left_to_this_thread;
+use crate::error::Error;
 use crate::event::Place;
 use crate::recorder::Recorder;
 
@@ -20,6 +22,24 @@ impl Packets {
     pub(super) fn towards(servers: &[SocketAddr], recorder: &Recorder) -> Self {
         let sources: Vec<IpAddr> = servers.iter().copied().filter_map(source).collect();
         Self::on(&sources, servers, &Servers::default(), recorder)
+    }
+
+    /// Opens the door of a server on these addresses, and watches who comes: from
+    /// before anybody can know of the door, so that no handshake is missed.
+    pub(super) fn of_door<D>(
+        own: &[SocketAddr],
+        recorder: &Recorder,
+        open: impl FnOnce() -> Result<D, Error>,
+        addresses: impl FnOnce(&D) -> Vec<SocketAddr>,
+    ) -> Result<(D, Self), Error> {
+        let servers = Servers::default();
+        servers.add(own);
+        let hosts: Vec<IpAddr> = own.iter().map(SocketAddr::ip).collect();
+        let packets = left_to_this_thread(|| Self::on(&hosts, &[], &servers, recorder));
+        let door = open()?;
+        // Where the kernel chose the port.
+        servers.add(&addresses(&door));
+        Ok((door, packets))
     }
 
     /// Watches conversations with these addresses, as their server.

@@ -139,11 +139,16 @@ impl Args {
         let doorway = self.doorway()?;
         self.allow_descriptors();
         let runtime = runtime(2)?;
-        let door = {
+        let (door, packets) = {
             let _inside = runtime.enter();
-            Door::open(doorway, recorder)?
+            if self.telling.packets {
+                let own = doorway.addresses.clone();
+                let open = || Door::open(doorway, recorder);
+                Packets::of_door(&own, recorder, open, Door::addresses)?
+            } else {
+                (Door::open(doorway, recorder)?, Packets::default())
+            }
         };
-        let packets = self.packets(&door.addresses(), recorder);
         let (desk, console) = Desk::open(&Self::taste(aside), stop)?;
         let account = runtime.block_on(host(door, &self.hosting(), console, stop, recorder));
         desk.leave();
@@ -167,8 +172,8 @@ impl Args {
             Post::open(address, self.admission(), secret()?, recorder)?
         };
         let address = post.address()?;
-        note!("listening on {address}, for datagrams");
         let packets = self.packets(&[address], recorder);
+        note!("listening on {address}, for datagrams");
         let (desk, console) = Desk::open(&Self::taste(aside), stop)?;
         let hosting = self.hosting();
         let account = runtime.block_on(host_datagrams(post, &hosting, console, stop, recorder));

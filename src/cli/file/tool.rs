@@ -162,8 +162,12 @@ impl ToolArgs {
     ) -> Result<Outcome, Error> {
         match reach {
             Reach::Listen(doorway) => {
-                let door = Door::open(doorway.clone(), recorder)?;
-                let packets = self.packets(|| Packets::at(&door.addresses(), recorder));
+                let open = || Door::open(doorway.clone(), recorder);
+                let (door, packets) = if self.telling.packets {
+                    Packets::of_door(&doorway.addresses, recorder, open, Door::addresses)?
+                } else {
+                    (open()?, Packets::default())
+                };
                 let serve = if self.once {
                     Serve::Once
                 } else {

@@ -129,7 +129,10 @@ impl Sink for Figures {
     }
 
     fn record(&self, event: &Event<'_>) {
-        if let What::Echo(Echo::Started(_) | Echo::Status(_) | Echo::Summary(_)) = &event.what {
+        if let What::Echo(
+            Echo::Started(_) | Echo::Unresolved(_) | Echo::Status(_) | Echo::Summary(_),
+        ) = &event.what
+        {
             self.0.record(event);
         }
     }

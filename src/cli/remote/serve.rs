@@ -152,11 +152,12 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let house = Arc::new(House::new(config, &recorder));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let served = left_to_this_thread(|| runtime(threads.min(8)))?.block_on(async {
-        let door = Door::open(doorway, &recorder)?;
-        let packets = if args.telling.packets {
-            left_to_this_thread(|| Packets::at(&door.addresses(), &recorder))
+        let own = doorway.addresses.clone();
+        let open = || Door::open(doorway, &recorder);
+        let (door, packets) = if args.telling.packets {
+            Packets::of_door(&own, &recorder, open, Door::addresses)?
         } else {
-            Packets::default()
+            (open()?, Packets::default())
         };
         let served = serve(door, house, &stop).await;
         packets.finish();

@@ -322,7 +322,7 @@ impl<'a> Run<'a> {
                 Sending::NoRoom(_) => full = true,
                 Sending::Reported => {
                     if let Some(failed) = core.handle_refused(at, probe.token) {
-                        tell.decided(core, targets, failed);
+                        tell.reported(at, core, targets, failed);
                     }
                 }
                 Sending::Failed(errno) => {

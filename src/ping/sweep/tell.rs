@@ -93,7 +93,8 @@ impl<'a> Tell<'a> {
     }
 
     pub(super) fn unresolved(&mut self, targets: &Targets, index: u32) {
-        if !self.wants(Telling::Verdicts) {
+        // It is all there will be of its figures too.
+        if !self.wants(Telling::Verdicts) && !self.figures {
             return;
         }
         let reason = targets.reason(index).unwrap_or_default().to_owned();
@@ -103,9 +104,7 @@ impl<'a> Tell<'a> {
     }
 
     pub(super) fn request(&mut self, at: Instant, targets: &Targets, probe: Probe, message: &[u8]) {
-        if self.figures && probe.index == 0 {
-            self.started(at, targets, probe.target);
-        }
+        self.begun(at, targets, probe);
         if !self.wants(Telling::Everything) {
             return;
         }
@@ -116,6 +115,14 @@ impl<'a> Tell<'a> {
             message: message.into(),
         };
         self.record(at, Echo::Request(request));
+    }
+
+    /// Each target that has an address has its beginning, whatever became of its
+    /// first request.
+    fn begun(&mut self, at: Instant, targets: &Targets, probe: Probe) {
+        if self.figures && probe.index == 0 {
+            self.started(at, targets, probe.target);
+        }
     }
 
     fn started(&mut self, at: Instant, targets: &Targets, index: u32) {
@@ -252,6 +259,18 @@ impl<'a> Tell<'a> {
         }
     }
 
+    /// The kernel refused the request, and says why in the error queue.
+    pub(super) fn reported(
+        &mut self,
+        at: Instant,
+        core: &Core,
+        targets: &Targets,
+        failed: Unanswered,
+    ) {
+        self.begun(at, targets, failed.probe);
+        self.decided(core, targets, failed);
+    }
+
     /// The send call failed for good.
     pub(super) fn refused(
         &mut self,
@@ -260,6 +279,7 @@ impl<'a> Tell<'a> {
         failed: Unanswered,
         errno: Errno,
     ) {
+        self.begun(Instant::now(), targets, failed.probe);
         let cause = EchoCause::Send {
             errno: format!("{errno:?}"),
             meaning: errno.desc().to_owned(),

@@ -5,9 +5,9 @@
 //! |---|---|
 //! | `at_ns` | when, from the start of the run |
 //! | `unix_ns` | when, since 1970-01-01 00:00 UTC; follows the run's monotonic clock |
-//! | `event` | `reply`, `duplicate`, `bad_checksum`, `different_address`, `lost`, `in_flight` (the run ended too soon to tell), `redirect`, `error` |
+//! | `event` | `reply`, `duplicate`, `bad_checksum`, `different_address`, `lost`, `in_flight` (the run ended too soon to tell), `redirect`, `error`, `unresolved` (a name without an address, which gets no request) |
 //! | `index`, `name` | whom the request went to: its place among the targets, and what it is called; empty where an error does not tell |
-//! | `number`, `icmp_sequence` | the request's number from 1, and its low 16 bits; empty where an error does not tell |
+//! | `number`, `icmp_sequence` | the request's number from 1, and what it has in the packet: the number's low 16 bits, or with many targets the next that is free for any; empty where an error does not tell |
 //! | `from` | who answered, or sent the error; empty where nobody did |
 //! | `ttl`, `message_bytes` | of a reply |
 //! | `rtt_ns` | from when the kernel says that the request left, or else from the send call, to the arrival in the kernel |
@@ -16,13 +16,13 @@
 //! | `out_of_order` | `true` or `false`, of a reply |
 //! | `cause` | of an error: `destination_unreachable`, `time_exceeded`, `packet_too_big`, `parameter_problem`, `source_quench`, `icmp`, `message_too_long`, `local`, `send` |
 //! | `icmp_type`, `icmp_code`, `info` | of an ICMP error; `info` is an MTU or a pointer |
-//! | `meaning` | an error in words |
+//! | `meaning` | an error in words, or the resolver's reason |
 //!
 //! A request that has no answer has its line when that is known, at the latest
 //! with the summary, so that every request has one. Names are stable: columns are added at the end, never renamed. Control
 //! characters in names become `·`, so that a listing stays a listing.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,8 +51,9 @@ pub struct CsvLines<Out> {
 struct State<Out> {
     out: Out,
     failure: Option<io::Error>,
-    /// Requests that have no line yet, by target and number.
-    waiting: BTreeSet<(u32, u64)>,
+    /// The sequence numbers of the requests that have no line yet, by target and
+    /// number.
+    waiting: BTreeMap<(u32, u64), u16>,
 }
 
 /// One line's values, those that do not apply empty.
@@ -86,7 +87,7 @@ impl<Out: Write + Send> CsvLines<Out> {
             state: Mutex::new(State {
                 out,
                 failure: failure.err(),
-                waiting: BTreeSet::new(),
+                waiting: BTreeMap::new(),
             }),
         }
     }
@@ -161,10 +162,11 @@ impl<Out: Write + Send> Sink for CsvLines<Out> {
 }
 
 /// Who has no line yet, once `echo` has been seen.
-fn follow(waiting: &mut BTreeSet<(u32, u64)>, echo: &Echo<'_>) {
+fn follow(waiting: &mut BTreeMap<(u32, u64), u16>, echo: &Echo<'_>) {
     let has_its_line = match echo {
         Echo::Request(request) => {
-            waiting.insert((request.target.index, request.number));
+            let place = (request.target.index, request.number);
+            waiting.insert(place, request.icmp_sequence);
             return;
         }
         Echo::Reply(reply) if reply.judgement == EchoJudgement::Counted => Some(reply.number),
@@ -182,7 +184,7 @@ fn follow(waiting: &mut BTreeSet<(u32, u64)>, echo: &Echo<'_>) {
 /// The requests that have had no line when the run ends. Those in flight are the
 /// newest.
 fn unanswered(
-    waiting: &mut BTreeSet<(u32, u64)>,
+    waiting: &mut BTreeMap<(u32, u64), u16>,
     summary: &EchoSummary,
 ) -> impl Iterator<Item = Row> + use<> {
     let index = summary.target.index;
@@ -194,10 +196,10 @@ fn unanswered(
     let lost = own.len().saturating_sub(in_flight);
     own.into_iter()
         .enumerate()
-        .map(move |(place, (_, number))| Row {
+        .map(move |(place, ((_, number), icmp_sequence))| Row {
             event: if place < lost { "lost" } else { "in_flight" },
             number: number.to_string(),
-            icmp_sequence: (number & 0xffff).to_string(),
+            icmp_sequence: icmp_sequence.to_string(),
             ..Row::default()
         })
 }
@@ -214,6 +216,11 @@ fn row(echo: &Echo<'_>) -> Option<Row> {
             },
             number: silence.number.to_string(),
             icmp_sequence: silence.icmp_sequence.to_string(),
+            ..Row::default()
+        }),
+        Echo::Unresolved(unresolved) => Some(Row {
+            event: "unresolved",
+            meaning: unresolved.reason.clone(),
             ..Row::default()
         }),
         Echo::Redirect(redirect) => Some(Row {
@@ -313,7 +320,9 @@ fn quoted(cell: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::{EchoNoAnswer, Place};
-    use crate::report::ping::made_up::{failure, named, reply, request, silence, started, summary};
+    use crate::report::ping::made_up::{
+        failure, named, reply, request, silence, started, summary, unresolved,
+    };
 
     fn written(events: &[Echo<'static>]) -> String {
         let started_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
@@ -335,7 +344,7 @@ mod tests {
         let mut echoes = vec![started(0, "alpha"), started(1, "beta"), request(0, 1)];
         echoes.push(reply(0, 1, 10, EchoJudgement::Counted));
         echoes.push(reply(1, 65537, 20, EchoJudgement::Duplicate));
-        echoes.extend([silence(0, 2), failure(1, 3)]);
+        echoes.extend([silence(0, 2), failure(1, 3), unresolved(2, "gamma")]);
         let text = written(&echoes);
         assert!(
             text.split_inclusive('\n')
@@ -347,27 +356,34 @@ mod tests {
         5000000,1000005000000,duplicate,1,beta,65537,1,192.0.2.2,64,64,20000000,20020000,19990000,false,,,,,
         6000000,1000006000000,lost,0,alpha,2,2,,,,,,,,,,,,
         7000000,1000007000000,error,1,beta,3,3,192.0.2.201,,,,,,,destination_unreachable,3,1,0,Destination Host Unreachable
+        8000000,1000008000000,unresolved,2,gamma,,,,,,,,,,,,,,Name or service not known
         ");
     }
 
     #[test]
     fn what_had_no_line_has_one_with_the_summary() {
         let mut echoes = vec![started(0, "alpha"), request(1, 1)];
-        echoes.extend((1..=4).map(|number| request(0, number)));
+        echoes.extend((1..=3).map(|number| request(0, number)));
+        // With many targets, a sequence number is the next for any of them.
+        let mut last = request(0, 4);
+        if let Echo::Request(request) = &mut last {
+            request.icmp_sequence = 900;
+        }
+        echoes.push(last);
         echoes.push(reply(0, 2, 10, EchoJudgement::Counted));
         echoes.extend([summary(0, "alpha"), summary(1, "beta")]);
         let text = written(&echoes);
         let fates = text.lines().skip(1).map(|line| {
             let cells: Vec<&str> = line.split(',').collect();
-            (cells[2], cells[4], cells[5])
+            (cells[2], cells[4], cells[5], cells[6])
         });
         let fates: Vec<_> = fates.collect();
         let expected = [
-            ("reply", "alpha", "2"),
-            ("lost", "alpha", "1"),
-            ("lost", "alpha", "3"),
-            ("in_flight", "alpha", "4"),
-            ("in_flight", "beta", "1"),
+            ("reply", "alpha", "2", "2"),
+            ("lost", "alpha", "1", "1"),
+            ("lost", "alpha", "3", "3"),
+            ("in_flight", "alpha", "4", "900"),
+            ("in_flight", "beta", "1", "1"),
         ];
         assert_eq!(fates, expected);
     }

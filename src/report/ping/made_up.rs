@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::event::{
     Echo, EchoAddress, EchoCause, EchoFailure, EchoJudgement, EchoNoAnswer, EchoPatience,
     EchoReply, EchoRequest, EchoRoundTrips, EchoSocket, EchoStarted, EchoSummary, EchoTarget,
+    EchoUnresolved,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -40,6 +41,13 @@ pub(super) fn started(index: u32, name: &str) -> Echo<'static> {
         identifier: 4660,
         payload_bytes: 56,
         interval: MS * 10,
+    }))
+}
+
+pub(super) fn unresolved(index: u32, name: &str) -> Echo<'static> {
+    Echo::Unresolved(Box::new(EchoUnresolved {
+        target: named(index, name),
+        reason: "Name or service not known".to_owned(),
     }))
 }
 

@@ -4,6 +4,7 @@
 //! | metric | type | what it counts |
 //! |---|---|---|
 //! | `socklab_ping_info` | gauge, 1 | labels `source`, `interface`, `socket`, `version` |
+//! | `socklab_ping_unresolved` | gauge, 1 | a host without an address and so without any of the rest; labels `host`, `reason` |
 //! | `socklab_ping_sent_total` | counter | requests sent |
 //! | `socklab_ping_received_total` | counter | requests answered |
 //! | `socklab_ping_lost_total` | counter | requests given up: twice the longest round trip, at least an interval and a second, without an answer |
@@ -15,7 +16,7 @@
 //! | `socklab_ping_last_rtt_seconds`, `socklab_ping_jitter_seconds` | gauge | the latest round trip; RFC 3550's estimate |
 //! | `socklab_ping_rtt_seconds` | histogram | round trips, those of duplicates included |
 //!
-//! Each has the labels `host` and `address`; targets that are the same host by
+//! All but `unresolved` have the labels `host` and `address`; targets that are the same host by
 //! both are counted together. At any time
 //! sent = received − late + lost + failed + in flight. Owns names and buckets;
 //! it does not know who reads.
@@ -83,6 +84,7 @@ pub struct Metrics {
 
 struct Families {
     info: IntGaugeVec,
+    unresolved: IntGaugeVec,
     counters: Vec<IntCounterVec>,
     errors: IntCounterVec,
     in_flight: IntGaugeVec,
@@ -138,6 +140,10 @@ impl Metrics {
                 if let Some(series) = hosts.get_mut(&account.started.target.index) {
                     self.families.update(account, series);
                 }
+            }
+            for one in ledger.unresolved() {
+                let labels = [&*one.target.name, &*one.reason];
+                self.families.unresolved.with_label_values(&labels).set(1);
             }
             for (kind, count) in &ledger.strays {
                 let errors = self.families.errors.with_label_values(&["", "", kind]);
@@ -215,6 +221,11 @@ impl Families {
                 "socklab_ping_info",
                 "What is pinged, and through what.",
                 &about,
+            )?,
+            unresolved: whole(
+                "socklab_ping_unresolved",
+                "Names without an address, which nothing is sent to.",
+                &["host", "reason"],
             )?,
             in_flight: whole(
                 "socklab_ping_in_flight",
@@ -295,7 +306,7 @@ impl Told {
 mod tests {
     use super::*;
     use crate::event::{Echo, EchoJudgement, Place};
-    use crate::report::ping::made_up::{failure, reply, request, silence, started};
+    use crate::report::ping::made_up::{failure, reply, request, silence, started, unresolved};
 
     fn metrics(events: &[Echo<'static>]) -> Metrics {
         let metrics = Metrics::new().unwrap();
@@ -322,6 +333,7 @@ mod tests {
             request(0, 2),
             silence(0, 2),
             request(0, 3),
+            unresolved(2, "nosuch.name"),
         ]);
         let text = metrics.text(Duration::from_millis(20)).unwrap();
         let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");

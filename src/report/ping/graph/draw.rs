@@ -115,6 +115,11 @@ fn legend(canvas: &mut Canvas<'_>, view: &View, listed: usize, area: Rect) {
         let (mark, paint) = canvas.mark(index);
         canvas.text((area.x, y), &mark.to_string(), 1, paint);
         canvas.text((area.x + 2, y), &host.name, name - 1, canvas.strong());
+        if let Some(reason) = &host.unresolved {
+            let room = area.right().saturating_sub(start);
+            canvas.text((start, y), reason, room, canvas.loss());
+            continue;
+        }
         for (column, text) in (0..).zip(figures(host)) {
             let is_loss = column == 6 && host.lost.0 > 0;
             let paint = if is_loss { canvas.loss() } else { Cells::new() };

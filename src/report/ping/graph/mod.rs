@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::ledger::{Account, Entry, Ledger};
-use crate::event::{Event, Sink, Topic, What};
+use crate::event::{Echo, EchoUnresolved, Event, Sink, Topic, What};
 
 pub use draw::draw;
 
@@ -76,6 +76,8 @@ pub struct View {
 #[derive(Debug, Clone)]
 pub struct HostView {
     name: String,
+    /// Why it has no address, and so no figures.
+    unresolved: Option<String>,
     slice: Duration,
     slices: Vec<Slice>,
     last: Option<Duration>,
@@ -97,15 +99,18 @@ impl Graph {
                 trail.at(sent_at).lost += 1;
             }
         });
-        let hosts = trails.iter().filter_map(|(index, trail)| {
+        let pinged = trails.iter().filter_map(|(index, trail)| {
             let account = ledger.account(*index)?;
-            Some(HostView::of(account, trail))
+            Some((*index, HostView::of(account, trail)))
         });
+        let unresolved = ledger.unresolved();
+        let unresolved = unresolved.map(|one| (one.target.index, HostView::without_address(one)));
+        let hosts: BTreeMap<u32, HostView> = pinged.chain(unresolved).collect();
         let windows = trails.values().map(|trail| trail.window);
         View {
             now,
             window: windows.max().unwrap_or(SHORTEST),
-            hosts: hosts.collect(),
+            hosts: hosts.into_values().collect(),
             not_shown: state.not_shown,
         }
     }
@@ -121,8 +126,9 @@ impl Sink for Graph {
             return;
         };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = matches!(echo, crate::event::Echo::Started(_));
-        if is_new && state.trails.len() >= MOST_HOSTS {
+        let is_new = matches!(echo, Echo::Started(_) | Echo::Unresolved(_));
+        let shown = state.trails.len() + state.ledger.unresolved().len();
+        if is_new && shown >= MOST_HOSTS {
             state.not_shown += 1;
             return;
         }
@@ -212,6 +218,7 @@ impl HostView {
         let settled = account.sent.saturating_sub(account.in_flight());
         Self {
             name: account.started.target.name.to_string(),
+            unresolved: None,
             slice: trail.slice,
             slices: trail.slices.iter().copied().collect(),
             last: account.last,
@@ -220,6 +227,21 @@ impl HostView {
             p95: account.round_trips.percentile(95),
             jitter: account.jitter(),
             lost: (settled.saturating_sub(account.received), settled),
+        }
+    }
+
+    fn without_address(unresolved: &EchoUnresolved) -> Self {
+        Self {
+            name: unresolved.target.name.to_string(),
+            unresolved: Some(unresolved.reason.clone()),
+            slice: SHORTEST,
+            slices: Vec::new(),
+            last: None,
+            extremes: None,
+            average: None,
+            p95: None,
+            jitter: None,
+            lost: (0, 0),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::event::{Echo, EchoJudgement, Place};
 use crate::packet::Charset;
 use crate::report::Style;
-use crate::report::ping::made_up::{failure, reply, request, started};
+use crate::report::ping::made_up::{failure, reply, request, started, unresolved};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -120,6 +120,23 @@ fn memory_does_not_grow_with_the_replies() {
     let view = graph.view(Duration::from_secs(50));
     assert!(view.hosts[0].slices.len() <= SLICES as usize + 2);
     assert_eq!(view.hosts[0].lost, (0, 100_000));
+}
+
+#[test]
+fn hosts_that_nothing_reaches_have_rows_too() {
+    let graph = Graph::default();
+    tell(&graph, MS, started(0, "alpha"));
+    tell(&graph, MS, unresolved(1, "nosuch.name"));
+    tell(&graph, MS, started(2, "gamma"));
+    for number in 1..=4 {
+        let at = MS * 1000 * u32::try_from(number).unwrap();
+        tell(&graph, at, request(0, number));
+        tell(&graph, at, failure(2, number));
+        let answer = reply(0, number, 10, EchoJudgement::Counted);
+        tell(&graph, at + MS * 10, answer);
+    }
+    let view = graph.view(MS * 4500);
+    insta::assert_snapshot!(drawn(&view, (80, 16), Style::default()));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::event::{
     Echo, EchoCause, EchoFailure, EchoJudgement, EchoPatience, EchoReply, EchoStarted, EchoTarget,
+    EchoUnresolved,
 };
 use crate::stats::Jitter;
 
@@ -24,6 +25,7 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Ledger {
     accounts: BTreeMap<u32, Account>,
+    unresolved: BTreeMap<u32, EchoUnresolved>,
     /// Errors that do not tell whom they are about, of a run with several hosts.
     pub strays: BTreeMap<&'static str, u64>,
 }
@@ -110,6 +112,11 @@ impl Ledger {
             self.accounts.insert(started.target.index, account);
             return Some((started.target.index, Entry::Other));
         }
+        if let Echo::Unresolved(unresolved) = echo {
+            let place = unresolved.target.index;
+            self.unresolved.insert(place, unresolved.as_ref().clone());
+            return None;
+        }
         let target = target(echo);
         if target.is_none() {
             if let Echo::Failure(failure) = echo {
@@ -135,7 +142,13 @@ impl Ledger {
         self.accounts.values()
     }
 
-    /// How many hosts there are.
+    /// Those that have no address, and so no figures, in the order in which they
+    /// were given.
+    pub fn unresolved(&self) -> impl ExactSizeIterator<Item = &EchoUnresolved> {
+        self.unresolved.values()
+    }
+
+    /// How many hosts there are with an address.
     pub fn hosts(&self) -> usize {
         self.accounts.len()
     }
@@ -277,6 +290,7 @@ pub(in crate::report) fn target<'e>(echo: &'e Echo<'_>) -> Option<&'e EchoTarget
         Echo::Reply(reply) => Some(&reply.target),
         Echo::Failure(failure) => failure.target.as_ref(),
         Echo::NoAnswer(silence) => Some(&silence.target),
+        Echo::Unresolved(unresolved) => Some(&unresolved.target),
         Echo::Status(summary) | Echo::Summary(summary) => Some(&summary.target),
         _ => None,
     }

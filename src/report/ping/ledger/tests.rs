@@ -1,7 +1,7 @@
 //! The running figures of made-up runs.
 
 use super::*;
-use crate::report::ping::made_up::{failure, reply, request, silence, started};
+use crate::report::ping::made_up::{failure, reply, request, silence, started, unresolved};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -46,6 +46,20 @@ fn requests_are_waiting_answered_given_up_or_failed() {
     assert_eq!(count(&ledger), (4, 1, 2, 1, 0, 0));
     ledger.record(MS * 1100, &reply(0, 2, 1080, EchoJudgement::Counted));
     assert_eq!(count(&ledger), (4, 2, 2, 1, 1, 0), "a loss stays counted");
+}
+
+#[test]
+fn what_cannot_be_sent_fails_and_what_has_no_address_is_kept() {
+    let ledger = ledger(&[
+        (0, started(0, "a")),
+        (0, failure(0, 1)),
+        (10, failure(0, 2)),
+        (20, unresolved(1, "b")),
+    ]);
+    let account = ledger.account(0).unwrap();
+    assert_eq!((account.sent, account.failed), (2, 2));
+    let names: Vec<&str> = ledger.unresolved().map(|one| &*one.target.name).collect();
+    assert_eq!((names, ledger.hosts()), (vec!["b"], 1));
 }
 
 #[test]
