@@ -52,6 +52,11 @@ impl Returned {
         }
     }
 
+    /// Whether somebody on the way or at the peer sent the datagram back.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.refusal.offender.is_some()
+    }
+
     /// Whether a later datagram would fare alike.
     pub(super) fn is_final(&self) -> bool {
         self.refusal.is_final

@@ -219,7 +219,7 @@ impl<'a> Run<'a> {
             if let Some(known) = self.peers.iter_mut().find(|p| Some(p.peer) == peer) {
                 known.refused += 1;
             }
-            if error.is_final() {
+            if error.is_refusal() {
                 self.refusals.push(error);
             }
         }

@@ -50,7 +50,7 @@ pub struct PingOptions {
     #[arg(short = 'l', value_name = "PRELOAD", default_value_t = 1, hide_default_value = true,
         value_parser = whole(1, LARGEST_PRELOAD), allow_negative_numbers = true, display_order = 17, help_heading = PACE)]
     pub preload: u64,
-    /// IPv6 flow label in hex; 0: one by chance
+    /// IPv6 flow label, in decimal or as 0x and hex; 0: one by chance
     #[arg(short = 'F', value_name = "LABEL", value_parser = flow_label, display_order = 13, help_heading = REQUESTS)]
     pub flow_label: Option<u32>,
     /// Path MTU discovery: `do` never fragments, `want` fragments here where the
@@ -303,8 +303,11 @@ fn class(typed: &str) -> Result<u8, String> {
 
 fn flow_label(typed: &str) -> Result<u32, String> {
     let hex = typed.strip_prefix("0x").or(typed.strip_prefix("0X"));
-    let label = u32::from_str_radix(hex.unwrap_or(typed), 16);
-    let label = label.map_err(|_| "not a hex number".to_owned())?;
+    let label = match hex {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => typed.parse(),
+    };
+    let label = label.map_err(|_| "not a decimal or 0x hex number".to_owned())?;
     if label > 0xf_ffff {
         return Err("a flow label has 20 bits: at most 0xfffff".to_owned());
     }
@@ -353,11 +356,8 @@ mod tests {
     fn classes_and_labels_are_numbers_as_ping_reads_them() {
         assert_eq!((class("16"), class("0x10")), (Ok(16), Ok(16)));
         assert!(class("256").is_err() && class("zz").is_err() && class("0x").is_err());
-        let hex = Ok(0x1_2345);
-        assert_eq!(
-            (flow_label("12345"), flow_label("0x12345")),
-            (hex.clone(), hex)
-        );
-        assert!(flow_label("100000").is_err() && flow_label("zz").is_err());
+        let labels = (flow_label("12345"), flow_label("0x12345"));
+        assert_eq!(labels, (Ok(12_345), Ok(0x1_2345)));
+        assert!(flow_label("1048576").is_err() && flow_label("zz").is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::serve::{ServeArgs, Shared, refuse_beside_a_service};
 use super::tool::ToolArgs;
 use crate::address::{Admission, Endpoint, Network, Question, resolve};
-use crate::cli::interrupt::{Interrupt, left_to_this_thread};
+use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Colour, whole};
 use crate::cli::packets::Packets;
 use crate::cli::telling::some_time;
@@ -111,11 +111,11 @@ pub(super) fn run(args: &Args, colour: Colour) -> Result<ExitCode, Error> {
     let stop = Interrupt::catch()?;
     let telling = args.tool.telling.begin(colour);
     let recorder = telling.recorder(Place::Server);
-    let door = Door::open(&config, &recorder)?;
-    let packets = if args.tool.telling.packets {
-        left_to_this_thread(|| Packets::at(&door.addresses(), &recorder))
+    let open = || Door::open(&config, &recorder);
+    let (door, packets) = if args.tool.telling.packets {
+        Packets::of_door(&config.addresses, &recorder, open, Door::addresses)?
     } else {
-        Packets::default()
+        (open()?, Packets::default())
     };
     let terms = args.tool.terms(&stop);
     let served = match service {
