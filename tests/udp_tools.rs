@@ -871,3 +871,34 @@ fn everybody_on_the_wire_hears_a_broadcast_that_is_allowed() {
     assert_eq!(ended.out, "everybody?", "{}", ended.err);
     assert!(listener.ended().status.success());
 }
+
+/// A datagram that a router beyond cannot pass on came to nothing, though the way
+/// there is known to be narrower from then on.
+#[test]
+fn a_datagram_that_a_router_sends_back_as_too_long_is_refused() {
+    const ROUTED: &str = r#"mount -t tmpfs tmpfs /run; ip link set lo up
+ip netns add router; ip netns add far
+ip link add v0 type veth peer name near netns router
+ip -n router link add beyond type veth peer name v0 netns far
+ip addr add 10.1.1.1/24 dev v0; ip link set v0 up
+ip -n router addr add 10.1.1.2/24 dev near; ip -n router link set near up
+ip -n router addr add 10.2.0.1/24 dev beyond; ip -n router link set beyond up mtu 1400
+ip -n far addr add 10.2.0.2/24 dev v0; ip -n far link set v0 up mtu 1400
+ip netns exec router sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+ip route add 10.2.0.0/24 via 10.1.1.2; ip -n far route add default via 10.2.0.1
+head -c 1450 /dev/zero >/run/long
+exec "$SOCKLAB" udp send --opt pmtudisc=do 10.2.0.2:9 -f /run/long"#;
+    if !support::may_make_namespaces("a router") {
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private", "sh", "-ec"])
+        .arg(ROUTED)
+        .env("SOCKLAB", env!("CARGO_BIN_EXE_socklab"))
+        .output()
+        .expect("unshare runs");
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let why = "message too long (EMSGSIZE); ICMP fragmentation needed from 10.1.1.2";
+    assert!(told.contains(why), "{told}");
+}
