@@ -25,8 +25,8 @@ const LENGTH: usize = 1 << 30;
 const FILE: usize = 16 << 20;
 /// How long connections are opened for.
 const TIME: Duration = Duration::from_secs(1);
-/// Connections at the same time.
-const AT_ONCE: usize = 8;
+/// Connections at the same time: enough that no processor waits for one.
+const AT_ONCE: usize = 32;
 const WORD: &[u8] = b"hello";
 
 fn main() -> ExitCode {
